@@ -1,0 +1,1 @@
+"""Datasets: decoding, shards, audits and splits. Never imports torch."""

@@ -1,0 +1,1 @@
+"""The delivery folder: what runs where, as commits in a Git repository."""

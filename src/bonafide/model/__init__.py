@@ -1,0 +1,1 @@
+"""Architectures, training, calibration, export and the signed model package."""

@@ -1,0 +1,1 @@
+"""The KServe predictor and its clients. Never imports torch, MLflow or KFP."""

@@ -1,0 +1,1 @@
+"""Where images come from: folders on disk and the offline sample."""

@@ -1,0 +1,213 @@
+"""A task is one configuration: labels, source, splits, model, gate. ``tasks/*.yaml`` holds one each."""
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bonafide.errors import ConfigError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Config(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ConfigType = TypeVar("ConfigType", bound=Config)
+
+
+class SampleSource(Config):
+    """The offline sample, built on the spot from photographs inside installed packages."""
+
+    kind: Literal["sample"] = "sample"
+    images: Annotated[int, Field(ge=30, le=100_000)] = 3600
+    size: Annotated[int, Field(ge=32, le=256, multiple_of=8)] = 64
+
+
+class FolderSource(Config):
+    """A folder with one sub-folder a class.
+
+    ``digest`` makes pipeline caching follow the content; the CLI fills it in.
+    """
+
+    kind: Literal["folder"] = "folder"
+    path: str
+    digest: str = ""
+
+
+Source = Annotated[SampleSource | FolderSource, Field(discriminator="kind")]
+
+
+class Validation(Config):
+    """Limits that a dataset must keep. Distances are Hamming bits of a 64-bit perceptual hash."""
+
+    near_duplicate_distance: Annotated[int, Field(ge=0, le=16)] = 2
+    shortcut_limit: Fraction = 0.6
+    minimum_per_label: Annotated[int, Field(ge=1)] = 20
+    maximum_imbalance: Annotated[float, Field(ge=1)] = 20.0
+
+
+class Split(Config):
+    """Fractions of groups; what train leaves goes where it says. Held-out generators reach test only."""
+
+    val: Fraction = 0.15
+    test: Fraction = 0.25
+    holdout: Fraction = 0.0
+    held_out_generators: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _leaves_training_data(self) -> "Split":
+        if self.val + self.test + self.holdout >= 1:
+            raise ValueError("val + test + holdout must be below 1, or nothing is left to train on")
+        if not self.val or not self.test:
+            raise ValueError("val and test must be above 0")
+        return self
+
+
+class Model(Config):
+    """What is trained and how. ``learning_rate`` is the peak of a cosine schedule of AdamW."""
+
+    architecture: Literal["efficientnet_b0", "mobilenet_v3_small", "forensic_cnn"] = "efficientnet_b0"
+    input_size: Annotated[int, Field(ge=32, le=512)] = 64
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 10
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    dropout: Fraction = 0.3
+    patience: Annotated[int, Field(ge=1)] = 5
+    augment: bool = True
+    shuffle_labels: bool = False
+
+
+class Evaluation(Config):
+    """How metrics are measured."""
+
+    bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+
+
+class Gate(Config):
+    """Floors and limits a model must keep to be promoted; null switches a check off.
+
+    ``non_inferiority_margin`` is the accuracy that a challenger may lose against the champion,
+    ``robustness`` the lowest accuracy under any degradation, ``latency_ms`` the median for one image.
+    """
+
+    accuracy: Fraction | None = 0.85
+    macro_f1: Fraction | None = 0.80
+    recall: dict[str, Fraction] = {}
+    f1: dict[str, Fraction] = {}
+    ece: Fraction | None = None
+    robustness: Fraction | None = None
+    latency_ms: Annotated[float, Field(gt=0)] | None = None
+    non_inferiority_margin: Fraction = 0.01
+
+
+class Task(Config):
+    """Everything that makes one detector differ from another."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+    title: str
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    modality: Literal["image"] = "image"
+    seed: int = 42
+    source: Source = SampleSource()
+    validation: Validation = Validation()
+    split: Split = Split()
+    model: Model = Model()
+    evaluation: Evaluation = Evaluation()
+    gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _names_only_its_labels(self) -> "Task":
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: each label may stand once")
+        for section, names in (("gate.recall", self.gate.recall), ("gate.f1", self.gate.f1)):
+            if unknown := set(names) - set(self.labels):
+                raise ValueError(f"{section}: {sorted(unknown)} not among the labels {list(self.labels)}")
+        return self
+
+
+def load_task(name: str, overrides: list[str] | None = None) -> Task:
+    """Read a task by name or path and apply ``section.key=value`` overrides (values are YAML).
+
+    A name is looked for in ``./tasks`` and then among the tasks that ship with the package.
+
+    Raises:
+        ConfigError: no such task, no valid YAML, an unknown key (the nearest valid one is named)
+            or a value out of range.
+    """
+    path = _find(name)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a mapping of task settings")
+    for override in overrides or []:
+        _apply(content, override)
+    return parse(Task, content, where=str(path))
+
+
+def parse(kind: type[ConfigType], content: dict[str, Any], where: str) -> ConfigType:
+    """Validate ``content``; every problem is one line that names the key and, if unknown, the nearest one.
+
+    Raises:
+        ConfigError: ``content`` does not fit ``kind``.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        lines = [_explain(kind, problem) for problem in error.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(lines)) from None
+
+
+def _find(name: str) -> Path:
+    local = [Path(name)] if name.endswith((".yaml", ".yml")) else [Path("tasks") / f"{name}.yaml"]
+    shipped = Path(str(resources.files("bonafide"))) / "tasks" / f"{name}.yaml"
+    for path in (*local, shipped):
+        if path.is_file():
+            return path
+    known = sorted(
+        {path.stem for folder in (Path("tasks"), shipped.parent) for path in folder.glob("*.yaml")}
+    )
+    raise ConfigError(f"no task {name!r}: looked for {local[0]}; known tasks: {', '.join(known) or 'none'}")
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    dotted, equals, value = override.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {override!r}: write it as key=value, for example model.epochs=3")
+    *sections, key = dotted.strip().split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise ConfigError(f"--set {override!r}: {section} is a value, not a section")
+    try:
+        content[key] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: {value!r} is no valid YAML value") from error
+
+
+def _explain(kind: type[BaseModel], problem: Any) -> str:
+    path = [part for part in problem["loc"] if not (isinstance(part, str) and part in {"sample", "folder"})]
+    dotted = ".".join(map(str, path))
+    if problem["type"] != "extra_forbidden":
+        return f"{dotted}: {problem['msg']}" if dotted else str(problem["msg"])
+    nearest = difflib.get_close_matches(dotted, _keys(kind), n=1, cutoff=0)
+    return f"unknown key {dotted!r}; did you mean {nearest[0]!r}?"
+
+
+def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in kind.model_fields.items():
+        keys.append(prefix + name)
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                keys += _keys(part, f"{prefix}{name}.")
+    return keys
