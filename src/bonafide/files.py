@@ -25,20 +25,21 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         BonafideError: the file cannot be written (a full disk, say).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        partial = Path(name)
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        partial.chmod(0o644)
+        partial.replace(path)
     except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise BonafideError(
-            f"cannot write {path}: {error.strerror}; free some space and run again"
-        ) from error
+        if partial:
+            partial.unlink(missing_ok=True)
+        raise _refused(path, error) from error
 
 
 def write_text(path: Path, content: str) -> None:
@@ -58,9 +59,10 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises:
         BonafideError: the disk refused a write.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    partial = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         yield partial
         partial.chmod(0o755)
         if target.exists():
@@ -69,8 +71,11 @@ def new_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None:
             raise
-        raise BonafideError(
-            f"cannot write {target}: {error.strerror}; free some space and run again"
-        ) from error
+        raise _refused(target, error) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _refused(path: Path, error: OSError) -> BonafideError:
+    return BonafideError(f"cannot write {path}: {error.strerror}; make room or mend it, and run again")

@@ -86,9 +86,10 @@ class Model(Config):
 
 
 class Evaluation(Config):
-    """How metrics are measured."""
+    """How metrics are measured. Robustness takes a random part of the test images."""
 
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    robustness_images: Annotated[int, Field(ge=1)] = 300
 
 
 class Gate(Config):

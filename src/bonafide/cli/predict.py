@@ -1,0 +1,155 @@
+"""``bonafide predict``."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bonafide.errors import BonafideError, ConfigError, ImageError
+from bonafide.files import write_bytes
+from bonafide.home import home
+
+if TYPE_CHECKING:
+    from bonafide.data.decoding import Pixels
+    from bonafide.serving.client import Predictions
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One image's probabilities by label, or why it has none."""
+
+    path: Path
+    probabilities: dict[str, float]
+    error: str = ""
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files; a folder stands for those in it.")],
+    url: Annotated[str | None, typer.Option(help="Ask this server, e.g. http://127.0.0.1:8080.")] = None,
+    package: Annotated[Path | None, typer.Option(help="Use this model package, without a server.")] = None,
+    explain: Annotated[Path | None, typer.Option(help="Write heat maps to this PNG file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    model: Annotated[str | None, typer.Option(help="Name of the model on the server.")] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(help="Key that the package is signed for. [default: $BONAFIDE_HOME/keys/signing.pub]"),
+    ] = None,
+) -> None:
+    """Say for each image how probable each label is; exits 2 if a file could not be answered."""
+    from bonafide.serving import client
+
+    if (url is None) == (package is None):
+        raise ConfigError("say which model answers: --url of a server or --package, one of them")
+    paths = _expand(images)
+    contents, pixels, answers = _read(paths)
+    predictions = None
+    if contents:
+        files, wanted = list(contents.values()), explain is not None
+        if url is not None:
+            predictions = client.predict_remote(url, files, model, wanted)
+        elif package is not None:
+            key = public_key or home() / "keys" / "signing.pub"
+            predictions = client.predict_local(package, files, wanted, key)
+    if predictions is not None:
+        answers |= _answers(list(contents), predictions)
+        if explain is not None:
+            _write_heatmaps(explain, list(pixels.values()), predictions)
+    ordered = [answers[path] for path in paths]
+    _print_json(ordered, predictions) if as_json else _print_table(ordered, predictions)
+    if any(answer.error for answer in ordered):
+        raise typer.Exit(2)
+
+
+def _expand(paths: Sequence[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        if path.is_dir() and not inside:
+            raise BonafideError(f"{path} holds no JPEG, PNG or WebP file; give images or a folder of them")
+        files += inside or [path]
+    return list(dict.fromkeys(files))
+
+
+def _read(
+    paths: Sequence[Path],
+) -> tuple[dict[Path, bytes], dict[Path, "Pixels"], dict[Path, Answer]]:
+    from bonafide.data.decoding import decode
+
+    contents, pixels, refused = {}, {}, {}
+    for path in paths:
+        try:
+            content = path.read_bytes()
+            pixels[path] = decode(content).pixels
+            contents[path] = content
+        except OSError as error:
+            refused[path] = Answer(path, {}, f"unreadable: {error.strerror}")
+        except ImageError as error:
+            refused[path] = Answer(path, {}, f"{error.reason}: {error}")
+    return contents, pixels, refused
+
+
+def _answers(paths: Sequence[Path], predictions: "Predictions") -> dict[Path, Answer]:
+    return {
+        path: Answer(path, dict(zip(predictions.labels, map(float, row), strict=True)))
+        for path, row in zip(paths, predictions.probabilities, strict=True)
+    }
+
+
+def _write_heatmaps(target: Path, pixels: Sequence["Pixels"], predictions: "Predictions") -> None:
+    from PIL import Image
+
+    from bonafide.serving.overlay import beside, sheet
+
+    assert predictions.heatmaps is not None
+    rows = [beside(picture, heat) for picture, heat in zip(pixels, predictions.heatmaps, strict=True)]
+    stream = BytesIO()
+    Image.fromarray(sheet(rows)).save(stream, "PNG")
+    write_bytes(target, stream.getvalue())
+
+
+def _print_json(answers: Sequence[Answer], predictions: "Predictions | None") -> None:
+    entries = [{"image": str(answer.path)} | _told(answer) for answer in answers]
+    source = {"model": predictions.model, "version": predictions.version} if predictions else {}
+    typer.echo(json.dumps(source | {"predictions": entries}, indent=2, ensure_ascii=False))
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    if answer.error:
+        return {"error": answer.error}
+    return {"label": answer.label, "probabilities": answer.probabilities}
+
+
+def _print_table(answers: Sequence[Answer], predictions: "Predictions | None") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    labels = predictions.labels if predictions else ()
+    table = Table("file", "label", "confidence", *labels)
+    if predictions:
+        table.title = f"{predictions.model}, version {predictions.version}"
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for answer in answers:
+        if answer.error:
+            table.add_row(Text(str(answer.path)), Text(answer.error.partition(":")[0], style="red"))
+            continue
+        shares = [f"{answer.probabilities[label]:.3f}" for label in labels]
+        confidence = f"{max(answer.probabilities.values()):.1%}"
+        table.add_row(Text(str(answer.path)), Text(answer.label, style="bold"), confidence, *shares)
+    console = Console()
+    console.print(table)
+    for answer in answers:
+        if answer.error:
+            console.print(Text(f"{answer.path}: {answer.error}", style="red"))

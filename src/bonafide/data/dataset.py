@@ -1,0 +1,245 @@
+"""A dataset: a folder of Parquet shards, ``<split>/part-00000.parquet``, beside a ``dataset.json``."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from bonafide import files
+from bonafide.errors import ConfigError, DataError
+from bonafide.task import Config, parse
+
+ALL = "all"
+INFO = "dataset.json"
+ROW_GROUP_ROWS = 1024
+ROW_GROUP_BYTES = 32 * 2**20
+SHARD_BYTES = 512 * 2**20
+
+_IMAGE_FEATURE = {"info": {"features": {"image": {"_type": "Image"}}}}
+
+SCHEMA = pa.schema(
+    [
+        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("label", pa.int64()),
+        ("label_name", pa.string()),
+        ("sha256", pa.string()),
+        ("phash", pa.string()),
+        ("width", pa.int64()),
+        ("height", pa.int64()),
+        ("format", pa.string()),
+        ("source", pa.string()),
+        ("generator", pa.string()),
+        ("group", pa.string()),
+        ("ingested_at", pa.timestamp("us", tz="UTC")),
+    ],
+    metadata={"huggingface": json.dumps(_IMAGE_FEATURE)},
+)
+
+_REPEATING = ["label_name", "format", "source", "generator", "group"]
+_COMPRESSION = dict.fromkeys(["image.path", *SCHEMA.names[1:]], "ZSTD") | {"image.bytes": "NONE"}
+
+
+class Quarantined(Config):
+    """A file that was refused: where it came from, a short reason and a sentence for people."""
+
+    path: str
+    reason: str
+    message: str
+
+
+class DatasetInfo(Config):
+    """What ``dataset.json`` holds.
+
+    ``counts`` is images by split and label name; ``digest`` identifies the content (:func:`digest`);
+    ``parents`` are the digests it was made from; ``excluded`` counts images left out, by reason.
+    """
+
+    labels: tuple[str, ...]
+    counts: dict[str, dict[str, int]]
+    sources: dict[str, int]
+    generators: dict[str, int]
+    digest: str
+    seed: int | None = None
+    parents: tuple[str, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    excluded: dict[str, int] = Field(default={})
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Write ``dataset.json``."""
+    files.write_json(folder / INFO, info.model_dump(mode="json"))
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read ``dataset.json``.
+
+    Raises:
+        DataError: ``folder`` holds no dataset, or one written by something else.
+    """
+    path = folder / INFO
+    try:
+        content = json.loads(path.read_text())
+        return parse(DatasetInfo, content, where=str(path))
+    except OSError as error:
+        raise DataError(f"{folder} holds no dataset: {INFO} is missing; make one by ingesting") from error
+    except (ValueError, ConfigError) as error:
+        raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error
+
+
+def digest(rows: Iterable[tuple[str, str, str]]) -> str:
+    """The SHA-256 over the sorted lines ``sha256 label_name split``; row order does not matter."""
+    lines = sorted(" ".join(row) for row in rows)
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
+def describe(folder: Path, splits: Iterable[str], labels: tuple[str, ...], **more: Any) -> DatasetInfo:
+    """Count what the shards in ``folder`` hold; ``more`` are further fields of :class:`DatasetInfo`."""
+    counts: dict[str, dict[str, int]] = {}
+    sources: Counter[str] = Counter()
+    generators: Counter[str] = Counter()
+    rows: list[tuple[str, str, str]] = []
+    for split in splits:
+        table = read(folder, split, ["sha256", "label_name", "source", "generator"]).to_pydict()
+        found = Counter(table["label_name"])
+        counts[split] = {label: found[label] for label in labels}
+        sources.update(table["source"])
+        generators.update(name for name in table["generator"] if name is not None)
+        rows += [(sha, label, split) for sha, label in zip(table["sha256"], table["label_name"], strict=True)]
+    return DatasetInfo(
+        labels=labels,
+        counts=counts,
+        sources=dict(sorted(sources.items())),
+        generators=dict(sorted(generators.items())),
+        digest=digest(rows),
+        **more,
+    )
+
+
+def shards(folder: Path, split: str) -> list[Path]:
+    """The shards of a split, in order.
+
+    Raises:
+        DataError: there are none.
+    """
+    found = sorted((folder / split).glob("part-*.parquet"))
+    if not found:
+        present = sorted(path.name for path in folder.glob("*/") if any(path.glob("part-*.parquet")))
+        raise DataError(f"{folder} has no split {split!r}; it has: {', '.join(present) or 'none'}")
+    return found
+
+
+def read(folder: Path, split: str, columns: list[str] | None = None) -> pa.Table:
+    """A split, or some of its columns, memory-mapped where possible.
+
+    ``image.path`` and ``image.bytes`` may be asked for alone; they arrive as ``path`` and ``bytes``.
+
+    Raises:
+        DataError: the split is not there.
+    """
+    return pq.read_table(shards(folder, split), columns=columns, memory_map=True)
+
+
+def batches(folder: Path, split: str) -> Iterator[pa.RecordBatch]:
+    """Stream a split by row group: at most about 32 MiB of images at a time.
+
+    Raises:
+        DataError: the split is not there.
+    """
+    for path in shards(folder, split):
+        with pq.ParquetFile(path, memory_map=True) as shard:
+            for index in range(shard.num_row_groups):
+                yield from shard.read_row_group(index).to_batches()
+
+
+def images(folder: Path, split: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Stream a split: each image's columns (``path`` in place of ``image``) and its file's bytes.
+
+    Raises:
+        DataError: the split is not there.
+    """
+    for batch in batches(folder, split):
+        for row in batch.to_pylist():
+            image = row.pop("image")
+            yield {"path": image["path"], **row}, image["bytes"]
+
+
+class ShardWriter:
+    """Stream record batches of :data:`SCHEMA` to ``<folder>/<split>/part-NNNNN.parquet``.
+
+    At most one row group is held in memory. A shard carries its final name only once it is whole, and
+    an exception inside the ``with`` block removes what was written. A split without rows has no shard.
+    """
+
+    def __init__(self, folder: Path, split: str, rows_per_shard: int = 20_000) -> None:
+        self._folder = folder / split
+        self._rows_per_shard = rows_per_shard
+        self._buffer: list[pa.RecordBatch] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._shards: list[Path] = []
+        self._rows = 0
+        self._bytes = 0
+
+    def __enter__(self) -> "ShardWriter":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append rows, in order."""
+        start = 0
+        while start < batch.num_rows:
+            room = min(ROW_GROUP_ROWS, self._rows_per_shard - self._rows) - self._buffered_rows()
+            self._buffer.append(batch.slice(start, room))
+            start += room
+            full = self._rows + self._buffered_rows() >= self._rows_per_shard
+            bytes_waiting = sum(part.nbytes for part in self._buffer)
+            if full or self._buffered_rows() >= ROW_GROUP_ROWS or bytes_waiting >= ROW_GROUP_BYTES:
+                self._flush()
+            if full or self._bytes >= SHARD_BYTES:
+                self._finish_shard()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+            self._finish_shard()
+            return
+        if self._writer:
+            self._writer.close()
+        for path in (*self._shards, self._unfinished()):
+            path.unlink(missing_ok=True)
+
+    def _buffered_rows(self) -> int:
+        return sum(part.num_rows for part in self._buffer)
+
+    def _unfinished(self) -> Path:
+        return self._folder / f".part-{len(self._shards):05d}.parquet"
+
+    def _flush(self) -> None:
+        if not self._buffer:
+            return
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._unfinished(), SCHEMA, compression=_COMPRESSION, use_dictionary=_REPEATING
+            )
+        table = pa.Table.from_batches(self._buffer, SCHEMA)
+        self._writer.write_table(table, row_group_size=table.num_rows)
+        self._rows += table.num_rows
+        self._bytes += table.nbytes
+        self._buffer = []
+
+    def _finish_shard(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        final = self._folder / self._unfinished().name.removeprefix(".")
+        self._unfinished().rename(final)
+        self._shards.append(final)
+        self._writer, self._rows, self._bytes = None, 0, 0

@@ -1,0 +1,118 @@
+"""The validation report for people: one HTML file that needs nothing else."""
+
+import base64
+from collections import Counter
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bonafide.data.dataset import DatasetInfo
+from bonafide.data.decoding import decode
+from bonafide.data.shortcuts import FACTS, Facts, ShortcutAudit
+from bonafide.data.validate import ValidationVerdict
+
+THUMBNAIL = 112
+LISTED = 200
+VALUES = 6
+BINS = 24
+
+
+def render(
+    info: DatasetInfo,
+    verdict: ValidationVerdict,
+    facts: list[tuple[str, Facts]],
+    samples: dict[str, list[bytes]],
+    missing: dict[str, int],
+) -> str:
+    """The page as HTML; every text that comes from a file is escaped.
+
+    Args:
+        info: of the dataset.
+        verdict: what validation found.
+        facts: label name and file facts of each audited image.
+        samples: a few image files a label.
+        missing: empty cells by column.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("bonafide.data"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("validation.html").render(
+        info=info,
+        verdict=verdict,
+        counts=next(iter(info.counts.values())),
+        total=sum(sum(split.values()) for split in info.counts.values()),
+        thumbnails={label: [thumbnail(file) for file in samples.get(label, [])] for label in info.labels},
+        bars=_bars(verdict.shortcuts),
+        limit=next((check.required for check in verdict.checks if check.name == "shortcuts"), None),
+        facts={fact: _by_label(facts, fact, info.labels) for fact in FACTS},
+        sizes={name: _histogram(facts, name, info.labels) for name in ("width", "height", "content_size")},
+        missing={name: count for name, count in missing.items() if count},
+        quarantine_reasons=Counter(file.reason for file in info.quarantined).most_common(),
+        exclusion_reasons=Counter(image.reason for image in verdict.excluded).most_common(),
+        merged=_merged(verdict.merged_groups),
+        listed=LISTED,
+    )
+
+
+def thumbnail(content: bytes) -> str:
+    """A ``data:`` URI of the image, its longer side at most 112 pixels; small images are not enlarged."""
+    image = Image.fromarray(decode(content).pixels)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = BytesIO()
+    image.save(buffer, "WEBP", quality=85)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _bars(audit: ShortcutAudit | None) -> list[tuple[str, float, bool]]:
+    """What the tree saw, its balanced accuracy, and whether the check judges it; the strongest fact first."""
+    if audit is None:
+        return []
+    return [
+        ("all facts together", audit.balanced_accuracy, True),
+        *((fact, value, True) for fact, value in sorted(audit.by_fact.items(), key=lambda item: -item[1])),
+        ("file size in bytes (not judged)", audit.content_size, False),
+    ]
+
+
+def _by_label(
+    facts: list[tuple[str, Facts]], fact: str, labels: tuple[str, ...]
+) -> list[tuple[str, dict[str, float]]]:
+    """The commonest values of a fact, each with the share of every label's images that have it."""
+    counts = Counter((label, _readable(row[fact])) for label, row in facts)
+    totals = Counter(label for label, _ in facts)
+    values = Counter(_readable(row[fact]) for _, row in facts)
+    return [
+        (value, {label: counts[label, value] / max(1, totals[label]) for label in labels})
+        for value, _ in values.most_common(VALUES)
+    ]
+
+
+def _readable(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _histogram(facts: list[tuple[str, Facts]], name: str, labels: tuple[str, ...]) -> dict[str, Any]:
+    """Shares by equal bins, 0 to 1 of the tallest, for each label; ``low`` and ``high`` are the ends."""
+    values = {label: [row[name] for owner, row in facts if owner == label] for label in labels}
+    every = [value for some in values.values() for value in some] or [0]
+    low, high = min(every), max(every)
+    shares = {}
+    for label, some in values.items():
+        heights = np.histogram(some, bins=BINS, range=(low, high if high > low else low + 1))[0]
+        shares[label] = (heights / max(1, heights.max())).round(3).tolist()
+    return {"low": low, "high": high, "shares": shares}
+
+
+def _merged(groups: dict[str, str]) -> list[tuple[str, list[str]]]:
+    joined: dict[str, list[str]] = {}
+    for group, kept in groups.items():
+        joined.setdefault(kept, []).append(group)
+    return sorted(joined.items(), key=lambda item: -len(item[1]))

@@ -1,0 +1,232 @@
+"""Is a dataset fit to train on? Duplicates, balance and the shortcut audit, as a verdict and a report."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonafide import files
+from bonafide.data.dataset import ALL, SCHEMA, images, read, read_info
+from bonafide.data.duplicates import exact_duplicates, near_pairs
+from bonafide.data.shortcuts import Facts, ShortcutAudit, audit, file_facts
+from bonafide.errors import ConfigError, DataError
+from bonafide.task import Config, Validation, parse
+
+VERDICT = "validation.json"
+REPORT = "report.html"
+AUDITED = 50_000
+SHOWN = 8
+
+DUPLICATE = "duplicate"
+CONFLICT = "conflicting-labels"
+
+
+class Check(Config):
+    """One requirement: what was measured, what is required, and a sentence that says what it means."""
+
+    name: str
+    passed: bool
+    measured: float
+    required: float
+    why: str
+
+
+class Excluded(Config):
+    """An image that splits leave out; ``row`` is its position in the dataset, ``of`` the path it repeats."""
+
+    row: int
+    sha256: str
+    path: str
+    reason: str
+    of: str
+
+
+class ValidationVerdict(Config):
+    """What ``validation.json`` holds. ``merged_groups`` maps a group to the one it is to stay with."""
+
+    passed: bool
+    checks: tuple[Check, ...]
+    excluded: tuple[Excluded, ...]
+    merged_groups: dict[str, str]
+    quarantined_share: float
+    shortcuts: ShortcutAudit | None
+
+
+def validate(dataset: Path, out: Path, config: Validation, seed: int) -> ValidationVerdict:
+    """Check a dataset and write ``out/validation.json`` and ``out/report.html``.
+
+    Of exact duplicates the first stays; if their labels conflict, none does. Near duplicates all stay,
+    but their groups are merged, so that a split cannot part them.
+
+    Raises:
+        DataError: a check failed; the message names it with its figures, and the report stays.
+    """
+    from bonafide.data.report import render
+
+    info = read_info(dataset)
+    table = read(dataset, ALL, ["image.path", "label", "label_name", "sha256", "phash", "group"])
+    rows = table.to_pydict()
+    excluded = _exclude(rows)
+    kept = np.setdiff1d(np.arange(table.num_rows), [image.row for image in excluded])
+    facts, samples = _scan(dataset, kept, rows["label_name"], seed)
+    shortcuts = _audit(facts, rows, seed)
+    remaining = Counter(rows["label_name"][row] for row in kept)
+    checks = _check(remaining, info.labels, shortcuts, config)
+    verdict = ValidationVerdict(
+        passed=all(check.passed for check in checks),
+        checks=tuple(checks),
+        excluded=tuple(excluded),
+        merged_groups=merge_groups(rows["phash"], rows["group"], config.near_duplicate_distance),
+        quarantined_share=len(info.quarantined) / (len(info.quarantined) + table.num_rows),
+        shortcuts=shortcuts,
+    )
+    with files.new_folder(out) as folder:
+        files.write_json(folder / VERDICT, verdict.model_dump(mode="json"))
+        labelled = [(rows["label_name"][row], fact) for row, fact in facts.items()]
+        page = render(info, verdict, labelled, samples, _missing(dataset))
+        files.write_text(folder / REPORT, page)
+    if not verdict.passed:
+        failed = "; ".join(f"{check.name}: {check.why}" for check in checks if not check.passed)
+        raise DataError(f"the dataset is not fit to train on. {failed}. Report: {out / REPORT}")
+    return verdict
+
+
+def read_verdict(folder: Path) -> ValidationVerdict:
+    """Read ``validation.json``.
+
+    Raises:
+        DataError: it is not there, or was written by something else.
+    """
+    path = folder / VERDICT
+    try:
+        return parse(ValidationVerdict, json.loads(path.read_text()), where=str(path))
+    except OSError as error:
+        raise DataError(f"{folder} holds no {VERDICT}; validate the dataset first") from error
+    except (ValueError, ConfigError) as error:
+        raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error
+
+
+def merge_groups(hashes: list[str], groups: list[str], distance: int) -> dict[str, str]:
+    """Groups that share near duplicates, each mapped to the first name among those joined with it.
+
+    Joining is transitive (connected components); groups that stay alone are not listed.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names, group_of = np.unique(np.array(groups, dtype=np.str_), return_inverse=True)
+    values = np.array([int(value, 16) for value in hashes], dtype=np.uint64)
+    distinct, hash_of = np.unique(values, return_inverse=True)
+    near = near_pairs(distinct, distance) + len(names)
+    start = np.concatenate([group_of, near[:, 0]])
+    end = np.concatenate([hash_of + len(names), near[:, 1]])
+    nodes = len(names) + len(distinct)
+    edges = coo_array((np.ones(len(start), dtype=bool), (start, end)), shape=(nodes, nodes))
+    component = connected_components(edges, directed=False)[1][: len(names)]
+    first = {part: index for index, part in reversed(list(enumerate(component.tolist())))}
+    return {
+        str(name): str(names[first[part]])
+        for index, (name, part) in enumerate(zip(names, component.tolist(), strict=True))
+        if first[part] != index
+    }
+
+
+def _exclude(rows: dict[str, list[Any]]) -> list[Excluded]:
+    excluded = []
+    for same in exact_duplicates(rows["sha256"]):
+        conflict = len({rows["label"][row] for row in same}) > 1
+        for row in same if conflict else same[1:]:
+            other = next(each for each in same if each != row)
+            excluded.append(
+                Excluded(
+                    row=row,
+                    sha256=rows["sha256"][row],
+                    path=rows["path"][row],
+                    reason=CONFLICT if conflict else DUPLICATE,
+                    of=rows["path"][other],
+                )
+            )
+    return sorted(excluded, key=lambda image: image.row)
+
+
+def _scan(
+    dataset: Path, kept: NDArray[np.int64], labels: list[str], seed: int
+) -> tuple[dict[int, Facts], dict[str, list[bytes]]]:
+    """One pass over the files: facts by row, of a sample where there are many, and a few files a label."""
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(kept)
+    audited = set(shuffled[:AUDITED].tolist())
+    shown: dict[str, list[int]] = {}
+    for row in shuffled.tolist():
+        if len(members := shown.setdefault(labels[row], [])) < SHOWN:
+            members.append(row)
+    facts: dict[int, Facts] = {}
+    samples: dict[str, list[bytes]] = {label: [] for label in sorted(shown)}
+    for row, (_, content) in enumerate(images(dataset, ALL)):
+        if row in audited:
+            facts[row] = file_facts(content)
+        if row in shown.get(labels[row], ()):
+            samples[labels[row]].append(content)
+    return facts, samples
+
+
+def _audit(facts: dict[int, Facts], rows: dict[str, list[Any]], seed: int) -> ShortcutAudit | None:
+    """None where there is too little to cross-validate on."""
+    labels = [rows["label"][row] for row in facts]
+    rarest = min(Counter(labels).values(), default=0)
+    if len(set(labels)) < 2 or rarest < 2:
+        return None
+    return audit(facts.values(), labels, [rows["group"][row] for row in facts], seed)
+
+
+def _check(
+    remaining: Counter[str], labels: tuple[str, ...], shortcuts: ShortcutAudit | None, config: Validation
+) -> list[Check]:
+    counts = {label: remaining[label] for label in labels}
+    rarest, commonest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    ratio = counts[commonest] / max(1, counts[rarest])
+    checks = [
+        Check(
+            name="minimum-per-label",
+            passed=counts[rarest] >= config.minimum_per_label,
+            measured=counts[rarest],
+            required=config.minimum_per_label,
+            why=f"{rarest!r} has {counts[rarest]} usable images, {config.minimum_per_label} are required",
+        ),
+        Check(
+            name="class-balance",
+            passed=ratio <= config.maximum_imbalance,
+            measured=ratio,
+            required=config.maximum_imbalance,
+            why=f"the largest class has {counts[commonest]}, the smallest ({rarest!r}) "
+            f"{counts[rarest]} images: {ratio:.1f} times, {config.maximum_imbalance:g} times is allowed",
+        ),
+    ]
+    return checks if shortcuts is None else [*checks, _shortcut_check(shortcuts, config.shortcut_limit)]
+
+
+def _shortcut_check(shortcuts: ShortcutAudit, limit: float) -> Check:
+    alone = shortcuts.by_fact[shortcuts.worst_fact]
+    measured = max(shortcuts.balanced_accuracy, alone)
+    passed = measured <= limit
+    advice = (
+        f"; the most telling fact is {shortcuts.worst_fact!r} with {alone:.2f}: encode all classes alike, or "
+        "remove the difference, and ingest again"
+    )
+    return Check(
+        name="shortcuts",
+        passed=passed,
+        measured=measured,
+        required=limit,
+        why=f"facts of the file alone tell the label with balanced accuracy {measured:.2f} "
+        f"(chance {shortcuts.chance:.2f}, allowed {limit:.2f}){'' if passed else advice}",
+    )
+
+
+def _missing(dataset: Path) -> dict[str, int]:
+    """Missing values by column, images aside."""
+    table = read(dataset, ALL, SCHEMA.names[1:])
+    return {name: table[name].null_count for name in table.column_names}

@@ -1,0 +1,104 @@
+"""The model card: Markdown in the sections of the Hugging Face template, from measured values only."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from bonafide.data.dataset import DatasetInfo
+from bonafide.evaluation.comparison import Comparison
+from bonafide.evaluation.failures import known_failures
+from bonafide.evaluation.gate import Verdict
+from bonafide.evaluation.metrics import Metrics
+from bonafide.evaluation.rendering import render
+from bonafide.evaluation.robustness import Degraded
+from bonafide.model.package import PackageInfo
+from bonafide.task import Task
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a model card is written from.
+
+    Args:
+        task: the configuration the model was trained by.
+        dataset: what it was trained and tested on.
+        package: what is packaged.
+        metrics: on the test split.
+        comparison: with the champion, if there was one.
+        robustness: accuracy under degradations; empty if not measured.
+        verdict: of the gate.
+        unseen: generators that were kept out of training.
+        parameters: number of trained weights.
+        latency_ms: median for one image in milliseconds, or None if not measured.
+        licence: SPDX identifier of the weights' licence.
+    """
+
+    task: Task
+    dataset: DatasetInfo
+    package: PackageInfo
+    metrics: Metrics
+    verdict: Verdict
+    comparison: Comparison | None = None
+    robustness: Sequence[Degraded] = ()
+    unseen: Collection[str] = ()
+    parameters: int | None = None
+    latency_ms: float | None = None
+    licence: str = "apache-2.0"
+
+
+def model_card(facts: CardFacts) -> str:
+    """``MODEL_CARD.md`` for a model package; its front matter is readable by the Hugging Face Hub."""
+    return render(
+        "model_card.md",
+        front_matter=yaml.safe_dump(_front_matter(facts), sort_keys=False, allow_unicode=True),
+        facts=facts,
+        task=facts.task,
+        model=facts.task.model,
+        dataset=facts.dataset,
+        package=facts.package,
+        metrics=facts.metrics,
+        is_sample=facts.task.source.kind == "sample",
+        failures=known_failures(facts.metrics, facts.robustness),
+    )
+
+
+def _front_matter(facts: CardFacts) -> dict[str, Any]:
+    metrics = facts.metrics
+    measured = {
+        "accuracy": metrics.accuracy,
+        "f1": metrics.macro_f1,
+        "precision": metrics.macro_precision,
+        "recall": metrics.macro_recall,
+        "roc_auc": metrics.auroc,
+    }
+    return {
+        "license": facts.licence,
+        "library_name": "onnx",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "ai-generated-image-detection", "onnx", "bonafide"],
+        "metrics": list(measured),
+        "model-index": [
+            {
+                "name": facts.task.name,
+                "results": [
+                    {
+                        "task": {"type": "image-classification", "name": facts.task.title},
+                        "dataset": {
+                            "name": f"{facts.task.name}, test split",
+                            "type": facts.task.source.kind,
+                            "split": "test",
+                            "revision": facts.dataset.digest,
+                        },
+                        "metrics": [
+                            {"type": kind, "name": kind, "value": round(interval.value, 4)}
+                            for kind, interval in measured.items()
+                            if math.isfinite(interval.value)
+                        ],
+                    }
+                ],
+            }
+        ],
+    }

@@ -1,0 +1,176 @@
+"""The quality gate: may this model be promoted, and why (not)."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from bonafide.errors import ConfigError
+from bonafide.evaluation.bootstrap import Interval
+from bonafide.evaluation.comparison import Comparison
+from bonafide.evaluation.metrics import LabelMetrics, Metrics
+from bonafide.evaluation.robustness import Degraded
+from bonafide.task import Config, Gate
+
+Sense = Literal["at least", "at most"]
+
+
+class Check(Config):
+    """One requirement: what was measured, what was required, and a sentence for people."""
+
+    name: str
+    measured: float | None
+    interval: tuple[float, float] | None
+    required: str
+    passed: bool
+    why: str
+
+
+class Verdict(Config):
+    """``promote`` is true when every check passed; ``champion`` is the version that was challenged."""
+
+    promote: bool
+    champion: str | None
+    checks: tuple[Check, ...]
+
+
+def decide(
+    metrics: Metrics,
+    comparison: Comparison,
+    config: Gate,
+    robustness: Sequence[Degraded],
+    latency_ms: float | None,
+) -> Verdict:
+    """Hold a model against every check that is configured.
+
+    Floors and limits judge the measured value; non-inferiority judges the lower end of the paired
+    interval. What was not measured, or is not a number, never passes.
+
+    Args:
+        metrics: of the challenger.
+        comparison: with the champion, on the same images.
+        config: the task's gate.
+        robustness: accuracy under degradations; empty if not measured.
+        latency_ms: median of one image in milliseconds; None if not measured.
+
+    Raises:
+        ConfigError: the gate has no floor or limit, so that it would promote anything.
+    """
+    checks = (
+        *_floors(metrics, config),
+        *_labels(metrics, config),
+        *_limits(metrics, config, latency_ms),
+        *_robust(config, robustness),
+    )
+    if not checks:
+        raise ConfigError(
+            "gate: no floor or limit is set, so it would promote any first model; "
+            "set gate.accuracy or another check"
+        )
+    checks = (*checks, _non_inferior(comparison, config.non_inferiority_margin))
+    return Verdict(promote=all(check.passed for check in checks), champion=comparison.champion, checks=checks)
+
+
+def _floors(metrics: Metrics, config: Gate) -> Iterator[Check]:
+    if config.accuracy is not None:
+        yield _check("accuracy", metrics.accuracy, "at least", config.accuracy)
+    if config.macro_f1 is not None:
+        yield _check("macro F1", metrics.macro_f1, "at least", config.macro_f1)
+
+
+def _labels(metrics: Metrics, config: Gate) -> Iterator[Check]:
+    for name, floors in (("recall", config.recall), ("f1", config.f1)):
+        for label, floor in floors.items():
+            title = f"{'F1' if name == 'f1' else name} of {label}"
+            yield _check(title, _of_label(metrics.labels.get(label), name), "at least", floor)
+
+
+def _of_label(label: LabelMetrics | None, name: str) -> Interval | None:
+    """A label without a single image has not been measured, whatever the convention for 0/0."""
+    return getattr(label, name) if label is not None and label.support else None
+
+
+def _limits(metrics: Metrics, config: Gate, latency_ms: float | None) -> Iterator[Check]:
+    if config.ece is not None:
+        yield _check("ECE", metrics.ece, "at most", config.ece)
+    if config.latency_ms is not None:
+        yield _check("latency", latency_ms, "at most", config.latency_ms, unit=" ms")
+
+
+def _robust(config: Gate, robustness: Sequence[Degraded]) -> Iterator[Check]:
+    if config.robustness is None:
+        return
+    if not robustness:
+        yield _check("accuracy when degraded", None, "at least", config.robustness)
+        return
+    # A degradation without a number is the worst one.
+    worst = min(robustness, key=lambda each: each.accuracy if math.isfinite(each.accuracy) else -math.inf)
+    yield _check(f"accuracy under {worst.title}", worst.accuracy, "at least", config.robustness)
+
+
+def _check(name: str, measured: Interval | float | None, sense: Sense, bound: float, unit: str = "") -> Check:
+    value = measured.value if isinstance(measured, Interval) else measured
+    required = f"{sense} {bound:g}{unit}"
+    if value is None or not math.isfinite(value):
+        why = f"The {name} was not measured, and what is not measured does not pass."
+        return Check(name=name, measured=None, interval=None, required=required, passed=False, why=why)
+    passed = value >= bound if sense == "at least" else value <= bound
+    interval = _ends(measured) if isinstance(measured, Interval) else None
+    return Check(
+        name=name,
+        measured=value,
+        interval=interval,
+        required=required,
+        passed=passed,
+        why=_sentence(name, value, sense, bound, unit, passed) + _doubt(interval, sense, bound, passed),
+    )
+
+
+def _sentence(name: str, value: float, sense: Sense, bound: float, unit: str, passed: bool) -> str:
+    what = "floor" if sense == "at least" else "limit"
+    if passed:
+        return f"The {name} of {value:.4g}{unit} keeps the {what} of {bound:g}{unit}."
+    missed = f"{abs(value - bound):.2g}{unit}"
+    side = "below the floor" if sense == "at least" else "above the limit"
+    return f"The {name} of {value:.4g}{unit} is {missed} {side} of {bound:g}{unit}."
+
+
+def _doubt(interval: tuple[float, float] | None, sense: Sense, bound: float, passed: bool) -> str:
+    if interval is None or not passed:
+        return ""
+    low, high = interval
+    if sense == "at least" and low < bound:
+        return f" Its interval reaches down to {low:.3f}, so another test set might say otherwise."
+    if sense == "at most" and high > bound:
+        return f" Its interval reaches up to {high:.3f}, so another test set might say otherwise."
+    return ""
+
+
+def _non_inferior(comparison: Comparison, margin: float) -> Check:
+    name, required = (
+        "not worse than the champion",
+        f"at most {margin:g} of accuracy lost, with 95 % confidence",
+    )
+    difference = comparison.accuracy_difference
+    if comparison.champion is None and difference is None:
+        why = "There is no champion yet, so there is nothing to be worse than."
+        return Check(name=name, measured=None, interval=None, required=required, passed=True, why=why)
+    ends = _ends(difference) if difference is not None else None
+    if difference is None or ends is None or not math.isfinite(difference.value):
+        why = f"It was not compared with champion {comparison.champion}."
+        return Check(name=name, measured=None, interval=None, required=required, passed=False, why=why)
+    passed = ends[0] >= -margin
+    change = f"{difference.value:+.3f} against champion {comparison.champion or 'of unknown version'}"
+    verdict = "no lower than" if passed else "below"
+    return Check(
+        name=name,
+        measured=difference.value,
+        interval=ends,
+        required=required,
+        passed=passed,
+        why=f"Accuracy changes by {change}; the interval starts at {ends[0]:+.3f}, {verdict} {-margin:g}.",
+    )
+
+
+def _ends(interval: Interval) -> tuple[float, float] | None:
+    ends = interval.low, interval.high
+    return ends if all(map(math.isfinite, ends)) else None

@@ -1,0 +1,67 @@
+"""The templates of the reports and the model card."""
+
+import math
+import re
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from bonafide.evaluation.bootstrap import Interval
+
+
+def render(template: str, **context: Any) -> str:
+    """Fill one of ``templates/``; ``.html`` is escaped, Markdown escapes through its ``cell`` filter."""
+    return _environment().get_template(template).render(context)
+
+
+def number(value: float | None) -> str:
+    """``0.912``, ``12.3``, or a dash for what was not measured."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def signed(value: float) -> str:
+    """``+0.012``."""
+    return f"{value:+.3f}" if math.isfinite(value) else "–"
+
+
+def span(interval: Interval | tuple[float, float] | None, sign: bool = False) -> str:
+    """``0.890 – 0.934``, or a dash."""
+    if interval is None:
+        return "–"
+    low, high = (interval.low, interval.high) if isinstance(interval, Interval) else interval
+    form = signed if sign else number
+    return f"{form(low)} – {form(high)}" if math.isfinite(low) else "–"
+
+
+def percent(value: float) -> str:
+    """``91.2 %``."""
+    return f"{100 * value:.1f} %" if math.isfinite(value) else "–"
+
+
+def cell(value: object) -> str:
+    """Text as it stands, safe inside a Markdown table or sentence."""
+    text = re.sub(r"([\\`*_\[\]|#$~])", r"\\\1", " ".join(str(value).split()))
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("bonafide.evaluation"),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "signed": signed,
+        "span": span,
+        "percent": percent,
+        "cell": cell,
+    }
+    return environment

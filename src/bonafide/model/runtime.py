@@ -1,0 +1,111 @@
+"""Running a packaged model with ONNX Runtime; needs no torch."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bonafide.errors import PackageError
+from bonafide.model.package import MODEL, PackageInfo
+
+OUTPUTS = ("probabilities", "embedding", "heatmap")
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_cores(cgroup: Path = CGROUP) -> int:
+    """Whole cores that this process may use: its affinity, cut by its container's quota (cgroup v2, v1)."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no affinity
+        cores = os.cpu_count() or 1
+    quota = _quota(cgroup)
+    return max(1, min(cores, int(quota))) if quota else cores
+
+
+def _quota(cgroup: Path) -> float:
+    """Cores granted, 0 for no limit."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        try:
+            quota, period = map(int, " ".join((cgroup / name).read_text() for name in names).split())
+        except (OSError, ValueError):  # not this version of cgroups, or "max"
+            continue
+        return max(0, quota / period)
+    return 0
+
+
+class OnnxModel:
+    """The graph of a verified package.
+
+    The bytes that are loaded are the bytes that are checked, so a file swapped after verification is refused.
+
+    Args:
+        package: folder of the package.
+        info: what :func:`bonafide.model.package.verify` returned for it.
+        threads: of one run; never above the cores; all cores if None.
+
+    Raises:
+        PackageError: ``model.onnx`` is not the verified one, or its inputs and outputs are not a package's.
+    """
+
+    def __init__(self, package: Path, info: PackageInfo, threads: int | None = None) -> None:
+        import onnxruntime
+
+        path = package / MODEL
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != info.model_digest:
+            raise PackageError(f"{path} is not the verified model; fetch or build the package again")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = min(threads or available_cores(), available_cores())
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors share no base class below Exception
+            raise PackageError(
+                f"{path}: ONNX Runtime cannot load it: {error}; build the package again"
+            ) from error
+        self.info = info
+        self._check_graph(path)
+
+    def run(
+        self, pixels: npt.NDArray[np.uint8], outputs: Sequence[str] = ("probabilities",)
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Score a batch; safe to call from several threads.
+
+        Args:
+            pixels: uint8 [N, S, S, 3], RGB, S = ``info.input_size``.
+            outputs: of ``probabilities`` [N, K], ``embedding`` [N, E], ``heatmap`` [N, h, w], all float32.
+        """
+        wanted = list(outputs)
+        return dict(zip(wanted, self._session.run(wanted, {"pixels": pixels}), strict=True))
+
+    def _check_graph(self, path: Path) -> None:
+        size, (height, width) = self.info.input_size, self.info.heatmap_size
+        expected = {
+            "pixels": ("tensor(uint8)", [size, size, 3]),
+            "probabilities": ("tensor(float)", [len(self.info.labels)]),
+            "embedding": ("tensor(float)", [self.info.embedding_size]),
+            "heatmap": ("tensor(float)", [height, width]),
+        }
+        found = {node.name: node for node in (*self._session.get_inputs(), *self._session.get_outputs())}
+        for name, (kind, shape) in expected.items():
+            if name not in found or not _fits(found[name], kind, shape):
+                actual = f"{found[name].type} {found[name].shape}" if name in found else "nothing"
+                raise PackageError(
+                    f"{path}: {name} must be {kind} [N, {str(shape)[1:]}, the graph has {actual}"
+                )
+        if extra := set(found) - set(expected):
+            raise PackageError(f"{path}: the graph has {sorted(extra)}, which no package knows")
+
+
+def _fits(node: Any, kind: str, shape: list[int]) -> bool:
+    """A symbolic dimension fits any number; the first one must be symbolic."""
+    batch, *rest = node.shape or [1]
+    same = len(rest) == len(shape) and all(
+        not isinstance(found, int) or found == wanted for found, wanted in zip(rest, shape, strict=True)
+    )
+    return node.type == kind and not isinstance(batch, int) and same

@@ -1,0 +1,200 @@
+"""Training a detector with Lightning: deterministic for a seed, resumable after a kill."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from bonafide.data.dataset import read_info
+from bonafide.home import home
+from bonafide.model import vision  # noqa: F401  (before lightning, which imports torchvision)
+from bonafide.model.architectures import Detector
+from bonafide.model.calibration import fit_temperature, operating_thresholds
+from bonafide.model.checkpoint import TrainingInfo, new_detector, save
+from bonafide.model.images import Images, in_order, shuffled
+from bonafide.progress import Advance, progress
+from bonafide.task import Model
+
+import lightning  # isort: skip
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint  # isort: skip
+from lightning.pytorch.loggers import Logger  # isort: skip
+
+LABEL_SMOOTHING = 0.05
+WARM_UP = 0.2
+GRADIENT_NORM = 5.0
+
+
+def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | None = None) -> TrainingInfo:
+    """Train on ``train``, choose the epoch and calibrate on ``val``, and write a checkpoint to ``out``.
+
+    A killed training goes on from its last whole epoch when it is called again with the same arguments.
+
+    Raises:
+        DataError: ``dataset`` lacks a split.
+    """
+    info = read_info(dataset)
+    lightning.seed_everything(seed, workers=True, verbose=False)
+    training = Images(dataset, "train", config.input_size, seed if config.augment else None)
+    if config.shuffle_labels:
+        training.labels = np.random.default_rng(seed).permutation(training.labels)
+    validation = Images(dataset, "val", config.input_size)
+    module = Training(config, info.labels, training, seed)
+    scratch = _scratch(info.digest, config, seed)
+    history = _fit(module, in_order(validation), scratch, logger)
+    detector = module.detector.eval()
+    logits = _logits(detector, validation)
+    temperature = fit_temperature(logits, validation.labels)
+    _fit_buffers(detector, Images(dataset, "train", config.input_size), temperature)
+    probabilities = torch.from_numpy(logits / temperature).softmax(dim=1).numpy()
+    trained = TrainingInfo(
+        labels=info.labels,
+        model=config,
+        seed=seed,
+        data_digest=info.digest,
+        parameters=sum(weights.numel() for weights in detector.parameters()),
+        best_epoch=min(history, key=lambda row: row["val_loss"])["epoch"] if history else 0,
+        history=tuple(history),
+        temperature=temperature,
+        thresholds=operating_thresholds(probabilities, validation.labels, info.labels),
+        run_id=getattr(logger, "run_id", None),
+    )
+    save(out, detector, trained)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return trained
+
+
+class Training(lightning.LightningModule):
+    """AdamW with a one-cycle cosine schedule, class weights, smoothed labels."""
+
+    def __init__(self, config: Model, labels: tuple[str, ...], images: Images, seed: int) -> None:
+        super().__init__()
+        self.detector = new_detector(labels, config).to(memory_format=torch.channels_last)
+        self.config, self.images, self.seed = config, images, seed
+        counts = np.bincount(images.labels, minlength=len(labels)).clip(1)
+        self.register_buffer("weights", torch.from_numpy(len(images) / len(labels) / counts).float())
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:  # noqa: D102
+        self.images.epoch = self.current_epoch
+        return shuffled(self.images, self.config.batch_size, self.seed)
+
+    def on_train_epoch_start(self) -> None:  # noqa: D102
+        # Dropout draws from the global generator: tie it to the epoch, so that resuming changes nothing.
+        torch.manual_seed(self.seed + self.current_epoch)
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:  # noqa: D102
+        pixels, labels = batch
+        weights = self.get_buffer("weights")
+        loss = functional.cross_entropy(
+            self.detector.logits(pixels), labels, weight=weights, label_smoothing=LABEL_SMOOTHING
+        )
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:  # noqa: D102
+        pixels, labels = batch
+        logits = self.detector.logits(pixels)
+        accuracy = (logits.argmax(dim=1) == labels).float().mean()
+        self.log("val_loss", functional.cross_entropy(logits, labels), batch_size=len(labels))
+        self.log("val_accuracy", accuracy, batch_size=len(labels))
+
+    def configure_optimizers(self) -> Any:  # noqa: D102
+        config = self.config
+        optimiser = torch.optim.AdamW(
+            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        steps = config.epochs * len(shuffled(self.images, config.batch_size, self.seed))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, config.learning_rate, total_steps=steps, pct_start=WARM_UP
+        )
+        return [optimiser], [{"scheduler": schedule, "interval": "step"}]
+
+
+class _History(Callback):
+    """One row of metrics an epoch; survives a resume because Lightning keeps callbacks' state."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._advance = advance
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        names = ("train_loss", "val_loss", "val_accuracy")
+        row = {name: round(float(trainer.callback_metrics[name]), 5) for name in names}
+        self.rows.append({"epoch": trainer.current_epoch, **row})
+        self._advance(detail=f"validation accuracy {row['val_accuracy']:.3f}")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+        self._advance(len(self.rows), detail="resumed")
+
+
+def _fit(
+    module: Training, validation: DataLoader[tuple[Tensor, int]], scratch: Path, logger: Logger | None
+) -> list[dict[str, float]]:
+    """Run Lightning and leave the weights of the epoch with the least validation loss in ``module``."""
+    best = ModelCheckpoint(
+        scratch, "best", monitor="val_loss", save_weights_only=True, enable_version_counter=False
+    )
+    last = ModelCheckpoint(scratch, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    stop = EarlyStopping("val_loss", patience=module.config.patience)
+    with progress("Training", module.config.epochs) as advance:
+        history = _History(advance)
+        trainer = lightning.Trainer(
+            max_epochs=module.config.epochs,
+            accelerator="auto",
+            devices=1,
+            precision="16-mixed" if torch.cuda.is_available() else "32-true",
+            deterministic=True,
+            gradient_clip_val=GRADIENT_NORM,
+            reload_dataloaders_every_n_epochs=1,
+            num_sanity_val_steps=0,
+            logger=logger or False,
+            callbacks=[best, stop, history, last],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        resume = scratch / "last.ckpt"
+        trainer.fit(
+            module,
+            val_dataloaders=validation,
+            ckpt_path=resume if resume.exists() else None,
+            weights_only=True,
+        )
+    state = torch.load(best.best_model_path, weights_only=True)["state_dict"]
+    module.load_state_dict(state)
+    return history.rows
+
+
+def _scratch(data_digest: str, config: Model, seed: int) -> Path:
+    identity = f"{data_digest} {config.model_dump_json()} {seed}"
+    return home() / "training" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+@torch.inference_mode()
+def _logits(detector: Detector, images: Images) -> NDArray[np.float32]:
+    batches = [detector.logits(pixels).numpy() for pixels, _ in in_order(images)]
+    return np.concatenate(batches)
+
+
+@torch.inference_mode()
+def _fit_buffers(detector: Detector, training: Images, temperature: float) -> None:
+    """Set the temperature, and the PCA of pooled features of the training images as they are."""
+    from sklearn.decomposition import PCA
+
+    pooled = np.concatenate(
+        [detector.features(pixels).mean(dim=(2, 3)).numpy() for pixels, _ in in_order(training)]
+    )
+    size = min(*detector.get_buffer("projection").shape, len(pooled))
+    pca = PCA(n_components=size, svd_solver="full").fit(pooled)
+    detector.get_buffer("temperature").fill_(temperature)
+    detector.get_buffer("projection_mean").copy_(torch.from_numpy(pca.mean_))
+    detector.get_buffer("projection")[:size].copy_(torch.from_numpy(pca.components_))

@@ -1,0 +1,121 @@
+"""Registered models: versions with lineage, and the aliases champion, challenger and rollback."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bonafide.evaluation.evaluate import MEASURED, REPORT, read_measured
+from bonafide.evaluation.verdict import REPORT as GATE_REPORT
+from bonafide.evaluation.verdict import read_verdict
+from bonafide.model.package import PackageInfo, verify
+from bonafide.registry.tracking import client, experiment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER, ROLLBACK = "champion", "challenger", "rollback"
+PACKAGE = "package"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version: ``package`` is where its files are on this machine, ``uri`` never changes."""
+
+    task: str
+    number: str
+    uri: str
+    run: str
+    package: Path
+    tags: dict[str, str]
+
+
+def champion(task: str) -> Version | None:
+    """The version in service, or None before the first promotion."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(client().get_model_version_by_alias(task, CHAMPION))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def register(package: Path, evaluation: Path, gate: Path, public_key: Path) -> Version:
+    """Record a verified package with its lineage and reports, and make it the challenger.
+
+    The same model on the same data is registered once: a repeated run gets the version that is there.
+
+    Raises:
+        PackageError: the package does not hold.
+    """
+    info = verify(package, public_key)
+    mlflow = client()
+    known = _find(mlflow, info)
+    if known:
+        return _version(known)
+    run = info.run_id or mlflow.create_run(experiment(info.task)).info.run_id
+    _log_reports(mlflow, run, evaluation, gate)
+    mlflow.log_artifacts(run, str(package), PACKAGE)
+    if not mlflow.search_registered_models(f"name = '{info.task}'"):
+        mlflow.create_registered_model(info.task)
+    uri = f"{mlflow.get_run(run).info.artifact_uri}/{PACKAGE}"
+    made = mlflow.create_model_version(info.task, uri, run, tags=_lineage(info, gate))
+    mlflow.set_registered_model_alias(info.task, CHALLENGER, made.version)
+    return _version(mlflow.get_model_version(info.task, made.version))
+
+
+def crown(version: Version) -> None:
+    """Make ``version`` the champion; the one before it stays reachable as rollback."""
+    mlflow, before = client(), champion(version.task)
+    if before and before.number == version.number:
+        return
+    if before:
+        mlflow.set_registered_model_alias(version.task, ROLLBACK, before.number)
+    mlflow.set_registered_model_alias(version.task, CHAMPION, version.number)
+
+
+def get(task: str, number: str) -> Version:
+    """One registered version."""
+    return _version(client().get_model_version(task, number))
+
+
+def _find(mlflow: "MlflowClient", info: PackageInfo) -> Any:
+    same = f"name = '{info.task}' and tags.model_digest = '{info.model_digest}'"
+    found = mlflow.search_model_versions(f"{same} and tags.data_digest = '{info.data_digest}'")
+    return next(iter(found), None)
+
+
+def _lineage(info: PackageInfo, gate: Path) -> dict[str, str]:
+    verdict = read_verdict(gate)
+    passed = sum(check.passed for check in verdict.checks)
+    return {
+        "model_digest": info.model_digest,
+        "data_digest": info.data_digest,
+        "code_version": info.code_version,
+        "gate": f"{passed} of {len(verdict.checks)} checks passed",
+        "champion": verdict.champion or "none",
+    }
+
+
+def _log_reports(mlflow: "MlflowClient", run: str, evaluation: Path, gate: Path) -> None:
+    metrics = read_measured(evaluation).metrics
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "ece"):
+        mlflow.log_metric(run, f"test_{name}", getattr(metrics, name).value)
+    mlflow.log_dict(run, {"confusion": json.loads(metrics.model_dump_json())["confusion"]}, "confusion.json")
+    for path in (evaluation / MEASURED, evaluation / REPORT, gate / GATE_REPORT):
+        mlflow.log_artifact(run, str(path), "reports")
+
+
+def _version(found: Any) -> Version:
+    from mlflow.artifacts import download_artifacts
+
+    return Version(
+        task=found.name,
+        number=str(found.version),
+        uri=found.source,
+        run=found.run_id or "",
+        package=Path(download_artifacts(artifact_uri=found.source)),
+        tags=dict(found.tags),
+    )

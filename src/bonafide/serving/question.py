@@ -1,0 +1,140 @@
+"""What a request of the Open Inference Protocol v2 asks, checked field by field before any work is done."""
+
+import base64
+import binascii
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from kserve import InferInput, InferRequest
+from kserve.errors import InvalidInput
+
+from bonafide.errors import BonafideError
+from bonafide.serving.engine import Pixels
+
+MAXIMUM_IMAGES = 64
+DATATYPES = {"image": "BYTES", "pixels": "UINT8"}
+OUTPUTS = ("label", "probabilities", "embedding", "heatmap")
+SMALLEST_SIDE = 8
+
+
+class RequestError(BonafideError, InvalidInput):  # type: ignore[misc]
+    """A client sent what cannot be answered; ``status`` is of HTTP (in gRPC it is INVALID_ARGUMENT)."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        InvalidInput.__init__(self, message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Question:
+    """``images`` are encoded files or uint8 [N, H, W, 3]; ``outputs`` are the names wanted, in order."""
+
+    images: list[bytes] | Pixels
+    outputs: tuple[str, ...]
+
+
+def read(request: InferRequest) -> Question:
+    """Check a request and take its tensors out.
+
+    Raises:
+        RequestError: names the field, and the index where there is one.
+    """
+    if len(request.inputs) != 1:
+        names = [tensor.name for tensor in request.inputs]
+        raise RequestError(f"inputs: give exactly one, 'image' or 'pixels'; got {names or 'none'}")
+    tensor = request.inputs[0]
+    if tensor.name not in DATATYPES:
+        raise RequestError(f"inputs: {tensor.name!r} is unknown; give 'image' or 'pixels'")
+    if tensor.datatype != DATATYPES[tensor.name]:
+        raise RequestError(
+            f"{tensor.name}: datatype must be {DATATYPES[tensor.name]}, got {tensor.datatype!r}"
+        )
+    _check_shape(tensor)
+    return Question(_images(tensor) if tensor.name == "image" else _pixels(tensor), _outputs(request))
+
+
+def _outputs(request: InferRequest) -> tuple[str, ...]:
+    if not request.request_outputs:
+        return OUTPUTS[:2]
+    names = tuple(output.name for output in request.request_outputs)
+    if unknown := [name for name in names if name not in OUTPUTS]:
+        raise RequestError(f"outputs: {unknown[0]!r} is unknown; this model has {', '.join(OUTPUTS)}")
+    if len(set(names)) != len(names):
+        raise RequestError(f"outputs: each may stand once; got {list(names)}")
+    return names
+
+
+def _check_shape(tensor: InferInput) -> None:
+    shape, name = tensor.shape, tensor.name
+    form = "[N]" if name == "image" else "[N, H, W, 3]"
+    if len(shape) != form.count(",") + 1 or any(size < 0 for size in shape):
+        raise RequestError(f"{name}: shape must be {form}, got {shape}")
+    if shape[0] == 0:
+        raise RequestError(f"{name}: empty; give at least one image")
+    if shape[0] > MAXIMUM_IMAGES:
+        raise RequestError(f"{name}: {shape[0]} images, at most {MAXIMUM_IMAGES} a request; split them", 413)
+    if name == "pixels" and (shape[3] != 3 or min(shape[1:3]) < SMALLEST_SIDE):
+        raise RequestError(f"{name}: shape must be {form} with sides of {SMALLEST_SIDE} or more, got {shape}")
+
+
+def _images(tensor: InferInput) -> list[bytes]:
+    raw = _raw(tensor)
+    elements = _split(raw) if raw is not None else tensor.data
+    if not isinstance(elements, list) or len(elements) != tensor.shape[0]:
+        found = len(elements) if isinstance(elements, list) else "no list"
+        raise RequestError(f"image: shape says {tensor.shape[0]} images, the data has {found}")
+    return [_content(index, element) for index, element in enumerate(elements)]
+
+
+def _content(index: int, element: Any) -> bytes:
+    if isinstance(element, bytes):
+        return element
+    if not isinstance(element, str):
+        raise RequestError(f"image[{index}]: must be a base64 string, got {type(element).__name__}")
+    try:
+        return base64.b64decode(element, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RequestError(f"image[{index}]: no valid base64: {error}") from error
+
+
+def _split(raw: bytes) -> list[bytes]:
+    """Binary BYTES tensors are elements that each follow their length, a little-endian uint32."""
+    elements: list[bytes] = []
+    position = 0
+    while position < len(raw):
+        if position + 4 > len(raw):
+            raise RequestError(f"image[{len(elements)}]: the binary data ends within a length prefix")
+        (length,) = struct.unpack_from("<I", raw, position)
+        position += 4 + length
+        if position > len(raw):
+            missing = position - len(raw)
+            raise RequestError(f"image[{len(elements)}]: the binary data ends {missing} bytes too early")
+        elements.append(raw[position - length : position])
+    return elements
+
+
+def _pixels(tensor: InferInput) -> Pixels:
+    raw, size = _raw(tensor), math.prod(tensor.shape)
+    values = np.frombuffer(raw, dtype=np.uint8) if raw is not None else _numbers(tensor.data)
+    if values.size != size:
+        raise RequestError(f"pixels: shape {tensor.shape} needs {size} values, the data has {values.size}")
+    return values.reshape(tensor.shape)
+
+
+def _numbers(data: Any) -> Pixels:
+    try:
+        values = np.asarray(data)
+    except ValueError as error:
+        raise RequestError(f"pixels: the data is no regular array: {error}") from error
+    if values.dtype.kind not in "iu" or (values.size and (values.min() < 0 or values.max() > 255)):
+        raise RequestError("pixels: values must be whole numbers from 0 to 255")
+    return values.astype(np.uint8)
+
+
+def _raw(tensor: InferInput) -> bytes | None:
+    """kserve's public way to raw tensors converts them and fails with a 500 on a wrong length or shape."""
+    raw: bytes | None = tensor._raw_data
+    return raw

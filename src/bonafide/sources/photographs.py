@@ -1,0 +1,74 @@
+"""Real photographs that come inside installed packages: what the offline sample is cut from."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from PIL import Image
+
+from bonafide.errors import DataError
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One scene: the files that show it (a stereo pair is one scene) and the terms it may be used under."""
+
+    name: str
+    package: str
+    files: tuple[str, ...]
+    licence: str
+    credit: str
+
+    def open(self) -> list[Image.Image]:
+        """The scene's views as RGB images.
+
+        Raises:
+            DataError: the package that ships the photograph is not installed or no longer ships it.
+        """
+        try:
+            folder = Path(str(resources.files(self.package)))
+            return [Image.open(folder / file).convert("RGB") for file in self.files]
+        except (ImportError, FileNotFoundError) as error:
+            raise DataError(
+                f"photograph {self.name!r} of the offline sample is missing from {self.package}: "
+                "install the locked dependencies again (make setup)"
+            ) from error
+
+
+def _skimage(name: str, licence: str, credit: str, *files: str) -> Photograph:
+    return Photograph(name, "skimage", tuple(f"data/{file}" for file in files), licence, credit)
+
+
+PUBLIC_DOMAIN = "Public domain"
+CC0 = "CC0-1.0"
+UNRESTRICTED = "No known copyright restrictions"
+
+PHOTOGRAPHS = (
+    _skimage("astronaut", PUBLIC_DOMAIN, "NASA", "astronaut.png"),
+    _skimage("brick", CC0, "CC0Textures, Bricks25", "brick.png"),
+    _skimage("camera", CC0, "Lav Varshney", "camera.png"),
+    _skimage("chelsea", CC0, "Stefan van der Walt", "chelsea.png"),
+    _skimage("coffee", CC0, "Rachel Michetti", "coffee.png"),
+    _skimage("coins", UNRESTRICTED, "Brooklyn Museum", "coins.png"),
+    _skimage("grass", CC0, "linolafett", "grass.png"),
+    _skimage("gravel", CC0, "CC0Textures, Gravel04", "gravel.png"),
+    _skimage("hubble", PUBLIC_DOMAIN, "NASA", "hubble_deep_field.jpg"),
+    _skimage("immunohistochemistry", UNRESTRICTED, "CMMI", "ihc.png"),
+    _skimage(
+        "motorcycle",
+        "None stated (Middlebury stereo benchmark 2014, as redistributed by scikit-image)",
+        "Scharstein et al., GCPR 2014",
+        "motorcycle_left.png",
+        "motorcycle_right.png",
+    ),
+    _skimage("rocket", PUBLIC_DOMAIN, "SpaceX", "rocket.jpg"),
+    Photograph("china", "sklearn", ("datasets/images/china.jpg",), "CC-BY-2.0", "danielbuechele"),
+    Photograph("flower", "sklearn", ("datasets/images/flower.jpg",), "CC-BY-2.0", "vultilion"),
+    Photograph(
+        "grace-hopper",
+        "matplotlib",
+        ("mpl-data/sample_data/grace_hopper.jpg",),
+        PUBLIC_DOMAIN,
+        "James S. Davis, United States Navy",
+    ),
+)

@@ -1,0 +1,135 @@
+import re
+
+import numpy as np
+import pytest
+import yaml
+
+from bonafide.data.dataset import DatasetInfo
+from bonafide.evaluation.card import CardFacts, model_card
+from bonafide.evaluation.comparison import Comparison, compare
+from bonafide.evaluation.gate import decide
+from bonafide.evaluation.metrics import measure
+from bonafide.evaluation.robustness import Degraded
+from bonafide.model.package import PackageInfo
+from bonafide.task import FolderSource, Task
+
+LABELS = ("real", "ai-generated", "deepfake")
+
+
+def facts(metrics, **changes):
+    task = Task(name="authenticity", title="Authenticity", labels=LABELS)
+    robustness = [Degraded(name="blur", level=2, accuracy=0.4, n=240)]
+    known = {
+        "task": task,
+        "dataset": DatasetInfo(
+            labels=LABELS,
+            counts={"train": dict.fromkeys(LABELS, 500), "test": dict.fromkeys(LABELS, 80)},
+            sources={"skimage/coffee|cup": 1740},
+            generators={"seen": 700, "unseen": 80},
+            digest="d" * 64,
+            seed=42,
+        ),
+        "package": PackageInfo(
+            task=task.name,
+            labels=LABELS,
+            architecture="forensic_cnn",
+            input_size=64,
+            temperature=1.25,
+            thresholds={"deepfake": 0.4},
+            embedding_size=32,
+            heatmap_size=(8, 8),
+            metrics={},
+            data_digest="d" * 64,
+            code_version="0.1.0",
+            run_id="run-1",
+            created="2026-01-01T00:00:00Z",
+        ),
+        "metrics": metrics,
+        "verdict": decide(metrics, Comparison(n=metrics.n), task.gate, robustness, None),
+        "robustness": robustness,
+        "unseen": {"unseen"},
+    }
+    return CardFacts(**known | changes)
+
+
+@pytest.fixture(scope="module")
+def card(measured):
+    return model_card(facts(measured))
+
+
+def test_front_matter_is_what_the_hub_reads(card, measured):
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["license"] == "apache-2.0"
+    result = front["model-index"][0]["results"][0]
+    assert result["dataset"]["revision"] == "d" * 64
+    values = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert values["accuracy"] == round(measured.accuracy.value, 4)
+    assert values["roc_auc"] == round(measured.auroc.value, 4)
+
+
+def test_sections_of_the_hugging_face_template(card):
+    headings = re.findall(r"^##+ (.+)$", card, re.M)
+    assert [heading for heading in headings if heading != "By generator"] == [
+        "Model details",
+        "Uses",
+        "Direct use",
+        "Out-of-scope use",
+        "Bias, risks and limitations",
+        "Known failures",
+        "How to get started",
+        "Training details",
+        "Training data",
+        "Training procedure",
+        "Evaluation",
+        "Robustness",
+        "Calibration",
+        "Gate verdict",
+    ]
+
+
+def test_figures_are_the_measured_ones(card, measured):
+    assert f"| Macro F1 | {measured.macro_f1.value:.3f} |" in card
+    assert f"recall {min(measured.labels.values(), key=lambda each: each.recall.value).recall}" in card
+    unseen = measured.slices["generator"]["unseen"]
+    assert f"| unseen (**never seen in training**) | {unseen.n} | {unseen.accuracy} |" in card
+    assert f"| blur σ 2 | 0.400 | {0.4 - measured.accuracy.value:+.3f} |" in card
+    assert "Temperature 1.250" in card
+    assert "accuracy falls from" in card
+
+
+def test_every_table_is_whole(card):
+    for block in re.findall(r"(?:^\|.*\n)+", card, re.M):
+        rows = [re.sub(r"\\\|", "", row).count("|") for row in block.splitlines()]
+        assert len(rows) >= 2
+        assert len(set(rows)) == 1, block
+        assert re.fullmatch(r"[|:\- ]+", block.splitlines()[1]), block
+    assert not re.search(r"\n\n\n\n", card)
+
+
+def test_names_are_escaped(card):
+    assert r"skimage/coffee\|cup" in card
+
+
+def test_limits_follow_the_facts(card, measured):
+    assert "say nothing about the world" in card
+    assert "**Not promoted.**" in card
+    own = Task(name="own", title="Own", labels=LABELS, source=FolderSource(path="images"))
+    card = model_card(facts(measured, task=own))
+    assert "say nothing about the world" not in card
+
+
+def test_the_champion_is_told(measured, make_answers):
+    truth, probabilities = make_answers()
+    comparison = compare(truth, probabilities, probabilities, "7", 100, 0)
+    assert "Against champion 7" in model_card(facts(measured, comparison=comparison))
+    assert "There was no champion" in model_card(facts(measured))
+
+
+def test_an_undefined_measure_is_left_out_of_the_front_matter():
+    probabilities = np.tile(np.array([0.8, 0.1, 0.1], np.float32), (4, 1))
+    metrics = measure(np.zeros(4, np.int64), probabilities, LABELS, 100, 0)
+    card = model_card(facts(metrics))
+    front = yaml.safe_load(card.split("---\n")[1])
+    kinds = [metric["type"] for metric in front["model-index"][0]["results"][0]["metrics"]]
+    assert "roc_auc" not in kinds
+    assert "nan" not in card.lower().split()

@@ -1,0 +1,174 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bonafide.errors import ConfigError
+from bonafide.evaluation.bootstrap import Interval
+from bonafide.evaluation.comparison import Comparison
+from bonafide.evaluation.gate import Verdict, decide
+from bonafide.evaluation.metrics import LabelMetrics
+from bonafide.evaluation.robustness import Degraded
+from bonafide.task import Gate
+
+NONE = Gate(accuracy=None, macro_f1=None)
+FIRST = Comparison(n=100)
+EVERY = Gate(
+    accuracy=0.8,
+    macro_f1=0.8,
+    recall={"deepfake": 0.8},
+    f1={"real": 0.8},
+    ece=0.1,
+    robustness=0.7,
+    latency_ms=20,
+    non_inferiority_margin=0.02,
+)
+
+
+def interval(value, half=0.02):
+    return Interval(value=value, low=value - half, high=value + half)
+
+
+def scored(measured, accuracy=0.9, macro_f1=0.9, recall=0.9, f1=0.9, ece=0.05):
+    def label(name):
+        return LabelMetrics(
+            precision=interval(0.9),
+            recall=interval(recall),
+            f1=interval(f1),
+            support=measured.labels[name].support,
+        )
+
+    return measured.model_copy(
+        update={
+            "accuracy": interval(accuracy),
+            "macro_f1": interval(macro_f1),
+            "ece": interval(ece),
+            "labels": {name: label(name) for name in measured.labels},
+        }
+    )
+
+
+def under(*accuracies):
+    return [Degraded(name="blur", level=i + 1, accuracy=each, n=10) for i, each in enumerate(accuracies)]
+
+
+def against(value, low, champion="7"):
+    difference = Interval(value=value, low=low, high=value + 0.02)
+    return Comparison(n=100, champion=champion, accuracy_difference=difference, disagreement=0.1)
+
+
+def test_a_good_model_keeps_every_check(measured):
+    verdict = decide(scored(measured), against(0.01, -0.01), EVERY, under(0.8, 0.75), 12.5)
+    assert verdict.promote
+    assert verdict.champion == "7"
+    assert [check.name for check in verdict.checks] == [
+        "accuracy",
+        "macro F1",
+        "recall of deepfake",
+        "F1 of real",
+        "ECE",
+        "latency",
+        "accuracy under blur σ 2",
+        "not worse than the champion",
+    ]
+
+
+BAD = {
+    "accuracy": ({"accuracy": 0.79}, {}),
+    "macro F1": ({"macro_f1": 0.79}, {}),
+    "recall of deepfake": ({"recall": 0.79}, {}),
+    "F1 of real": ({"f1": 0.79}, {}),
+    "ECE": ({"ece": 0.11}, {}),
+    "latency": ({}, {"latency_ms": 20.1}),
+    "accuracy under blur σ 2": ({}, {"robustness": under(0.8, 0.69)}),
+    "not worse than the champion": ({}, {"comparison": against(0.0, -0.021)}),
+}
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["bad", "not a number"])
+@pytest.mark.parametrize("name", BAD)
+def test_each_check_refuses_alone(measured, name, broken):
+    scores, rest = BAD[name]
+    if broken:
+        scores = dict.fromkeys(scores, math.nan)
+        rest = {
+            key: {"latency_ms": math.nan, "robustness": under(0.8, math.nan)}.get(
+                key, against(math.nan, math.nan)
+            )
+            for key in rest
+        }
+    good = {"comparison": against(0.0, -0.02), "robustness": under(0.8, 0.7), "latency_ms": 20.0}
+    verdict = decide(scored(measured, **scores), config=EVERY, **(good | rest))
+    assert not verdict.promote
+    assert [check.name for check in verdict.checks if not check.passed] == [name]
+
+
+def test_the_bounds_themselves_pass(measured):
+    metrics = scored(measured, 0.8, 0.8, 0.8, 0.8, 0.1)
+    assert decide(metrics, against(0.0, -0.02), EVERY, under(0.7), 20.0).promote
+
+
+def test_what_was_not_measured_does_not_pass(measured):
+    verdict = decide(scored(measured), Comparison(n=9, champion="7"), EVERY, [], None)
+    failed = {check.name: check for check in verdict.checks if not check.passed}
+    assert list(failed) == ["latency", "accuracy when degraded", "not worse than the champion"]
+    assert all(check.measured is None for check in failed.values())
+    assert "not compared" in failed["not worse than the champion"].why
+
+
+def test_a_label_without_images_does_not_pass(measured):
+    labels = measured.labels | {"deepfake": measured.labels["deepfake"].model_copy(update={"support": 0})}
+    metrics = measured.model_copy(update={"labels": labels})
+    verdict = decide(metrics, FIRST, NONE.model_copy(update={"recall": {"deepfake": 0.0}}), [], None)
+    assert not verdict.promote
+
+
+def test_a_first_model_passes_the_comparison_and_says_why(measured):
+    check = decide(scored(measured), FIRST, Gate(), [], None).checks[-1]
+    assert check.passed
+    assert check.measured is None
+    assert "no champion yet" in check.why
+
+
+def test_a_gate_without_floors_is_refused(measured):
+    with pytest.raises(ConfigError, match=r"set gate\.accuracy"):
+        decide(scored(measured), FIRST, NONE, [], None)
+
+
+def test_reasons_are_sentences_with_the_numbers(measured):
+    low = decide(scored(measured, accuracy=0.8), FIRST, Gate(accuracy=0.85), [], None).checks[0]
+    assert low.why == "The accuracy of 0.8 is 0.05 below the floor of 0.85."
+    assert low.interval == pytest.approx((0.78, 0.82))
+    close = decide(scored(measured, accuracy=0.86), FIRST, Gate(accuracy=0.85), [], None).checks[0]
+    assert "reaches down to 0.840" in close.why
+
+
+def test_json_and_back(measured):
+    verdict = decide(scored(measured, recall=math.nan), against(0.0, -0.5), EVERY, under(0.1), None)
+    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+unit = st.floats(0, 1)
+loss = st.floats(0, 1)
+inputs = st.tuples(*[unit] * 7, st.floats(-1, 1), st.floats(0, 50))
+losses = st.tuples(*[loss] * 9)
+
+
+@given(good=inputs, worse=losses, champion=st.booleans())
+def test_worse_never_turns_a_refusal_into_a_promotion(measured, good, worse, champion):
+    def verdict(accuracy, macro_f1, recall, f1, ece, mild, strong, difference, latency):
+        comparison = against(difference, difference - 0.01) if champion else FIRST
+        metrics = scored(measured, accuracy, macro_f1, recall, f1, ece)
+        return decide(metrics, comparison, EVERY, under(mild, strong), latency)
+
+    grows = {4, 8}
+    after = [
+        value + lost if index in grows else value - lost
+        for index, (value, lost) in enumerate(zip(good, worse, strict=True))
+    ]
+    before = verdict(*good)
+    for index in range(9):
+        one_worse = [after[i] if i == index else good[i] for i in range(9)]
+        assert before.promote or not verdict(*one_worse).promote
+    assert before.promote or not verdict(*after).promote

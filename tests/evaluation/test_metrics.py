@@ -1,0 +1,112 @@
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn
+
+from bonafide.errors import DataError
+from bonafide.evaluation.metrics import Metrics, measure
+
+LABELS = ("real", "ai-generated", "deepfake")
+
+
+def test_values_are_those_of_scikit_learn(make_answers):
+    truth, probabilities = make_answers()
+    found = measure(truth, probabilities, LABELS, samples=100, seed=0)
+    predicted, macro = probabilities.argmax(1), {"average": "macro", "zero_division": 0}
+    one_hot = np.eye(3)[truth]
+    expected = {
+        "accuracy": sklearn.accuracy_score(truth, predicted),
+        "balanced_accuracy": sklearn.balanced_accuracy_score(truth, predicted),
+        "macro_precision": sklearn.precision_score(truth, predicted, **macro),
+        "macro_recall": sklearn.recall_score(truth, predicted, **macro),
+        "macro_f1": sklearn.f1_score(truth, predicted, **macro),
+        "auroc": sklearn.roc_auc_score(truth, probabilities, multi_class="ovr"),
+        "average_precision": sklearn.average_precision_score(one_hot, probabilities, average="macro"),
+    }
+    assert {name: getattr(found, name).value for name in expected} == pytest.approx(expected)
+    assert found.confusion == tuple(map(tuple, sklearn.confusion_matrix(truth, predicted).tolist()))
+    for name in expected:
+        interval = getattr(found, name)
+        assert interval.low < interval.value < interval.high
+
+
+def test_binary_is_the_first_label_against_the_rest(make_answers):
+    truth, probabilities = make_answers()
+    binary = measure(truth, probabilities, LABELS, samples=100, seed=0).binary
+    fake, called = truth != 0, probabilities.argmax(1) != 0
+    assert binary.negative == "real"
+    assert binary.accuracy.value == pytest.approx(np.mean(fake == called))
+    assert binary.auroc.value == pytest.approx(sklearn.roc_auc_score(fake, -probabilities[:, 0]))
+    assert binary.true_positive_rate.value == pytest.approx(called[fake].mean())
+    assert binary.false_positive_rate.value == pytest.approx(called[~fake].mean())
+
+
+def test_slices_hold_their_images_only(make_answers):
+    truth, probabilities = make_answers()
+    names = np.array([None, "a", "b"], dtype=object)[np.arange(len(truth)) % 3]
+    found = measure(truth, probabilities, LABELS, 100, 0, {"generator": list(names)}).slices["generator"]
+    correct = probabilities.argmax(1) == truth
+    assert list(found) == ["a", "b"]
+    for value, each in found.items():
+        within = names == value
+        assert each.n == within.sum()
+        assert each.accuracy.value == pytest.approx(correct[within].mean())
+        deepfake = within & (truth == 2)
+        assert each.recall["deepfake"].value == pytest.approx(correct[deepfake].mean())
+
+
+def test_a_slice_reports_only_the_labels_it_holds():
+    truth, probabilities = np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)
+    found = measure(truth, probabilities, ("real", "fake"), 100, 0, {"generator": [None, "g"]})
+    assert list(found.slices["generator"]["g"].recall) == ["fake"]
+    assert found.slices["generator"]["g"].accuracy.value == 0
+
+
+def test_reliability_counts_every_image_and_adds_up_to_the_calibration_error(measured):
+    assert sum(each.n for each in measured.reliability) == measured.n
+    gap = sum(each.n * abs(each.accuracy - each.confidence) for each in measured.reliability if each.n)
+    assert gap / measured.n == pytest.approx(measured.ece.value)
+
+
+def test_baseline_and_confident_errors():
+    truth = np.array([1, 1, 1, 0])
+    probabilities = np.array([[0.95, 0.05], [0.6, 0.4], [0.1, 0.9], [0.9, 0.1]], np.float32)
+    found = measure(truth, probabilities, ("real", "fake"), 100, 0)
+    assert (found.baseline.label, found.baseline.accuracy) == ("fake", 0.75)
+    assert found.confident_errors == 1
+
+
+def test_json_without_nan_and_back(measured):
+    text = measured.model_dump_json()
+    assert Metrics.model_validate_json(text).model_dump() == measured.model_dump()
+    json.dumps(measured.model_dump(mode="json"), allow_nan=False)
+    assert any(math.isnan(each.accuracy) for each in measured.reliability)
+
+
+def test_a_test_set_of_one_label_has_no_auroc_and_a_low_macro_f1():
+    probabilities = np.tile(np.array([0.1, 0.8, 0.1], np.float32), (5, 1))
+    found = measure(np.ones(5, np.int64), probabilities, LABELS, 100, 0)
+    assert math.isnan(found.auroc.value)
+    assert found.macro_f1.value == pytest.approx(1 / 3)
+    assert found.labels["real"].support == 0
+
+
+def test_a_thousand_resamples_of_a_thousand_images_take_under_3_seconds(make_answers):
+    truth, probabilities = make_answers(n=1000)
+    slices = {"source": [f"source-{i % 20}" for i in range(1000)]}
+    start = time.process_time()
+    measure(truth, probabilities, LABELS, samples=1000, seed=0, slices=slices)
+    assert time.process_time() - start < 3
+
+
+def test_predictions_are_checked():
+    with pytest.raises(DataError, match="no images"):
+        measure(np.empty(0, np.int64), np.empty((0, 2), np.float32), ("real", "fake"), 100, 0)
+
+
+def test_a_slice_of_another_length():
+    with pytest.raises(DataError, match="'source' has 1 values for 2 images"):
+        measure(np.array([0, 1]), np.eye(2, dtype=np.float32), ("a", "b"), 100, 0, {"source": ["x"]})

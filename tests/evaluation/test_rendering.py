@@ -1,0 +1,28 @@
+import math
+
+import pytest
+from jinja2 import UndefinedError
+
+from bonafide.evaluation.bootstrap import Interval
+from bonafide.evaluation.rendering import cell, number, percent, render, signed, span
+
+
+def test_numbers():
+    assert [number(each) for each in (0.9125, 12.34, None, math.nan)] == ["0.912", "12.3", "–", "–"]
+    assert (signed(0.5), signed(-0.25), signed(math.nan)) == ("+0.500", "-0.250", "–")
+    assert (percent(0.9434), percent(math.nan)) == ("94.3 %", "–")
+
+
+def test_spans():
+    assert span(Interval(value=0.5, low=0.4, high=0.6)) == "0.400 – 0.600"
+    assert span((-0.1, 0.1), sign=True) == "-0.100 – +0.100"
+    assert span(None) == span((math.nan, math.nan)) == "–"
+
+
+def test_cells_cannot_break_a_table_or_smuggle_markup():
+    assert cell("a|b\n# <b> `c` [d](e)") == r"a\|b \# &lt;b&gt; \`c\` \[d\](e)"
+
+
+def test_a_missing_value_is_an_error():
+    with pytest.raises(UndefinedError):
+        render("gate.html", title="t", headline="h")

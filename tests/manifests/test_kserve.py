@@ -1,0 +1,129 @@
+"""The manifests keep to KServe's own types, and the runtime starts the command line that there is."""
+
+import json
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import kserve
+import pytest
+import typer
+import yaml
+from kubernetes.client import ApiClient
+
+import bonafide
+from bonafide.cli.serve import serve
+
+FOLDER = Path(__file__).parents[2] / "kserve"
+
+
+def load(name: str) -> dict:
+    return yaml.safe_load((FOLDER / name).read_text())
+
+
+def parsed(content: dict, kind: str):
+    """The manifest as an object of the client library; what its types do not know would be lost."""
+
+    class Client(ApiClient):
+        def _ApiClient__deserialize(self, data, klass):  # noqa: N802
+            if isinstance(klass, str) and hasattr(kserve, klass):
+                klass = getattr(kserve, klass)
+            return super()._ApiClient__deserialize(data, klass)
+
+    client = Client()
+    result = client.deserialize(SimpleNamespace(data=json.dumps(content)), kind)
+    return client.sanitize_for_serialization(result)
+
+
+def container() -> dict:
+    (only,) = load("runtime.yaml")["spec"]["containers"]
+    return only
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("runtime.yaml", "V1alpha1ServingRuntime"), ("base/inferenceservice.yaml", "V1beta1InferenceService")],
+)
+def test_nothing_is_unknown_to_kserves_types(name, kind):
+    assert parsed(load(name), kind) == load(name)
+
+
+def test_the_runtime_starts_the_real_command(monkeypatch):
+    started = {}
+    monkeypatch.setattr(
+        "bonafide.serving.server.serve", lambda *given, **named: started.update(named, given=given)
+    )
+    app = typer.Typer()
+    app.command()(serve)
+    app.command()(lambda: None)
+    assert container()["args"][0] == "serve"
+    environment = load("base/inferenceservice.yaml")["spec"]["predictor"]["model"]["env"]
+    for variable in environment:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    app(container()["args"], standalone_mode=False)
+    ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
+    assert started["given"] == (Path("/mnt/models"), Path("/etc/bonafide/keys/signing.pub"))
+    assert (started["http_port"], started["grpc_port"]) == (ports["http1"], ports["grpc"])
+    assert started["host"] == "0.0.0.0"
+    assert (started["version"], started["variant"]) == ("unreleased", "stable")
+
+
+def test_the_key_is_mounted_where_the_command_reads_it():
+    (mount,) = container()["volumeMounts"]
+    assert f"--public-key={mount['mountPath']}/signing.pub" in container()["args"]
+    assert mount["name"] in [volume["name"] for volume in load("runtime.yaml")["spec"]["volumes"]]
+
+
+def test_the_image_is_of_this_version():
+    assert container()["image"] == f"ghcr.io/bonafide/predictor:{bonafide.__version__}"
+
+
+def test_the_container_has_no_privileges():
+    context = container()["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_probes_ask_what_the_server_answers(monkeypatch):
+    from kserve import ModelRepository
+    from kserve.protocol.dataplane import DataPlane
+
+    from bonafide.serving.rest import create_app
+
+    paths = {route.path for route in create_app(DataPlane(ModelRepository()), 1).routes}
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container()[probe]["httpGet"]["path"] in paths
+        assert container()[probe]["httpGet"]["port"] == container()["ports"][0]["containerPort"]
+
+
+def test_the_service_uses_the_runtime_and_its_format():
+    runtime, model = load("runtime.yaml"), load("base/inferenceservice.yaml")["spec"]["predictor"]["model"]
+    assert model["runtime"] == runtime["metadata"]["name"]
+    formats = [
+        {key: entry[key] for key in ("name", "version")} for entry in runtime["spec"]["supportedModelFormats"]
+    ]
+    assert model["modelFormat"] in formats
+    assert model["protocolVersion"] in runtime["spec"]["protocolVersions"]
+
+
+def test_every_manifest_belongs_to_the_kustomization():
+    folders, named = [FOLDER], set()
+    while folders:
+        folder = folders.pop()
+        for resource in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
+            path = folder / resource
+            folders.append(path) if path.is_dir() else named.add(path)
+    assert named == {path for path in FOLDER.rglob("*.yaml") if path.name != "kustomization.yaml"}
+
+
+def test_kustomize_renders_both():
+    try:
+        result = subprocess.run(["kubectl", "kustomize", FOLDER], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("kubectl is not installed")
+    assert result.returncode == 0, result.stderr
+    kinds = [document["kind"] for document in yaml.safe_load_all(result.stdout)]
+    assert sorted(kinds) == ["InferenceService", "ServingRuntime"]

@@ -1,0 +1,61 @@
+import re
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from tests import packages
+
+COMMAND = [sys.executable, "-c", "import typer; from bonafide.cli.serve import serve; typer.run(serve)"]
+
+
+class Server(NamedTuple):
+    url: str
+    grpc: str
+    process: subprocess.Popen
+    seconds: float
+
+
+def start(signed: packages.Signed, *options: str) -> Server:
+    """The real server as a child process on free ports, once it says that it is ready."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        [
+            *COMMAND,
+            signed.path,
+            "--public-key",
+            signed.public_key,
+            "--http-port=0",
+            "--grpc-port=0",
+            *options,
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stdout.readline()
+    addresses = re.search(r"REST at (http://\S+), gRPC at (\S+)", line)
+    assert addresses, f"the server said {line!r} and exited with {process.poll()}"
+    assert httpx.get(f"{addresses[1]}/v2/health/ready").json() == {"ready": True}
+    return Server(addresses[1], addresses[2], process, time.perf_counter() - begin)
+
+
+@pytest.fixture(scope="session")
+def signed(tmp_path_factory):
+    return packages.make(tmp_path_factory.mktemp("signed"))
+
+
+@pytest.fixture(scope="session")
+def server(signed):
+    running = start(signed, "--version", "7")
+    yield running
+    running.process.terminate()
+    running.process.wait(30)
+
+
+@pytest.fixture
+def http(server):
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client

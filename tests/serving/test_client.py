@@ -1,0 +1,106 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import pytest
+
+from bonafide.errors import ImageError, PackageError
+from bonafide.serving.client import BATCH, ServerError, predict_local, predict_remote
+from tests import packages
+
+COLOURS = [(220, 10, 10), (10, 220, 10), (10, 10, 220)]
+IMAGES = [packages.image(colour, 40, "JPEG") for colour in COLOURS]
+
+
+@pytest.fixture
+def impostor():
+    """Some other web server; ``reply`` is what it says to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, content = self.server.reply
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def address(impostor) -> str:
+    return f"http://127.0.0.1:{impostor.server_port}"
+
+
+@pytest.mark.parametrize("heatmap", [False, True])
+def test_remote_and_local_answers_are_the_same(server, signed, heatmap):
+    remote = predict_remote(server.url, IMAGES, None, heatmap)
+    local = predict_local(signed.path, IMAGES, heatmap, signed.public_key)
+    assert (remote.labels, remote.model, remote.version) == (packages.LABELS, "colour", "7")
+    assert (local.labels, local.model) == (packages.LABELS, "colour")
+    np.testing.assert_allclose(remote.probabilities, local.probabilities, atol=1e-6)
+    assert [remote.label(index) for index in range(3)] == ["red", "green", "blue"]
+    if heatmap:
+        np.testing.assert_allclose(remote.heatmaps, local.heatmaps, atol=1e-6)
+    else:
+        assert remote.heatmaps is None
+        assert local.heatmaps is None
+
+
+def test_more_images_than_a_request_takes_are_split(server):
+    count = BATCH * 2 + 5
+    many = predict_remote(server.url, [IMAGES[index % 3] for index in range(count)], "colour", False)
+    assert many.probabilities.shape == (count, 3)
+    assert [many.label(index) for index in range(count)] == [
+        packages.LABELS[index % 3] for index in range(count)
+    ]
+
+
+def test_a_refusal_tells_the_servers_reason(server):
+    with pytest.raises(ServerError, match=r"answered 415: image\[1\]: not-an-image"):
+        predict_remote(server.url, [IMAGES[0], b"hello"], None, False)
+
+
+def test_an_unknown_model_is_told(server):
+    with pytest.raises(ServerError, match="answered 404: Model with name other"):
+        predict_remote(server.url, IMAGES, "other", False)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense", "http://[", "ftp://127.0.0.1"])
+def test_a_server_that_is_away_is_told(url):
+    with pytest.raises(ServerError, match=r"no answer from .*bonafide serve"):
+        predict_remote(url, IMAGES, None, False)
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ((200, b"<html>"), "answered 200: <html>"),
+        ((200, b"[]"), "answered 200"),
+        ((200, b'{"models": ["a", "b"]}'), r"has the models \['a', 'b'\]; name one with --model"),
+        ((200, b"{}"), r"has the models \[\]"),
+        ((503, b'{"error": "not ready"}'), "answered 503: not ready"),
+        ((200, json.dumps({"models": ["a"], "outputs": []}).encode()), "did not answer as a Bonafide"),
+    ],
+)
+def test_another_kind_of_server_is_told(impostor, reply, message):
+    impostor.reply = reply
+    with pytest.raises(ServerError, match=message):
+        predict_remote(address(impostor), IMAGES, None, False)
+
+
+def test_a_bad_file_and_a_bad_package_are_told_offline(signed, tmp_path):
+    with pytest.raises(ImageError, match=r"image\[1\]: empty"):
+        predict_local(signed.path, [IMAGES[0], b""], False, signed.public_key)
+    with pytest.raises(PackageError, match="is no model package"):
+        predict_local(tmp_path / "absent", [IMAGES[0]], False, tmp_path / "no.pub")

@@ -1,0 +1,77 @@
+"""Whatever a client sends is either understood or refused as its own mistake, never a server error."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bonafide.serving import question, wire
+from bonafide.serving.question import Question, RequestError
+
+NAMES = st.sampled_from(["image", "pixels", "label", "probabilities", "x", ""])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=9,
+)
+TENSORS = st.fixed_dictionaries(
+    {
+        "name": NAMES | SCALARS,
+        "shape": st.lists(st.integers(-1, 9), max_size=4) | JSON,
+        "datatype": st.sampled_from(["BYTES", "UINT8", "FP32"]) | SCALARS,
+    },
+    optional={
+        "data": JSON | st.lists(st.integers(-1, 256), max_size=9) | st.lists(st.just("aGk="), max_size=3),
+        "parameters": st.fixed_dictionaries({"binary_data_size": st.integers(0, 12) | SCALARS}) | JSON,
+    },
+)
+BODIES = st.fixed_dictionaries(
+    {"inputs": st.lists(TENSORS, max_size=2) | JSON},
+    optional={"id": SCALARS, "outputs": st.lists(st.fixed_dictionaries({"name": NAMES})) | JSON},
+)
+
+
+def ask(body: bytes, length: str | None) -> Question | None:
+    try:
+        return question.read(wire.read(body, length, "colour"))
+    except RequestError as error:
+        assert 400 <= error.status < 500
+        assert str(error)
+        return None
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=BODIES | JSON, rest=st.binary(max_size=16))
+def test_any_json_and_binary_is_understood_or_refused(body, rest):
+    head = json.dumps(body).encode()
+    ask(head, None)
+    ask(head + rest, str(len(head)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(body=st.binary(max_size=64), length=st.none() | st.text(max_size=4))
+def test_any_bytes_are_refused(body, length):
+    assert ask(body, length) is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(contents=st.lists(st.binary(max_size=40), min_size=1, max_size=5))
+def test_binary_images_arrive_as_they_were_sent(contents):
+    raw = b"".join(len(content).to_bytes(4, "little") + content for content in contents)
+    tensor = {"name": "image", "shape": [len(contents)], "datatype": "BYTES"}
+    head = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": len(raw)}}]}).encode()
+    assert ask(head + raw, str(len(head))).images == contents
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_pixels_arrive_as_they_were_sent(flat):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 9, 3), dtype=np.uint8)
+    data = (pixels.ravel() if flat else pixels).tolist()
+    tensor = {"name": "pixels", "shape": [2, 8, 9, 3], "datatype": "UINT8", "data": data}
+    asked = ask(json.dumps({"inputs": [tensor]}).encode(), None)
+    np.testing.assert_array_equal(asked.images, pixels)
+    assert asked.images.dtype == np.uint8
+    assert asked.outputs == ("label", "probabilities")

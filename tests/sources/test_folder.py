@@ -1,0 +1,127 @@
+import os
+import shutil
+
+import pytest
+
+from bonafide.data.decoding import Limits
+from bonafide.errors import DataError
+from bonafide.sources.folder import folder_digest, folder_labels, read_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "pets"
+    for name in ("cat/b.jpg", "cat/a.PNG", "cat/deep/er/c.webp", "dog/d.jpeg", "dog/old.gif"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    for name in (
+        ".hidden/x.jpg",
+        "cat/.thumb.jpg",
+        "cat/.cache/y.jpg",
+        "cat/notes.txt",
+        "dog/list.csv",
+        "README",
+    ):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("no image")
+    return root
+
+
+def test_reads_each_class_in_order(folder):
+    images = list(read_folder(folder))
+    assert [image.path for image in images] == [
+        "cat/a.PNG",
+        "cat/b.jpg",
+        "cat/deep/er/c.webp",
+        "dog/d.jpeg",
+        "dog/old.gif",
+    ]
+    assert [image.label_name for image in images] == ["cat", "cat", "cat", "dog", "dog"]
+    assert all(image.content == image.path.encode() for image in images)
+    assert {(image.source, image.generator, image.group) for image in images} == {("pets", None, None)}
+    assert folder_labels(folder) == ("cat", "dog")
+
+
+def test_the_manifest_enriches(folder):
+    lines = ["path,group,generator,source", "cat/b.jpg,photo-1,gan,web", "dog/d.jpeg,photo-1,,"]
+    (folder / "manifest.csv").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    found = {image.path: (image.group, image.generator, image.source) for image in read_folder(folder)}
+    assert found["cat/b.jpg"] == ("photo-1", "gan", "web")
+    assert found["dog/d.jpeg"] == ("photo-1", None, "pets")
+    assert found["cat/a.PNG"] == (None, None, "pets")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,group\ncat/b.jpg,x", "no column path"),
+        ("path,Group\ncat/b.jpg,x", r"unknown columns \['Group'\]"),
+        ("path,group\ncat/none.jpg,x", "line 2: no image 'cat/none.jpg'"),
+        ("path,group\ncat/b.jpg,x\ncat/b.jpg,y", "line 3: cat/b.jpg stands twice"),
+        ("path,group\ncat/b.jpg,x,more", "line 2: more values than columns"),
+        ("", "no column path"),
+        (b"\xff\xfe\x00", "UTF-8"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(folder, text, message):
+    content = text if isinstance(text, bytes) else text.encode()
+    (folder / "manifest.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_folder(folder)
+
+
+def test_problems_of_the_folder_are_found_before_anything_is_read(folder, tmp_path):
+    with pytest.raises(DataError, match="is no folder"):
+        read_folder(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="is no folder"):
+        read_folder(folder / "cat" / "b.jpg")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match="no sub-folder"):
+        read_folder(empty)
+    (empty / "cat").mkdir()
+    with pytest.raises(DataError, match=r"no image in the sub-folders \(cat\)"):
+        read_folder(empty)
+    (folder / "stray.jpg").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"outside a class, for example stray\.jpg"):
+        read_folder(folder)
+
+
+def test_a_huge_file_is_not_read_whole(folder):
+    with (folder / "cat" / "huge.jpg").open("wb") as stream:
+        stream.truncate(300 * 2**20)
+    huge = next(image for image in read_folder(folder) if image.path == "cat/huge.jpg")
+    assert len(huge.content) == Limits().max_bytes + 1
+
+
+def test_an_unreadable_file_is_a_readable_error(folder):
+    (folder / "cat" / "gone.jpg").symlink_to(folder / "nowhere.jpg")
+    with pytest.raises(DataError, match=r"cannot read .*gone\.jpg.*No such file"):
+        list(read_folder(folder))
+
+
+def test_a_name_that_is_not_utf8_does_not_break(folder):
+    with open(os.fsencode(folder / "cat") + b"/\xff\xfe.jpg", "wb") as stream:
+        stream.write(b"x")
+    for image in read_folder(folder):
+        image.path.encode()
+    assert folder_digest(folder)
+
+
+def test_digest_follows_names_content_and_manifest(folder, tmp_path):
+    before = folder_digest(folder)
+    copy = tmp_path / "elsewhere" / "pets"
+    shutil.copytree(folder, copy)
+    assert folder_digest(copy) == before
+    (copy / "cat" / "notes.txt").write_text("changed")
+    assert folder_digest(copy) == before
+    seen = {before}
+    (copy / "cat" / "b.jpg").write_bytes(b"changed")
+    seen.add(folder_digest(copy))
+    (copy / "cat" / "b.jpg").rename(copy / "dog" / "b.jpg")
+    seen.add(folder_digest(copy))
+    (copy / "manifest.csv").write_text("path\n")
+    seen.add(folder_digest(copy))
+    assert len(seen) == 4
