@@ -7,3 +7,8 @@ from pathlib import Path
 def home() -> Path:
     """The absolute state folder; read from the environment at each call, created by whoever writes."""
     return Path(os.environ.get("BONAFIDE_HOME", ".bonafide")).resolve()
+
+
+def keys() -> Path:
+    """The folder of the signing key pair."""
+    return home() / "keys"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from bonafide.errors import ConfigError
 
@@ -93,14 +93,14 @@ class Evaluation(Config):
 
 
 class Gate(Config):
-    """Floors and limits a model must keep to be promoted; null switches a check off.
+    """Floors and limits a model must keep to be promoted; what has no default is checked only if set.
 
     ``non_inferiority_margin`` is the accuracy that a challenger may lose against the champion,
     ``robustness`` the lowest accuracy under any degradation, ``latency_ms`` the median for one image.
     """
 
-    accuracy: Fraction | None = 0.85
-    macro_f1: Fraction | None = 0.80
+    accuracy: Fraction = 0.85
+    macro_f1: Fraction = 0.80
     recall: dict[str, Fraction] = {}
     f1: dict[str, Fraction] = {}
     ece: Fraction | None = None
@@ -166,6 +166,16 @@ def parse(kind: type[ConfigType], content: dict[str, Any], where: str) -> Config
     except ValidationError as error:
         lines = [_explain(kind, problem) for problem in error.errors()]
         raise ConfigError(f"{where}: " + "; ".join(lines)) from None
+
+
+def parse_source(content: dict[str, Any]) -> Source:
+    """The source that ``content`` describes; its ``kind`` says which.
+
+    Raises:
+        ValidationError: no such kind, or settings that do not fit it.
+    """
+    source: Source = TypeAdapter(Source).validate_python(content)
+    return source
 
 
 def _find(name: str) -> Path:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bonafide.cli.options import TaskOption
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.files import write_bytes
-from bonafide.home import home
+from bonafide.home import home, keys
 
 if TYPE_CHECKING:
     from bonafide.data.decoding import Pixels
@@ -37,19 +38,24 @@ class Answer:
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files; a folder stands for those in it.")],
     url: Annotated[str | None, typer.Option(help="Ask this server, e.g. http://127.0.0.1:8080.")] = None,
-    package: Annotated[Path | None, typer.Option(help="Use this model package, without a server.")] = None,
+    package: Annotated[
+        Path | None,
+        typer.Option(help="Use this model package, without a server. [default: the one in service]"),
+    ] = None,
     explain: Annotated[Path | None, typer.Option(help="Write heat maps to this PNG file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     model: Annotated[str | None, typer.Option(help="Name of the model on the server.")] = None,
+    task: TaskOption = "authenticity",
     public_key: Annotated[
         Path | None,
         typer.Option(help="Key that the package is signed for. [default: $BONAFIDE_HOME/keys/signing.pub]"),
     ] = None,
 ) -> None:
     """Say for each image how probable each label is; exits 2 if a file could not be answered."""
+    from bonafide.delivery.current import in_service
     from bonafide.serving import client
 
-    if (url is None) == (package is None):
+    if url and package:
         raise ConfigError("say which model answers: --url of a server or --package, one of them")
     paths = _expand(images)
     contents, pixels, answers = _read(paths)
@@ -58,9 +64,10 @@ def predict(
         files, wanted = list(contents.values()), explain is not None
         if url is not None:
             predictions = client.predict_remote(url, files, model, wanted)
-        elif package is not None:
-            key = public_key or home() / "keys" / "signing.pub"
-            predictions = client.predict_local(package, files, wanted, key)
+        else:
+            key = public_key or keys() / "signing.pub"
+            chosen = package or in_service(home() / "delivery", "dev", task).package
+            predictions = client.predict_local(chosen, files, wanted, key)
     if predictions is not None:
         answers |= _answers(list(contents), predictions)
         if explain is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bonafide.home import home
+from bonafide.home import keys
 
 
 def serve(
@@ -32,7 +32,7 @@ def serve(
 
     server.serve(
         package,
-        public_key or home() / "keys" / "signing.pub",
+        public_key or keys() / "signing.pub",
         host=host,
         http_port=http_port,
         grpc_port=grpc_port,

@@ -1,4 +1,4 @@
-"""The delivery folder: a Git repository whose commits are the promotions. On a laptop it is made on the spot."""
+"""The delivery folder: a Git repository whose commits are the promotions."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -30,8 +30,8 @@ def compare_with_champion(
     """Let the champion answer the challenger's test images and write ``out/comparison.json``.
 
     Args:
-        champion: version and package of the model in service (verified before it is loaded), or None. One with
-            other labels cannot be compared, which the gate refuses.
+        champion: version and package of the model in service (verified before it is loaded), or None. One
+            with other labels cannot be compared, which the gate refuses.
 
     Raises:
         PackageError: the champion's package does not hold.

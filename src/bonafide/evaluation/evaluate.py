@@ -34,10 +34,15 @@ class Measured(Config):
     latency_ms: float
     unseen: tuple[str, ...]
 
+    def headline(self) -> dict[str, float]:
+        """The figures that run lists show."""
+        names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "ece")
+        return {name: getattr(self.metrics, name).value for name in names}
+
 
 @dataclass(frozen=True)
 class Predictions:
-    """``predictions.parquet`` as arrays: truth int64 [N], probabilities FP32 [N, K], embedding FP32 [N, E]."""
+    """Arrays: truth int64 [N], probabilities FP32 [N, K], embedding FP32 [N, E]."""
 
     truth: NDArray[np.int64]
     probabilities: NDArray[np.float32]

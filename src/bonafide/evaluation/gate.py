@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from bonafide.errors import ConfigError
 from bonafide.evaluation.bootstrap import Interval
 from bonafide.evaluation.comparison import Comparison
 from bonafide.evaluation.metrics import LabelMetrics, Metrics
@@ -51,30 +50,20 @@ def decide(
         config: the task's gate.
         robustness: accuracy under degradations; empty if not measured.
         latency_ms: median of one image in milliseconds; None if not measured.
-
-    Raises:
-        ConfigError: the gate has no floor or limit, so that it would promote anything.
     """
     checks = (
         *_floors(metrics, config),
         *_labels(metrics, config),
         *_limits(metrics, config, latency_ms),
         *_robust(config, robustness),
+        _non_inferior(comparison, config.non_inferiority_margin),
     )
-    if not checks:
-        raise ConfigError(
-            "gate: no floor or limit is set, so it would promote any first model; "
-            "set gate.accuracy or another check"
-        )
-    checks = (*checks, _non_inferior(comparison, config.non_inferiority_margin))
     return Verdict(promote=all(check.passed for check in checks), champion=comparison.champion, checks=checks)
 
 
 def _floors(metrics: Metrics, config: Gate) -> Iterator[Check]:
-    if config.accuracy is not None:
-        yield _check("accuracy", metrics.accuracy, "at least", config.accuracy)
-    if config.macro_f1 is not None:
-        yield _check("macro F1", metrics.macro_f1, "at least", config.macro_f1)
+    yield _check("accuracy", metrics.accuracy, "at least", config.accuracy)
+    yield _check("macro F1", metrics.macro_f1, "at least", config.macro_f1)
 
 
 def _labels(metrics: Metrics, config: Gate) -> Iterator[Check]:

@@ -12,11 +12,7 @@ VERDICT, REPORT = "gate.json", "gate.html"
 
 
 def judge(evaluation: Path, comparison: Path, out: Path, config: Gate) -> Verdict:
-    """Decide, and write ``gate.json`` and ``gate.html`` to ``out``.
-
-    Raises:
-        ConfigError: the gate checks nothing.
-    """
+    """Decide, and write ``gate.json`` and ``gate.html`` to ``out``."""
     from bonafide.evaluation.report import gate_html
 
     measured = read_measured(evaluation)

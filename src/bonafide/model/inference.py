@@ -15,7 +15,7 @@ LATENCY_RUNS = 30
 
 @dataclass(frozen=True)
 class Answers:
-    """What the graph says of N images: probabilities [N, K], embedding [N, E], heatmap [N, h, w]; all FP32."""
+    """For N images: probabilities [N, K], embedding [N, E] and heatmap [N, h, w], all FP32."""
 
     probabilities: NDArray[np.float32]
     embedding: NDArray[np.float32]

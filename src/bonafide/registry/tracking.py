@@ -24,7 +24,7 @@ def client() -> "MlflowClient":
 
 
 def experiment(task: str) -> str:
-    """The id of the task's experiment, made on first use; on a laptop its files are under the state folder."""
+    """The id of the task's experiment, made on first use."""
     mlflow = client()
     found = mlflow.get_experiment_by_name(task)
     if found:

@@ -1,10 +1,10 @@
 """Registered models: versions with lineage, and the aliases champion, challenger and rollback."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bonafide.data.dataset import INFO
 from bonafide.evaluation.evaluate import MEASURED, REPORT, read_measured
 from bonafide.evaluation.verdict import REPORT as GATE_REPORT
 from bonafide.evaluation.verdict import read_verdict
@@ -42,7 +42,13 @@ def champion(task: str) -> Version | None:
         raise
 
 
-def register(package: Path, evaluation: Path, gate: Path, public_key: Path) -> Version:
+def champion_package(task: str) -> tuple[str, Path] | None:
+    """Version and package of the model in service, or None before the first promotion."""
+    found = champion(task)
+    return (found.number, found.package) if found else None
+
+
+def register(package: Path, dataset: Path, evaluation: Path, gate: Path, public_key: Path) -> Version:
     """Record a verified package with its lineage and reports, and make it the challenger.
 
     The same model on the same data is registered once: a repeated run gets the version that is there.
@@ -56,7 +62,7 @@ def register(package: Path, evaluation: Path, gate: Path, public_key: Path) -> V
     if known:
         return _version(known)
     run = info.run_id or mlflow.create_run(experiment(info.task)).info.run_id
-    _log_reports(mlflow, run, evaluation, gate)
+    _log_reports(mlflow, run, dataset, evaluation, gate)
     mlflow.log_artifacts(run, str(package), PACKAGE)
     if not mlflow.search_registered_models(f"name = '{info.task}'"):
         mlflow.create_registered_model(info.task)
@@ -99,12 +105,10 @@ def _lineage(info: PackageInfo, gate: Path) -> dict[str, str]:
     }
 
 
-def _log_reports(mlflow: "MlflowClient", run: str, evaluation: Path, gate: Path) -> None:
-    metrics = read_measured(evaluation).metrics
-    for name in ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "ece"):
-        mlflow.log_metric(run, f"test_{name}", getattr(metrics, name).value)
-    mlflow.log_dict(run, {"confusion": json.loads(metrics.model_dump_json())["confusion"]}, "confusion.json")
-    for path in (evaluation / MEASURED, evaluation / REPORT, gate / GATE_REPORT):
+def _log_reports(mlflow: "MlflowClient", run: str, dataset: Path, evaluation: Path, gate: Path) -> None:
+    for name, value in read_measured(evaluation).headline().items():
+        mlflow.log_metric(run, f"test_{name}", value)
+    for path in (dataset / INFO, evaluation / MEASURED, evaluation / REPORT, gate / GATE_REPORT):
         mlflow.log_artifact(run, str(path), "reports")
 
 

@@ -1,0 +1,34 @@
+"""Turn a detector that passed its gate into a signed package with an ONNX graph."""
+
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
+
+from components import component
+
+
+@component
+def export(
+    model: Input[Model],
+    dataset: Input[Dataset],
+    evaluation: Input[Artifact],
+    comparison: Input[Artifact],
+    verdict: Input[Artifact],
+    task: dict,
+    package: Output[Model],
+):
+    from pathlib import Path
+
+    from bonafide.evaluation import packaging
+    from bonafide.home import keys
+    from bonafide.task import Task
+
+    info = packaging.export(
+        Path(model.path),
+        Path(dataset.path),
+        Path(evaluation.path),
+        Path(comparison.path),
+        Path(verdict.path),
+        Path(package.path),
+        Task.model_validate(task),
+        keys(),
+    )
+    package.metadata.update(digest=info.model_digest, data_digest=info.data_digest)

@@ -1,0 +1,16 @@
+"""Read a source into one dataset; unusable files are quarantined with a reason."""
+
+from kfp.dsl import Dataset, Output
+
+from components import component
+
+
+@component
+def ingest(source: dict, labels: list, seed: int, dataset: Output[Dataset]):
+    from pathlib import Path
+
+    from bonafide.sources import ingest
+    from bonafide.task import parse_source
+
+    info = ingest.ingest(parse_source(source), tuple(labels), Path(dataset.path), seed)
+    dataset.metadata.update(digest=info.digest, counts=info.counts, quarantined=len(info.quarantined))

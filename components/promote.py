@@ -1,0 +1,11 @@
+"""Commit the version to the delivery folder and make it the champion; returns the commit."""
+
+from components import component
+
+
+@component
+def promote(task: str, version: str, environment: str) -> str:
+    from bonafide.delivery import promote
+    from bonafide.home import home
+
+    return promote.promote_version(task, version, home() / "delivery", environment)

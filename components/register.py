@@ -1,0 +1,21 @@
+"""Record the package in the MLflow registry with its lineage; returns the version."""
+
+from kfp.dsl import Artifact, Dataset, Input, Model
+
+from components import component
+
+
+@component
+def register(
+    package: Input[Model],
+    dataset: Input[Dataset],
+    evaluation: Input[Artifact],
+    verdict: Input[Artifact],
+) -> str:
+    from pathlib import Path
+
+    from bonafide.home import keys
+    from bonafide.registry import versions
+
+    folders = (package.path, dataset.path, evaluation.path, verdict.path)
+    return versions.register(*map(Path, folders), keys() / "signing.pub").number

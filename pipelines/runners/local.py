@@ -1,0 +1,98 @@
+"""Running a pipeline on this machine with kfp's subprocess runner: no cluster, no Docker."""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bonafide.errors import BonafideError
+from bonafide.home import home
+from pipelines.runners.steps import Step, StepLog, output_path
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished local run. ``error`` is what a user can mend, or empty."""
+
+    folder: Path
+    steps: tuple[Step, ...]
+    succeeded: bool
+    error: str
+
+    @property
+    def log(self) -> Path:
+        """All that kfp and the components printed."""
+        return self.folder / "log.txt"
+
+    def step(self, name: str) -> Step | None:
+        """The step of that name, or None if the run did not get there."""
+        return next((step for step in self.steps if step.name == name), None)
+
+    def artifact(self, step: str, output: str) -> Path:
+        """Where an output artifact of a step is.
+
+        Raises:
+            BonafideError: the run did not get there.
+        """
+        found = self.step(step)
+        if found is None or found.state != "SUCCESS":
+            raise BonafideError(f"the run has no output of {step}: {self.error or f'see {self.log}'}")
+        return output_path(found, self.folder, _cache(), output)
+
+
+def run(pipeline: Callable[..., Any], arguments: dict[str, Any], on_change: Callable[[Step], None]) -> Run:
+    """Run ``pipeline``; steps whose inputs did not change since an earlier run come from the cache.
+
+    A run that was killed goes on where it stopped when it is started again with the same arguments: finished
+    steps are cached, and training resumes from its last epoch.
+
+    Args:
+        on_change: called with a step whenever it starts, progresses or ends.
+    """
+    from kfp import local
+
+    folder = home() / "runs" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    folder.mkdir(parents=True)
+    os.environ["BONAFIDE_HOME"] = str(home())  # for the tasks' processes
+    local.init(
+        local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(folder),
+        workspace_root=str(folder / "workspace"),
+        enable_caching=True,
+        cache_root=str(_cache()),
+    )
+    succeeded = True
+    with (folder / "log.txt").open("w") as stream:
+        log = StepLog(stream, on_change)
+        with _captured(log):
+            try:
+                pipeline(**arguments)
+            except RuntimeError as error:
+                succeeded = False
+                stream.write(f"{error}\n")
+    return Run(folder, tuple(log.steps), succeeded, log.error)
+
+
+@contextlib.contextmanager
+def _captured(log: StepLog) -> Iterator[None]:
+    """Send to ``log`` what kfp prints and what it logs through the root logger."""
+    logger, handler = logging.getLogger(), logging.StreamHandler(log)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        with contextlib.redirect_stdout(log), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of resources and images, which mean nothing on a laptop
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _cache() -> Path:
+    return home() / "cache"

@@ -1,0 +1,124 @@
+"""From images to a promoted detector.
+
+1. ingest    a source becomes one dataset; unusable files are quarantined
+2. validate  duplicates, balance and shortcuts; a failing check ends the run
+3. split     train, val and test, no group in two of them
+4. train     fit and calibrate, tracked in MLflow
+5. evaluate  metrics with intervals, slices, robustness
+6. compare   the champion answers the same images
+7. gate      floors and non-inferiority decide
+8. export    the ONNX graph in a signed package
+9. register  a version with its lineage
+10. promote  a commit to the delivery folder
+"""
+
+from typing import Any
+
+from kfp import dsl
+
+from bonafide.task import Task
+from components.compare import compare
+from components.evaluate import evaluate
+from components.export import export
+from components.gate import gate
+from components.ingest import ingest
+from components.promote import promote
+from components.register import register
+from components.report import report
+from components.split import split
+from components.train import train
+from components.validate import validate
+
+
+@dsl.pipeline(name="training", description="From images to a promoted detector")
+def training(
+    name: str,
+    labels: list,
+    source: dict,
+    validation_settings: dict,
+    split_settings: dict,
+    model_settings: dict,
+    evaluation_settings: dict,
+    gate_settings: dict,
+    task: dict,
+    seed: int = 42,
+    environment: str = "dev",
+):
+    """The ten steps above; each takes its own section of the task, and the last three need a passed gate."""
+    outcome = report(task=name).set_caching_options(False)
+
+    with dsl.ExitHandler(outcome, name="run"):
+        data = ingest(source=source, labels=labels, seed=seed)
+
+        audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, seed=seed)
+
+        parts = split(
+            dataset=data.outputs["dataset"],
+            validation=audit.outputs["validation"],
+            settings=split_settings,
+            seed=seed,
+        )
+        splits = parts.outputs["splits"]
+
+        trained = train(dataset=splits, task=name, settings=model_settings, seed=seed)
+        trained.set_cpu_request("2").set_memory_request("4Gi")
+
+        measured = evaluate(
+            model=trained.outputs["model"], dataset=splits, settings=evaluation_settings, seed=seed
+        )
+
+        compared = compare(
+            task=name,
+            evaluation=measured.outputs["evaluation"],
+            dataset=splits,
+            settings=evaluation_settings,
+            seed=seed,
+        ).set_caching_options(False)
+
+        judged = gate(
+            evaluation=measured.outputs["evaluation"],
+            comparison=compared.outputs["comparison"],
+            settings=gate_settings,
+        )
+
+        with dsl.If(judged.outputs["Output"] == True, name="promoted"):  # noqa: E712
+            exported = export(
+                model=trained.outputs["model"],
+                dataset=splits,
+                evaluation=measured.outputs["evaluation"],
+                comparison=compared.outputs["comparison"],
+                verdict=judged.outputs["verdict"],
+                task=task,
+            )
+
+            registered = (
+                register(
+                    package=exported.outputs["package"],
+                    dataset=splits,
+                    evaluation=measured.outputs["evaluation"],
+                    verdict=judged.outputs["verdict"],
+                )
+                .set_caching_options(False)
+                .set_retry(2, backoff_duration="5s")
+            )
+
+            promoted = promote(task=name, version=registered.output, environment=environment)
+            promoted.set_caching_options(False).set_retry(2, backoff_duration="5s")
+
+
+def arguments(task: Task, environment: str = "dev") -> dict[str, Any]:
+    """The pipeline's arguments for a task: each step gets its own section, so that caching follows it."""
+    settings = task.model_dump(mode="json", exclude_none=True)  # kfp has no null
+    return {
+        "name": task.name,
+        "labels": settings["labels"],
+        "source": settings["source"],
+        "validation_settings": settings["validation"],
+        "split_settings": settings["split"],
+        "model_settings": settings["model"],
+        "evaluation_settings": settings["evaluation"],
+        "gate_settings": settings["gate"],
+        "task": settings,
+        "seed": task.seed,
+        "environment": environment,
+    }

@@ -1,0 +1,5 @@
+"""``python -m bonafide``."""
+
+from bonafide.cli.main import main
+
+main()

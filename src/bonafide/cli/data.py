@@ -1,0 +1,72 @@
+"""``bonafide data``: the steps that make a dataset, one command each."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bonafide.cli.options import DatasetArgument, OutArgument, SeedOption, SetOption, TaskOption
+from bonafide.task import FolderSource, load_task
+
+app = typer.Typer(help="Build, audit and split datasets.", no_args_is_help=True)
+
+
+@app.command()
+def sample(
+    out: OutArgument,
+    images: Annotated[int, typer.Option(min=30, help="How many images in all.")] = 3600,
+    size: Annotated[int, typer.Option(min=32, max=256, help="Side in pixels.")] = 64,
+    seed: SeedOption = 42,
+) -> None:
+    """Build the offline sample: three classes of images from photographs in installed packages."""
+    from bonafide.sources.sample import build_sample
+
+    build_sample(out, images, size, seed)
+    typer.echo(f"{out}: {images // 3 * 3} images in 3 classes, with manifest.csv and LICENCES.csv")
+
+
+@app.command()
+def ingest(
+    out: OutArgument,
+    source: Annotated[
+        Path | None, typer.Option(help="A folder with one sub-folder a class, instead of the task's source.")
+    ] = None,
+    task: TaskOption = "authenticity",
+    overrides: SetOption = None,
+) -> None:
+    """Read a source into one dataset; unusable files are quarantined with a reason."""
+    from bonafide.sources.ingest import ingest
+
+    settings = load_task(task, overrides)
+    chosen = FolderSource(path=str(source)) if source else settings.source
+    info = ingest(chosen, settings.labels, out, settings.seed)
+    typer.echo(f"{out}: {sum(info.counts['all'].values())} images, {len(info.quarantined)} quarantined")
+
+
+@app.command()
+def validate(
+    dataset: DatasetArgument, out: OutArgument, task: TaskOption = "authenticity", overrides: SetOption = None
+) -> None:
+    """Audit a dataset: duplicates, balance, shortcuts; writes validation.json and report.html."""
+    from bonafide.data.validate import REPORT, validate
+
+    settings = load_task(task, overrides)
+    validate(dataset, out, settings.validation, settings.seed)
+    typer.echo(f"all checks passed; report: {out / REPORT}")
+
+
+@app.command()
+def split(
+    dataset: DatasetArgument,
+    validation: Annotated[Path, typer.Argument(help="What `bonafide data validate` wrote.")],
+    out: OutArgument,
+    task: TaskOption = "authenticity",
+    overrides: SetOption = None,
+) -> None:
+    """Divide a dataset into train, val and test with no group in two of them."""
+    from bonafide.data.splits import split
+
+    settings = load_task(task, overrides)
+    info = split(dataset, validation, out, settings.split, settings.seed)
+    for name, counts in info.counts.items():
+        typer.echo(f"{name}: {', '.join(f'{count} {label}' for label, count in counts.items())}")

@@ -1,0 +1,87 @@
+"""``bonafide demo``: the main job, from images to a served detector."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bonafide.cli.options import SetOption, TaskOption
+from bonafide.files import write_json
+from bonafide.home import home
+from bonafide.task import load_task
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bonafide.delivery.current import InService
+
+ENVIRONMENT = "dev"
+SHOWN_PER_LABEL = 3
+
+
+def demo(
+    data: Annotated[
+        Path | None, typer.Argument(help="Your images: a folder with one sub-folder a class.")
+    ] = None,
+    task: TaskOption = "authenticity",
+    overrides: SetOption = None,
+    keep_serving: Annotated[bool, typer.Option(help="Leave the server running until Ctrl-C.")] = False,
+) -> None:
+    """Train, gate, sign, register and serve a detector on this machine, and ask it about held-out images.
+
+    Writes $BONAFIDE_HOME/demo: summary.json and the reports. Exits 1 if the gate refuses the model.
+    """
+    from rich.console import Console
+
+    from bonafide.cli import outcome
+    from bonafide.cli.pipeline import with_source
+    from bonafide.cli.training import run_training
+    from bonafide.delivery.current import in_service
+    from pipelines.summary import collect_reports, held_out, summarise
+
+    console = Console(file=sys.stdout, highlight=False)
+    settings = with_source(load_task(task, overrides), data)
+    run = run_training(settings, console, ENVIRONMENT)
+    folder = home() / "demo"
+    reports = collect_reports(run, folder / "reports")
+    summary = summarise(run) | {"model": None, "predictions": []}
+    write_json(folder / "summary.json", summary)
+    outcome.print_summary(console, summary)
+    if not summary["gate"]["promote"]:
+        outcome.print_places(console, reports, folder / "summary.json")
+        raise typer.Exit(1)
+    current = in_service(home() / "delivery", ENVIRONMENT, settings.name)
+    images = held_out(run, settings.labels, SHOWN_PER_LABEL)
+    summary["model"] = {"version": current.version, "package": str(current.package)}
+    _serve(console, current, images, summary, folder / "summary.json", reports, keep_serving)
+
+
+def _serve(
+    console: "Console",
+    current: "InService",
+    images: list[dict[str, Any]],
+    summary: dict[str, Any],
+    summary_file: Path,
+    reports: dict[str, Path],
+    keep_serving: bool,
+) -> None:
+    from bonafide.cli import outcome
+    from bonafide.serving.child import served
+    from bonafide.serving.client import predict_remote
+
+    ports = {"http_port": 8080, "grpc_port": 8081} if keep_serving else {}
+    with served(current.package, current.version, **ports) as server:
+        contents = [image.pop("content") for image in images]
+        answers = predict_remote(server.url, contents, None, False)
+        for index, image in enumerate(images):
+            shares = map(float, answers.probabilities[index])
+            image["label"] = answers.label(index)
+            image["probabilities"] = dict(zip(answers.labels, shares, strict=True))
+        summary["predictions"] = images
+        write_json(summary_file, summary)
+        outcome.print_predictions(console, images, current.version, server.url)
+        outcome.print_places(console, reports, summary_file, current.package)
+        if keep_serving:
+            console.print(f"\nserving at {server.url} and {server.grpc}; Ctrl-C stops it")
+            server.wait()

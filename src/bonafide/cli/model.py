@@ -1,0 +1,134 @@
+"""``bonafide model``: the steps that make, judge and ship a model, one command each."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bonafide.cli.options import DatasetArgument, OutArgument, SetOption, TaskOption
+from bonafide.home import home, keys
+from bonafide.task import load_task
+
+app = typer.Typer(help="Train, evaluate, gate, export and promote models.", no_args_is_help=True)
+
+Checkpoint = Annotated[Path, typer.Argument(help="What `bonafide model train` wrote.")]
+EvaluationFolder = Annotated[Path, typer.Argument(help="What `bonafide model evaluate` wrote.")]
+ComparisonFolder = Annotated[Path, typer.Argument(help="What `bonafide model compare` wrote.")]
+GateFolder = Annotated[Path, typer.Argument(help="What `bonafide model gate` wrote.")]
+Package = Annotated[Path, typer.Argument(help="A signed model package.")]
+
+
+@app.command()
+def train(
+    dataset: DatasetArgument, out: OutArgument, task: TaskOption = "authenticity", overrides: SetOption = None
+) -> None:
+    """Train and calibrate a detector, tracked in MLflow; a killed training resumes."""
+    from bonafide.model.training import train
+    from bonafide.registry.tracking import run_logger
+
+    settings = load_task(task, overrides)
+    logger = run_logger(settings.name, {**settings.model.model_dump(), "seed": settings.seed})
+    info = train(dataset, out, settings.model, settings.seed, logger)
+    best = info.history[info.best_epoch]
+    typer.echo(f"{out}: epoch {info.best_epoch + 1}, validation accuracy {best['val_accuracy']:.3f}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Checkpoint,
+    dataset: DatasetArgument,
+    out: OutArgument,
+    task: TaskOption = "authenticity",
+    overrides: SetOption = None,
+) -> None:
+    """Measure a detector on the test split; writes evaluation.json, predictions.parquet, report.html."""
+    from bonafide.evaluation.evaluate import REPORT, evaluate
+
+    settings = load_task(task, overrides)
+    measured = evaluate(checkpoint, dataset, out, settings.evaluation, settings.seed)
+    typer.echo(f"accuracy {measured.metrics.accuracy}, macro F1 {measured.metrics.macro_f1}")
+    typer.echo(f"report: {out / REPORT}")
+
+
+@app.command()
+def compare(
+    evaluation: EvaluationFolder,
+    dataset: DatasetArgument,
+    out: OutArgument,
+    task: TaskOption = "authenticity",
+    overrides: SetOption = None,
+) -> None:
+    """Let the champion answer the same test images."""
+    from bonafide.evaluation.champion import compare_with_champion
+    from bonafide.registry.versions import champion_package
+
+    settings = load_task(task, overrides)
+    champion = champion_package(settings.name)
+    found = compare_with_champion(
+        evaluation, dataset, champion, keys() / "signing.pub", out, settings.evaluation, settings.seed
+    )
+    if found.champion:
+        typer.echo(f"accuracy against version {found.champion}: {found.accuracy_difference}")
+    else:
+        typer.echo("no champion yet")
+
+
+@app.command()
+def gate(
+    evaluation: EvaluationFolder,
+    comparison: ComparisonFolder,
+    out: OutArgument,
+    task: TaskOption = "authenticity",
+    overrides: SetOption = None,
+) -> None:
+    """Decide whether the model may be promoted; exits 1 if not. Writes gate.json and gate.html."""
+    from bonafide.evaluation.verdict import judge
+
+    verdict = judge(evaluation, comparison, out, load_task(task, overrides).gate)
+    for check in verdict.checks:
+        typer.echo(f"{'pass' if check.passed else 'FAIL'}  {check.why}")
+    if not verdict.promote:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    checkpoint: Checkpoint,
+    dataset: DatasetArgument,
+    evaluation: EvaluationFolder,
+    comparison: ComparisonFolder,
+    gate: GateFolder,
+    out: OutArgument,
+    task: TaskOption = "authenticity",
+    overrides: SetOption = None,
+) -> None:
+    """Write a signed package with the ONNX graph, held against the evaluated model."""
+    from bonafide.evaluation.packaging import export
+
+    settings = load_task(task, overrides)
+    info = export(checkpoint, dataset, evaluation, comparison, gate, out, settings, keys())
+    typer.echo(f"{out}: model digest {info.model_digest}")
+
+
+@app.command()
+def register(
+    package: Package, dataset: DatasetArgument, evaluation: EvaluationFolder, gate: GateFolder
+) -> None:
+    """Record a package in the MLflow registry as challenger."""
+    from bonafide.registry.versions import register
+
+    version = register(package, dataset, evaluation, gate, keys() / "signing.pub")
+    typer.echo(f"{version.task} version {version.number}")
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Number of a registered version.")],
+    task: TaskOption = "authenticity",
+    environment: Annotated[str, typer.Option(help="Where it goes into service.")] = "dev",
+) -> None:
+    """Commit a version to the delivery folder and make it the champion."""
+    from bonafide.delivery.promote import promote_version
+
+    commit = promote_version(load_task(task).name, version, home() / "delivery", environment)
+    typer.echo(f"version {version} is in service in {environment}: commit {commit[:12]}")

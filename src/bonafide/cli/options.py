@@ -1,0 +1,17 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TaskOption = Annotated[str, typer.Option("--task", help="Name of a task, or path of its YAML file.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.epochs=3. May be repeated."
+    ),
+]
+SeedOption = Annotated[int, typer.Option(help="Seed of every random choice.")]
+DatasetArgument = Annotated[Path, typer.Argument(help="A dataset folder.")]
+OutArgument = Annotated[Path, typer.Argument(help="The folder to write; it appears whole or not at all.")]

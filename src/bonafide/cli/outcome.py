@@ -1,0 +1,85 @@
+"""What a training run came to, on the terminal."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "ece": "calibration error",
+}
+
+
+def print_summary(console: "Console", summary: dict[str, Any]) -> None:
+    """Dataset counts, metrics with intervals, and the gate's verdict check by check."""
+    from rich.table import Table
+    from rich.text import Text
+
+    counts = summary["dataset"]["counts"]
+    labels = list(next(iter(counts.values())))
+    dataset = Table("images", *labels, title="Dataset", title_justify="left")
+    for split, by_label in counts.items():
+        dataset.add_row(split, *(str(by_label[label]) for label in labels))
+    metrics = Table("on test images", "measured", "95 % interval", title="Metrics", title_justify="left")
+    for key, title in METRICS.items():
+        found = summary["metrics"][key]
+        metrics.add_row(
+            title, _number(found["value"]), f"{_number(found['low'])} to {_number(found['high'])}"
+        )
+    gate = summary["gate"]
+    verdict = "promoted" if gate["promote"] else "refused"
+    checks = Table("check", "measured", "required", "", title=f"Gate: {verdict}", title_justify="left")
+    for check in gate["checks"]:
+        mark = Text("pass", "green") if check["passed"] else Text("FAIL", "bold red")
+        checks.add_row(check["name"], _number(check["measured"]), check["required"], mark)
+    for table in (dataset, metrics, checks):
+        console.print()
+        console.print(table)
+
+
+def print_predictions(console: "Console", predictions: list[dict[str, Any]], version: str, url: str) -> None:
+    """The served model's answers for held-out images."""
+    from rich.table import Table
+    from rich.text import Text
+
+    title = f"Version {version}, asked at {url}"
+    table = Table("held-out image", "truth", "answer", "confidence", title=title, title_justify="left")
+    for answer in predictions:
+        style = "green" if answer["label"] == answer["truth"] else "bold red"
+        confidence = f"{answer['probabilities'][answer['label']]:.1%}"
+        name = Path(answer["image"]).name
+        table.add_row(name, answer["truth"], Text(answer["label"], style), confidence)
+    console.print()
+    console.print(table)
+
+
+def print_places(
+    console: "Console", reports: dict[str, Path], summary_file: Path, package: Path | None = None
+) -> None:
+    """Where to look and what to run next."""
+    from bonafide.home import home
+
+    places = {f"{name} report": _near(path) for name, path in reports.items()}
+    places["summary"] = _near(summary_file)
+    places["runs in MLflow"] = f"mlflow ui --backend-store-uri sqlite:///{_near(home() / 'mlflow.db')}"
+    if package:
+        places["model package"] = _near(package)
+        places["serve it"] = f"bonafide serve {_near(package)}"
+        places["ask it"] = "bonafide predict IMAGE…"
+    console.print()
+    for name, place in places.items():
+        console.print(f"{name:<18} {place}", soft_wrap=True)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _near(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

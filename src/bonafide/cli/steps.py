@@ -1,0 +1,65 @@
+"""A run's steps on the terminal: a live table there, a line a finished step elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from pipelines.runners.steps import Step
+
+HIDDEN = ("run", "promoted", "exit-handler", "condition")
+
+
+class StepsView:
+    """Give :meth:`changed` to a runner."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._steps: dict[str, Step] = {}
+
+    def changed(self, step: "Step") -> None:
+        """Show a step that started, progressed or ended."""
+        self._steps[step.name] = step
+        if not self._console.is_terminal and step.state != "RUNNING":
+            self._console.print(_line(step))
+
+    def __rich__(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for step in self._steps.values():
+            running = step.state == "RUNNING"
+            table.add_row(Spinner("dots") if running else _mark(step), step.name, _time(step), step.detail)
+        return table
+
+
+@contextmanager
+def steps_view(console: Console) -> Iterator[StepsView]:
+    """Show steps while a run goes on."""
+    view = StepsView(console)
+    if console.is_terminal:
+        with Live(view, console=console, refresh_per_second=8, redirect_stdout=False):
+            yield view
+    else:
+        yield view
+
+
+def _mark(step: "Step") -> Text:
+    return Text("✓", "green") if step.state == "SUCCESS" else Text("✗", "bold red")
+
+
+def _line(step: "Step") -> Text:
+    return Text.assemble(_mark(step), f" {step.name:<10} ", _time(step))
+
+
+def _time(step: "Step") -> Any:
+    import time
+
+    if step.cache_key:
+        return Text("cached", "dim")
+    seconds = step.seconds or time.monotonic() - step.started
+    return Text(f"{seconds:.1f} s", "dim")

@@ -1,0 +1,49 @@
+"""What the delivery folder says is in service."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import yaml
+
+from bonafide.errors import DeliveryError
+
+
+@dataclass(frozen=True)
+class InService:
+    """A model version and the address of its package."""
+
+    version: str
+    package_uri: str
+
+    @property
+    def package(self) -> Path:
+        """The package's folder on this machine.
+
+        Raises:
+            DeliveryError: the package is elsewhere.
+        """
+        address = urlparse(self.package_uri)
+        if address.scheme not in ("", "file"):
+            raise DeliveryError(f"the package is at {self.package_uri}; download it and name its folder")
+        return Path(url2pathname(address.path))
+
+
+def in_service(folder: Path, environment: str, task: str) -> InService:
+    """Read an environment's InferenceService.
+
+    Raises:
+        DeliveryError: nothing was promoted there yet.
+    """
+    path = folder / "environments" / environment / task / "inferenceservice.yaml"
+    try:
+        model = yaml.safe_load(path.read_text())["spec"]["predictor"]["model"]
+        version = next(item["value"] for item in model["env"] if item["name"] == "BONAFIDE_MODEL_VERSION")
+        return InService(version, model["storageUri"])
+    except OSError as error:
+        raise DeliveryError(
+            f"nothing is in service for {task} in {environment}; train a model first: make demo"
+        ) from error
+    except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
+        raise DeliveryError(f"{path} is no InferenceService that Bonafide wrote: {error!r}") from error
