@@ -21,7 +21,7 @@ def augment(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[n
     Returns:
         uint8 [S, S, 3].
     """
-    turned = np.rot90(pixels, random.integers(4))
+    turned = np.rot90(pixels, int(random.integers(4)))
     if random.random() < 0.5:
         turned = turned[:, ::-1]
     contrast, brightness = random.uniform(0.7, 1.3), random.uniform(-25, 25)

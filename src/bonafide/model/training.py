@@ -75,7 +75,8 @@ class Training(lightning.LightningModule):
 
     def __init__(self, config: Model, labels: tuple[str, ...], images: Images, seed: int) -> None:
         super().__init__()
-        self.detector = new_detector(labels, config).to(memory_format=torch.channels_last)
+        self.detector = new_detector(labels, config)
+        self.detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.images, self.seed = config, images, seed
         counts = np.bincount(images.labels, minlength=len(labels)).clip(1)
         self.register_buffer("weights", torch.from_numpy(len(images) / len(labels) / counts).float())

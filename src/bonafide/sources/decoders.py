@@ -92,14 +92,14 @@ class BlockPca:
 def _train(family: str, encode: BlockPca, images: Tensor, seed: int) -> nn.Sequential:
     torch.manual_seed(seed)
     decoder = nn.Sequential(_conv(LATENT, HIDDEN), nn.GELU(), *FAMILIES[family]())
-    decoder = decoder.to(memory_format=torch.channels_last)
+    decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(decoder.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=STEPS)
     for _ in range(STEPS):
         batch = images[torch.randint(len(images), (BATCH,))]
         loss = functional.l1_loss(decoder(encode(batch)), batch)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
     return decoder

@@ -1,0 +1,69 @@
+# Bonafide's vocabulary of tasks, for people, hooks and CI. `make` alone lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := src components pipelines tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-e2e lint docs docs-serve compile repro seeds bench-pipeline lock clean
+
+help: ## List the tasks
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.pipelines ## From images to a gated, signed, served detector (DATA=folder for your own images)
+	@$(BIN)/bonafide demo $(if $(DATA),"$(DATA)") $(ARGS)
+
+test: $(VENV)/.dev ## The tests (under 10 minutes on 2 cores)
+	@$(BIN)/pytest -m "not e2e" $(ARGS)
+
+test-e2e: $(VENV)/.dev ## The long tests: the whole loop, kills, DVC against the pipeline
+	@$(BIN)/pytest -m e2e $(ARGS)
+
+lint: $(VENV)/.dev ## Style, types, layers, freshness of generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/bonafide pipeline compile --check
+
+docs: $(VENV)/.dev ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/.dev ## Read the documentation while writing it
+	$(BIN)/mkdocs serve
+
+compile: $(VENV)/.pipelines ## Compile the pipelines for Kubeflow and Vertex AI
+	$(BIN)/bonafide pipeline compile
+
+repro: $(VENV)/.pipelines ## The same steps by DVC: dvc repro
+	@PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro $(ARGS)
+
+seeds: $(VENV)/.pipelines ## Train and judge with three seeds; writes docs/benchmarks/results.md
+	$(BIN)/python -m benchmarks.seeds
+
+bench-pipeline: $(VENV)/.pipelines ## Orchestrated run against the same library calls; writes docs/benchmarks/pipeline.md
+	$(BIN)/python -m benchmarks.pipeline
+
+lock: $(VENV)/.dev ## Renew the lock files of the three environments
+	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile main.txt pyproject.toml --extra dev --upgrade
+	PATH="$(CURDIR)/$(BIN):$$PATH" PIP_CONSTRAINT=locks/main.txt locks/compile serving.txt pyproject.toml --extra serve
+	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile drift.txt images/drift/requirements.in --upgrade
+
+clean: ## Remove the environment and all state
+	rm -rf $(VENV) .bonafide site
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Bonafide needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt install python3-venv"; exit 2; }
+
+$(VENV)/.pipelines: $(VENV)/bin/python pyproject.toml locks/main.txt
+	@echo "Installing the locked packages into $(VENV): some minutes and 3 GB the first time"
+	@$(BIN)/pip install --disable-pip-version-check -c locks/main.txt -e ".[pipelines]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.pipelines
+	@echo "Installing what tests and documentation need"
+	@$(BIN)/pip install --disable-pip-version-check -c locks/main.txt -e ".[dev]"
+	@touch $@

@@ -1,0 +1,126 @@
+"""The command line: quick to start, and every error that a user can cause is one sentence and exit code 2."""
+
+import os
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+HEAVY = {"torch", "mlflow", "kfp", "sklearn", "pyarrow", "matplotlib", "onnxruntime", "kserve", "pandas"}
+
+
+def bonafide(*arguments: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bonafide", *map(str, arguments)],
+        env={**os.environ, "BONAFIDE_HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    for word in words:
+        assert word in result.stderr
+
+
+def jpeg(seed: int) -> bytes:
+    stream = BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    for number, label in enumerate(["real", "ai-generated", "deepfake"] * 2):
+        folder = tmp_path / "pictures" / label
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpg").write_bytes(jpeg(number))
+    return tmp_path / "pictures"
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    code = "import sys; from bonafide.cli import main; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not HEAVY & set(loaded.split())
+    shown = bonafide("--help", home=tmp_path).stdout
+    for command in ("demo", "data", "model", "pipeline", "predict", "serve"):
+        assert command in shown
+
+
+def test_an_unknown_key_names_the_nearest(tmp_path):
+    refused(
+        bonafide("pipeline", "run", "training", "--set", "model.epoch=3", home=tmp_path),
+        "model.epoch",
+        "did you mean 'model.epochs'",
+    )
+
+
+def test_an_unknown_task_lists_the_known(tmp_path):
+    refused(bonafide("demo", "--task", "autenticity", home=tmp_path), "autenticity", "authenticity")
+
+
+def test_an_unknown_pipeline_lists_the_known(tmp_path):
+    refused(bonafide("pipeline", "run", "trainig", home=tmp_path), "trainig", "training")
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    refused(bonafide("demo", tmp_path / "nowhere", home=tmp_path), "nowhere")
+
+
+def test_a_folder_without_images(tmp_path):
+    (tmp_path / "empty" / "real").mkdir(parents=True)
+    refused(
+        bonafide("data", "ingest", tmp_path / "out", "--source", tmp_path / "empty", home=tmp_path), "empty"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_class_only(tmp_path, pictures):
+    for label in ("ai-generated", "deepfake"):
+        for path in (pictures / label).iterdir():
+            path.unlink()
+        (pictures / label).rmdir()
+    result = bonafide("data", "ingest", tmp_path / "out", "--source", pictures, home=tmp_path)
+    refused(result, "'real'", "at least two classes")
+
+
+def test_a_label_that_the_task_does_not_have(tmp_path, pictures):
+    (pictures / "deepfake").rename(pictures / "painting")
+    result = bonafide("data", "ingest", tmp_path / "out", "--source", pictures, home=tmp_path)
+    refused(result, "painting", "--set")
+
+
+def test_bad_files_are_quarantined_with_a_reason(tmp_path, pictures):
+    bomb = BytesIO()
+    Image.new("1", (10_000, 10_000)).save(bomb, "PNG")
+    bad = {"bomb.png": bomb.getvalue(), "text.jpg": b"not an image", "cut.jpg": jpeg(9)[:700]}
+    for name, content in bad.items():
+        (pictures / "real" / name).write_bytes(content)
+    result = bonafide("data", "ingest", tmp_path / "out", "--source", pictures, home=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "6 images, 3 quarantined" in result.stdout
+    assert len(list((tmp_path / "out" / "quarantine").iterdir())) == 3
+
+
+def test_a_step_that_fails_in_a_run_says_which_and_why(tmp_path, pictures):
+    (pictures / "deepfake").rename(pictures / "painting")
+    result = bonafide("pipeline", "run", "training", "--source", pictures, home=tmp_path)
+    refused(result, "ingest failed", "painting", "log.txt")
+    outcome = (tmp_path / "outcomes.jsonl").read_text()
+    assert '"FAILED"' in outcome
+
+
+def test_what_is_no_step_s_output_is_refused(tmp_path):
+    refused(bonafide("model", "evaluate", tmp_path, tmp_path, tmp_path / "out", home=tmp_path), "train")
+
+
+def test_asking_before_anything_is_in_service(tmp_path, pictures):
+    refused(bonafide("predict", pictures / "real", home=tmp_path), "make demo")

@@ -1,0 +1,96 @@
+"""DVC, the pipeline and a pipeline that was killed half-way come to the same model, bit for bit."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {
+    "images: 3600": "images: 600",
+    "epochs: 12": "epochs: 3",
+    "accuracy: 0.85": "accuracy: 0.0",
+    "macro_f1: 0.80": "macro_f1: 0.0",
+}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """The committed and uncommitted files as a repository of their own, with a smaller task."""
+    target = tmp_path_factory.mktemp("clone") / "bonafide"
+    listed = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    task = target / "tasks" / "authenticity.yaml"
+    text = task.read_text()
+    for before, after in SETTINGS.items():
+        assert before in text
+        text = text.replace(before, after)
+    task.write_text(text)
+    subprocess.run(["git", "init", "-q", target], check=True)
+    return target
+
+
+def command(*words: str, clone: Path, home: str) -> dict:
+    environment = {
+        **os.environ,
+        "BONAFIDE_HOME": str(clone / home),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    return {"args": words, "cwd": clone, "env": environment}
+
+
+def run(*words: str, clone: Path, home: str) -> None:
+    done = subprocess.run(**command(*words, clone=clone, home=home), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def digest(model: Path) -> str:
+    return hashlib.sha256(model.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def by_pipeline(clone) -> str:
+    run("bonafide", "pipeline", "run", "training", clone=clone, home="home")
+    (model,) = (clone / "home" / "mlartifacts").glob("*/artifacts/package/model.onnx")
+    return digest(model)
+
+
+def test_dvc_comes_to_the_same_model(clone, by_pipeline):
+    run("dvc", "repro", clone=clone, home="dvc-home")
+    assert digest(clone / "artifacts" / "package" / "model.onnx") == by_pipeline
+
+
+def test_a_killed_run_goes_on_and_comes_to_the_same_model(clone, by_pipeline):
+    words = ("bonafide", "pipeline", "run", "training")
+    process = subprocess.Popen(
+        **command(*words, clone=clone, home="killed"), start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 300
+    while not list((clone / "killed" / "training").glob("*/last.ckpt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list((clone / "killed").glob("mlartifacts/*/artifacts/package"))
+    run(*words, clone=clone, home="killed")
+    logs = sorted((clone / "killed" / "runs").glob("*/log.txt"))
+    assert "Task ingest cache hit" in logs[-1].read_text()
+    assert "resumed" in logs[-1].read_text()
+    (model,) = (clone / "killed" / "mlartifacts").glob("*/artifacts/package/model.onnx")
+    assert digest(model) == by_pipeline
