@@ -46,7 +46,7 @@ bench-pipeline: $(VENV)/.pipelines ## Orchestrated run against the same library 
 
 lock: $(VENV)/.dev ## Renew the lock files of the three environments
 	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile main.txt pyproject.toml --extra dev --upgrade
-	PATH="$(CURDIR)/$(BIN):$$PATH" PIP_CONSTRAINT=locks/main.txt locks/compile serving.txt pyproject.toml --extra serve
+	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile serving.txt pyproject.toml --extra serve --constraint locks/main.txt
 	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile drift.txt images/drift/requirements.in --upgrade
 
 clean: ## Remove the environment and all state

@@ -99,3 +99,12 @@ def test_an_unusable_public_key_is_told(tmp_path, content, text):
         public.write_text(text)
     with pytest.raises(PackageError, match=r"cannot read the public key .*given\.pub"):
         signing.check(content, content / "signature", public)
+
+
+def test_paths_may_be_relative(tmp_path, content, monkeypatch):
+    keys = signing.ensure_key(tmp_path / "keys")
+    monkeypatch.chdir(tmp_path)
+    folder = content.relative_to(tmp_path)
+    signing.sign(folder, keys.private, folder / "signature")
+    signing.check(folder, folder / "signature", keys.public)
+    signing.check(content, content / "signature", keys.public)

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bonafide.errors import PackageError
 from bonafide.files import write_bytes
@@ -46,14 +46,14 @@ def sign(folder: Path, private: Path, signature: Path) -> None:
     Raises:
         PackageError: the key cannot be used.
     """
-    from model_signing import hashing, signing
+    from model_signing import signing
 
-    everything_else = hashing.Config().set_ignored_paths(paths=[signature], ignore_git_paths=False)
+    everything_else = _all_but(signature)
     try:
         signer = signing.Config().use_elliptic_key_signer(private_key=private)
     except (OSError, ValueError, TypeError) as error:
         raise PackageError(f"cannot sign with {private}: {error}; give an EC private key in PEM") from error
-    signer.set_hashing_config(everything_else).sign(folder, signature)
+    signer.set_hashing_config(everything_else).sign(folder.absolute(), signature)
 
 
 def check(folder: Path, signature: Path, public: Path) -> None:
@@ -62,9 +62,9 @@ def check(folder: Path, signature: Path, public: Path) -> None:
     Raises:
         PackageError: the key cannot be read, or the signature was made by another key or over other content.
     """
-    from model_signing import hashing, verifying
+    from model_signing import verifying
 
-    everything_else = hashing.Config().set_ignored_paths(paths=[signature], ignore_git_paths=False)
+    everything_else = _all_but(signature)
     try:
         verifier = verifying.Config().use_elliptic_key_verifier(public_key=public)
     except (OSError, ValueError, TypeError) as error:
@@ -72,12 +72,19 @@ def check(folder: Path, signature: Path, public: Path) -> None:
             f"cannot read the public key {public}: {error}; give the signing.pub of whoever made the package"
         ) from error
     try:
-        verifier.set_hashing_config(everything_else).verify(folder, signature)
+        verifier.set_hashing_config(everything_else).verify(folder.absolute(), signature)
     except Exception as error:  # a forged bundle fails in many ways, and each one is a refusal
         raise PackageError(
             f"{signature}: the signature does not hold for {public} ({error or type(error).__name__}); "
             "fetch the package again, or give the public key of whoever signed it"
         ) from error
+
+
+def _all_but(signature: Path) -> Any:
+    """Hash every other file; a relative path would be taken for one inside the folder."""
+    from model_signing import hashing
+
+    return hashing.Config().set_ignored_paths(paths=[signature.absolute()], ignore_git_paths=False)
 
 
 def _generate() -> bytes:

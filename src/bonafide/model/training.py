@@ -1,7 +1,9 @@
 """Training a detector with Lightning: deterministic for a seed, resumable after a kill."""
 
 import hashlib
+import logging
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,7 @@ def _fit(
     module: Training, validation: DataLoader[tuple[Tensor, int]], scratch: Path, logger: Logger | None
 ) -> list[dict[str, float]]:
     """Run Lightning and leave the weights of the epoch with the least validation loss in ``module``."""
+    _quieten_lightning()
     best = ModelCheckpoint(
         scratch, "best", monitor="val_loss", save_weights_only=True, enable_version_counter=False
     )
@@ -173,6 +176,13 @@ def _fit(
     state = torch.load(best.best_model_path, weights_only=True)["state_dict"]
     module.load_state_dict(state)
     return history.rows
+
+
+def _quieten_lightning() -> None:
+    """Hide its notes on hardware, add-ons and its own deprecations; its errors still arrive."""
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
 
 
 def _scratch(data_digest: str, config: Model, seed: int) -> Path:

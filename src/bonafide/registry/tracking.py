@@ -1,5 +1,6 @@
 """MLflow runs: SQLite and files under ``BONAFIDE_HOME`` unless ``MLFLOW_TRACKING_URI`` names a server."""
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ def client() -> "MlflowClient":
     """A client of the tracking server and registry."""
     from mlflow import MlflowClient
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every database migration
     home().mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri())
 
