@@ -27,7 +27,7 @@ lint: $(VENV)/.dev ## Style, types, layers, freshness of generated files
 	$(BIN)/bonafide pipeline compile --check
 
 docs: $(VENV)/.dev ## Build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs-serve: $(VENV)/.dev ## Read the documentation while writing it
 	$(BIN)/mkdocs serve

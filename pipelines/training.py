@@ -105,6 +105,9 @@ def training(
             promoted = promote(task=name, version=registered.output, environment=environment)
             promoted.set_caching_options(False).set_retry(2, backoff_duration="5s")
 
+        for step in (data, audit, parts, measured, compared, judged, exported, registered, promoted):
+            step.set_cpu_request("1").set_memory_request("2Gi")
+
 
 def arguments(task: Task, environment: str = "dev") -> dict[str, Any]:
     """The pipeline's arguments for a task: each step gets its own section, so that caching follows it."""

@@ -1,6 +1,8 @@
 """Running a pipeline on this machine with kfp's subprocess runner: no cluster, no Docker."""
 
 import contextlib
+import functools
+import hashlib
 import logging
 import os
 import warnings
@@ -10,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import bonafide
 from bonafide.errors import BonafideError
 from bonafide.home import home
 from pipelines.runners.steps import Step, StepLog, output_path
@@ -95,4 +98,14 @@ def _captured(log: StepLog) -> Iterator[None]:
 
 
 def _cache() -> Path:
-    return home() / "cache"
+    """One cache a state of the code: kfp's keys follow inputs, not the library behind a component."""
+    return home() / "cache" / _code_digest()
+
+
+@functools.cache
+def _code_digest() -> str:
+    package = Path(bonafide.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]

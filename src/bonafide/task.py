@@ -180,8 +180,10 @@ def parse_source(content: dict[str, Any]) -> Source:
 
 def _find(name: str) -> Path:
     local = [Path(name)] if name.endswith((".yaml", ".yml")) else [Path("tasks") / f"{name}.yaml"]
-    shipped = Path(str(resources.files("bonafide"))) / "tasks" / f"{name}.yaml"
-    for path in (*local, shipped):
+    package = Path(str(resources.files("bonafide")))
+    shipped = package / "tasks" / f"{name}.yaml"
+    checkout = package.parents[1] / "tasks" / f"{name}.yaml"
+    for path in (*local, shipped, checkout):
         if path.is_file():
             return path
     known = sorted(

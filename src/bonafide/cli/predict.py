@@ -13,6 +13,7 @@ from bonafide.cli.options import TaskOption
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.files import write_bytes
 from bonafide.home import home, keys
+from bonafide.task import load_task
 
 if TYPE_CHECKING:
     from bonafide.data.decoding import Pixels
@@ -66,7 +67,7 @@ def predict(
             predictions = client.predict_remote(url, files, model, wanted)
         else:
             key = public_key or keys() / "signing.pub"
-            chosen = package or in_service(home() / "delivery", "dev", task).package
+            chosen = package or in_service(home() / "delivery", "dev", load_task(task).name).package
             predictions = client.predict_local(chosen, files, wanted, key)
     if predictions is not None:
         answers |= _answers(list(contents), predictions)

@@ -154,7 +154,7 @@ def _only_known_labels(images: Iterable[RawImage], labels: tuple[str, ...]) -> I
             raise DataError(
                 f"{image.path}: label {image.label_name!r} is not among the task's labels "
                 f"[{', '.join(labels)}]; not known: {', '.join(unknown)}. Rename the classes, or run with "
-                f"--set 'labels=[{', '.join(sorted(seen))}]'"
+                f"--set name=NAME --set 'labels=[{', '.join(sorted(seen))}]'"
             )
         yield image
 
@@ -174,5 +174,5 @@ def _check_presence(present: Counter[str], labels: tuple[str, ...], quarantined:
     if missing := [label for label in labels if not present[label]]:
         raise DataError(
             f"no usable image of the task's label {', '.join(map(repr, missing))}{aside}; add some, or run "
-            f"with --set 'labels=[{', '.join(label for label in labels if present[label])}]'"
+            f"with --set name=NAME --set 'labels=[{', '.join(label for label in labels if present[label])}]'"
         )

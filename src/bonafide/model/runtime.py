@@ -52,6 +52,7 @@ class OnnxModel:
     """
 
     def __init__(self, package: Path, info: PackageInfo, threads: int | None = None) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its wheels report usage over the network
         import onnxruntime
 
         path = package / MODEL

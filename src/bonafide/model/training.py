@@ -87,12 +87,10 @@ class Training(lightning.LightningModule):
         self.images.epoch = self.current_epoch
         return shuffled(self.images, self.config.batch_size, self.seed)
 
-    def on_train_epoch_start(self) -> None:  # noqa: D102
-        # Dropout draws from the global generator: tie it to the epoch, so that resuming changes nothing.
-        torch.manual_seed(self.seed + self.current_epoch)
-
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:  # noqa: D102
         pixels, labels = batch
+        # Dropout draws from the global generator: tie it to the step, so that resuming changes nothing.
+        torch.manual_seed(self.seed + self.global_step)
         weights = self.get_buffer("weights")
         loss = functional.cross_entropy(
             self.detector.logits(pixels), labels, weight=weights, label_smoothing=LABEL_SMOOTHING

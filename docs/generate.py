@@ -1,0 +1,179 @@
+"""Write the reference pages that follow from the code: ``python docs/generate.py``.
+
+``reference/cli.md`` comes from the ``bonafide`` command, ``reference/task.md`` from the task's schema and the
+meanings in ``reference/task-keys.yaml``. A test holds the committed pages against what this makes.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+
+from bonafide.cli.main import app
+from bonafide.files import write_text
+from bonafide.task import Task
+
+REFERENCE = Path(__file__).parent / "reference"
+TASKS = Path(__file__).parents[1] / "tasks"
+DEFAULT = " [default: "
+KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
+
+CLI_HEAD = """# Commands
+
+Every command ends with one of these codes.
+
+| Code | Meaning |
+|---|---|
+| 0 | Done. |
+| 1 | The gate refused the model, or an unexpected error (with a traceback) that should be reported. |
+| 2 | Something you can mend: one sentence says what, where and what to do. |
+| 130 | Stopped with Ctrl-C; the same command goes on where it stopped. |
+
+`BONAFIDE_HOME` (default `.bonafide`) is the folder that holds all state. `MLFLOW_TRACKING_URI` names an
+MLflow server; without it, runs go to SQLite and files in that folder.
+"""
+
+TASK_HEAD = """# Task configuration
+
+A task is one YAML file in `tasks/`. An unknown key is an error that names the nearest valid one. Any value
+can be changed for one run with `--set section.key=value`; values are YAML.
+"""
+
+
+def cli_page() -> str:
+    """All commands with their arguments and options."""
+    sections = (_command_section(path, command) for path, command in commands())
+    return "\n".join([CLI_HEAD, *sections])
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every runnable command with its full name, in the order of ``--help``."""
+    yield from _below("bonafide", typer.main.get_command(app))
+
+
+def _below(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path, command
+    for name, child in (children or {}).items():
+        yield from _below(f"{path} {name}", child)
+
+
+def _command_section(path: str, command: Any) -> str:
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    options = [each for each in command.params if each.param_type_name == "option"]
+    usage = " ".join([path, "[OPTIONS]", *map(_placeholder, arguments)])
+    rows = [(f"`{_placeholder(each)}`", "", each.help) for each in arguments]
+    rows += [(_option_name(each), _option_default(each), _option_help(each)) for each in options]
+    table = _table(("Argument or option", "Default", "Meaning"), rows)
+    return f"## {path}\n\n```text\n{usage}\n```\n\n{command.help}\n\n{table}"
+
+
+def _placeholder(argument: Any) -> str:
+    name = argument.name.upper() + ("…" if argument.nargs == -1 else "")
+    return name if argument.required else f"[{name}]"
+
+
+def _option_name(option: Any) -> str:
+    names = " / ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    return f"{names} `{option.metavar}`" if option.metavar else names
+
+
+def _option_default(option: Any) -> str:
+    if option.default not in (None, "", False):
+        return f"`{option.default}`"
+    return option.help.partition(DEFAULT)[2].removesuffix("]")
+
+
+def _option_help(option: Any) -> str:
+    meaning = option.help.partition(DEFAULT)[0]
+    return f"{meaning} Environment: `{option.envvar}`." if option.envvar else meaning
+
+
+def task_page() -> str:
+    """Every key with its values, its default and its meaning."""
+    schema = Task.model_json_schema()
+    meanings = yaml.safe_load((REFERENCE / "task-keys.yaml").read_text())
+    parts = [TASK_HEAD]
+    for title, (prefix, section) in _sections(schema).items():
+        properties = {
+            key: field for key, field in section["properties"].items() if not _is_section(key, schema)
+        }
+        about = section["description"].replace("``", "`")
+        told = meanings.pop(title)
+        rows = [
+            (f"`{prefix}{key}`", _values(field), _default(field, key, section), told.pop(key))
+            for key, field in properties.items()
+        ]
+        if told:
+            raise KeyError(f"task-keys.yaml, {title}: no such keys: {sorted(told)}")
+        parts.append(f"## {title}\n\n{about}\n\n{_table(('Key', 'Value', 'Default', 'Meaning'), rows)}")
+    flagship = (TASKS / "authenticity.yaml").read_text()
+    return "\n".join([*parts, f"## Example\n\n`tasks/authenticity.yaml`:\n\n```yaml\n{flagship}```\n"])
+
+
+def _sections(schema: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """By title the prefix of its keys and its schema."""
+    kinds = schema["$defs"]
+    sections = {"task": ("", schema)}
+    for kind in ("sample", "folder"):
+        sections[f"source: {kind}"] = ("source.", kinds[f"{kind.capitalize()}Source"])
+    names = [key for key in schema["properties"] if _is_section(key, schema) and key != "source"]
+    return sections | {name: (f"{name}.", kinds[name.capitalize()]) for name in names}
+
+
+def _is_section(key: str, schema: dict[str, Any]) -> bool:
+    return key == "source" or key.capitalize() in schema["$defs"]
+
+
+def _values(field: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        return _values(field["anyOf"][0])
+    if fixed := field.get("enum") or ([field["const"]] if "const" in field else []):
+        return ", ".join(f"`{value}`" for value in fixed)
+    if field["type"] == "array":
+        least = f", {field['minItems']} or more" if "minItems" in field else ""
+        return f"list of {_values(field['items'])}{least}"
+    if field["type"] == "object":
+        return f"by label a {_values(field['additionalProperties'])}"
+    return KINDS[field["type"]] + _limits(field)
+
+
+def _limits(field: dict[str, Any]) -> str:
+    words = {
+        "exclusiveMinimum": "above {:g}",
+        "minimum": "{:g} or more",
+        "maximum": "at most {:g}",
+        "multipleOf": "a multiple of {:g}",
+        "maxLength": "at most {} characters",
+        "pattern": "lower-case letters, digits and inner hyphens",
+    }
+    if {"minimum", "maximum"} <= set(field):
+        words = {"minimum": "{:g} to " + f"{field['maximum']:,g}", "multipleOf": words["multipleOf"]}
+    limits = [text.format(field[name]) for name, text in words.items() if name in field]
+    return f", {', '.join(limits)}" if limits else ""
+
+
+def _default(field: dict[str, Any], key: str, section: dict[str, Any]) -> str:
+    if key in section.get("required", ()):
+        return "required"
+    default = field["default"]
+    empty = default in (None, "", [], {})
+    return "–" if empty else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+PAGES = {"cli.md": cli_page, "task.md": task_page}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        write_text(REFERENCE / name, page())
+        sys.stdout.write(f"wrote {REFERENCE / name}\n")

@@ -1,0 +1,178 @@
+"""Every test has a state folder of its own; what is costly to make is small and made once a session."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, get_args
+
+import pytest
+
+from bonafide.task import Evaluation, Gate, Model, Split, Task, Validation, load_task
+
+if TYPE_CHECKING:
+    from bonafide.data.ingest import RawImage
+    from bonafide.model.architectures import Detector
+
+os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
+
+SEED = 1
+SIZE = 32
+ARCHITECTURES = get_args(Model.model_fields["architecture"].annotation)
+UNSEEN = "mesh"
+
+
+class Made(NamedTuple):
+    """The folders that the steps of one run wrote."""
+
+    task: Task
+    keys: Path
+    dataset: Path
+    checkpoint: Path
+    evaluation: Path
+    comparison: Path
+    gate: Path
+    package: Path
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BONAFIDE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a session's fixtures, and their state folder while they are made."""
+    folder = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BONAFIDE_HOME", str(folder / "home"))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Task:
+    """The flagship's labels, at a size and with floors that a test can afford."""
+    return load_task("authenticity").model_copy(
+        update={
+            "seed": SEED,
+            "split": Split(held_out_generators=(UNSEEN,)),
+            "model": Model(
+                architecture="forensic_cnn",
+                input_size=SIZE,
+                epochs=4,
+                batch_size=16,
+                learning_rate=0.01,
+                dropout=0,
+                augment=False,
+            ),
+            "evaluation": Evaluation(bootstrap_samples=100, robustness_images=6),
+            "gate": Gate(accuracy=0.4, macro_f1=0.3),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def dataset(shared: Path, tiny: Task) -> Path:
+    from bonafide.data.ingest import ingest
+    from bonafide.data.splits import split
+    from bonafide.data.validate import validate
+
+    ingest(_images(tiny.labels), tiny.labels, shared / "images", SEED)
+    validate(shared / "images", shared / "validation", Validation(shortcut_limit=1), SEED)
+    split(shared / "images", shared / "validation", shared / "dataset", tiny.split, SEED)
+    return shared / "dataset"
+
+
+@pytest.fixture(scope="session")
+def checkpoint(shared: Path, tiny: Task, dataset: Path) -> Path:
+    from bonafide.model.training import train
+
+    train(dataset, shared / "checkpoint", tiny.model, SEED)
+    return shared / "checkpoint"
+
+
+@pytest.fixture(scope="session")
+def made(shared: Path, tiny: Task, dataset: Path, checkpoint: Path) -> Made:
+    """Everything from the checkpoint to the signed package of a first model."""
+    from bonafide.evaluation.champion import compare_with_champion
+    from bonafide.evaluation.evaluate import evaluate
+    from bonafide.evaluation.packaging import export
+    from bonafide.evaluation.verdict import judge
+
+    names = ("keys", "dataset", "checkpoint", "evaluation", "comparison", "gate", "package")
+    run = Made(tiny, *(shared / name for name in names))
+    evaluate(checkpoint, dataset, run.evaluation, tiny.evaluation, SEED)
+    no_key = run.keys / "signing.pub"
+    compare_with_champion(run.evaluation, dataset, None, no_key, run.comparison, tiny.evaluation, SEED)
+    assert judge(run.evaluation, run.comparison, run.gate, tiny.gate).promote
+    export(checkpoint, dataset, run.evaluation, run.comparison, run.gate, run.package, tiny, run.keys)
+    return run
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database with its tables, which take seconds to make."""
+    from bonafide.registry.tracking import client
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BONAFIDE_HOME", str(tmp_path_factory.mktemp("registry")))
+        client().search_experiments()
+        return Path(os.environ["BONAFIDE_HOME"], "mlflow.db")
+
+
+@pytest.fixture
+def registry(own_home: Path, empty_registry: Path) -> Path:
+    own_home.mkdir()
+    shutil.copyfile(empty_registry, own_home / "mlflow.db")
+    return own_home
+
+
+@pytest.fixture(scope="session", params=ARCHITECTURES)
+def detector(request: pytest.FixtureRequest) -> "Detector":
+    """Random weights, with BatchNorm's statistics and the fitted buffers of a trained detector's kind."""
+    import torch
+
+    from bonafide.model.architectures import Detector
+
+    torch.manual_seed(SEED)
+    made = Detector(request.param, 3, SIZE)
+    norms = [module for module in made.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        made.train()(torch.randint(0, 256, (16, SIZE, SIZE, 3), dtype=torch.uint8))
+    for norm in norms:
+        norm.momentum = 0.1
+    made.head.weight.data.mul_(10)
+    made.get_buffer("temperature").fill_(1.7)
+    made.get_buffer("projection").normal_()
+    made.get_buffer("projection_mean").normal_()
+    return made.eval()
+
+
+def _images(labels: tuple[str, ...]) -> Iterator["RawImage"]:
+    """Smooth pictures; an ``ai-generated`` one has a fine pattern all over it, a deepfake on its left."""
+    import numpy as np
+    from PIL import Image
+
+    from bonafide.data.ingest import RawImage
+    from tests.data.pictures import encode, picture
+
+    rows, columns = np.indices((SIZE, SIZE))
+    places = {"real": columns < 0, "ai-generated": columns >= 0, "deepfake": columns < SIZE // 2}
+    patterns = {"lattice": (rows + columns) % 2, UNSEEN: columns % 2}
+    for number in range(210):
+        label = labels[number % len(labels)]
+        generator = UNSEEN if number % 7 == 0 else "lattice"
+        change = np.where(places[label], 24 * patterns[generator] - 12, 0)[..., None]
+        pixels = (np.asarray(picture(number, SIZE, SIZE)) + change).clip(0, 255).astype(np.uint8)
+        yield RawImage(
+            path=f"{label}/{number}.jpg",
+            content=encode(Image.fromarray(pixels), quality=95),
+            label_name=label,
+            source="test",
+            generator=None if label == "real" else generator,
+            group=f"photograph-{number // len(labels) % 20}",
+        )

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from bonafide.delivery.current import InService, in_service
+from bonafide.delivery.manifests import inference_service, to_yaml
+from bonafide.errors import DeliveryError
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    path = tmp_path / "environments" / "dev" / "pets" / "inferenceservice.yaml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_what_was_written_is_read_back(tmp_path, manifest):
+    uri = (tmp_path / "a blank#and%20more" / "package").as_uri()
+    manifest.write_text(to_yaml(inference_service("pets", "12", uri)))
+    found = in_service(tmp_path, "dev", "pets")
+    assert found == InService("12", uri)
+    assert found.package == tmp_path / "a blank#and%20more" / "package"
+
+
+def test_a_plain_path_is_a_folder_and_another_address_is_not():
+    assert InService("1", "/models/1").package == Path("/models/1")
+    with pytest.raises(DeliveryError, match=r"at s3://bucket/1; download it"):
+        _ = InService("1", "s3://bucket/1").package
+
+
+def test_before_the_first_promotion_it_is_said(tmp_path):
+    with pytest.raises(DeliveryError, match="nothing is in service for pets in dev; train"):
+        in_service(tmp_path, "dev", "pets")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "a: [", "- 1", "spec: {}", "spec: {predictor: {model: {env: [{name: X, value: '1'}]}}}"]
+)
+def test_another_manifest_is_refused(tmp_path, manifest, content):
+    manifest.write_text(content)
+    with pytest.raises(DeliveryError, match="no InferenceService that Bonafide wrote"):
+        in_service(tmp_path, "dev", "pets")

@@ -1,0 +1,124 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from bonafide.delivery import repository
+from bonafide.delivery.current import in_service
+from bonafide.delivery.manifests import inference_service
+from bonafide.delivery.repository import Promotion, promote
+from bonafide.errors import DeliveryError
+
+FIRST = Promotion(
+    task="authenticity",
+    version="1",
+    package_uri="file:///models/1/package",
+    run="abc",
+    model_digest="1" * 64,
+    data_digest="2" * 64,
+    gate="3 of 3 checks passed",
+)
+SECOND = replace(FIRST, version="2", package_uri="file:///models/2/package", model_digest="3" * 64)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "delivery"
+
+
+def git(folder, *arguments: str, given: str | None = None) -> str:
+    command = ["git", "-C", folder, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, input=given).stdout.strip()
+
+
+def test_a_promotion_is_one_commit_with_trailers(folder):
+    commit = promote(folder, "dev", FIRST)
+    assert git(folder, "rev-parse", "main") == commit == git(folder, "rev-parse", "HEAD")
+    assert git(folder, "status", "--porcelain") == ""
+    assert git(folder, "log", "--format=%s", "--reverse").splitlines() == [
+        "Start the delivery folder",
+        "Promote authenticity version 1 in dev",
+    ]
+    message = git(folder, "log", "-1", "--format=%B")
+    assert git(folder, "interpret-trailers", "--parse", given=message).splitlines() == [
+        "Model-Version: authenticity/1",
+        f"Model-Digest: {'1' * 64}",
+        "Run: abc",
+        f"Data-Digest: {'2' * 64}",
+        "Gate: 3 of 3 checks passed",
+        "Environment: dev",
+    ]
+    place = "environments/dev/authenticity"
+    assert git(folder, "show", "--format=", "--name-only").splitlines() == [
+        f"{place}/inferenceservice.yaml",
+        f"{place}/kustomization.yaml",
+    ]
+    written = yaml.safe_load((folder / place / "inferenceservice.yaml").read_text())
+    assert written == inference_service("authenticity", "1", "file:///models/1/package")
+
+
+def test_promoting_again_changes_nothing(folder):
+    commit = promote(folder, "dev", FIRST)
+    assert promote(folder, "dev", FIRST) == commit
+    assert git(folder, "rev-list", "--count", "HEAD") == "2"
+
+
+def test_each_environment_and_version_has_its_commit(folder):
+    commits = [promote(folder, "dev", FIRST), promote(folder, "prod", FIRST), promote(folder, "dev", SECOND)]
+    assert git(folder, "rev-list", "--reverse", "HEAD").splitlines()[1:] == commits
+    assert in_service(folder, "dev", "authenticity").version == "2"
+    assert in_service(folder, "prod", "authenticity").version == "1"
+
+
+@pytest.mark.parametrize("cut_off", ["write_text", "_commit"])
+def test_a_promotion_that_was_cut_off_is_finished_by_the_next(folder, monkeypatch, cut_off):
+    promote(folder, "dev", FIRST)
+    real, calls = getattr(repository, cut_off), []
+
+    def once(*arguments):
+        calls.append(arguments)
+        if cut_off == "_commit" or len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(repository, cut_off, once)
+        promote(folder, "dev", SECOND)
+    assert git(folder, "rev-list", "--count", "HEAD") == "2"
+    commit = promote(folder, "dev", SECOND)
+    assert git(folder, "rev-parse", "HEAD") == commit
+    assert git(folder, "rev-list", "--count", "HEAD") == "3"
+    assert git(folder, "status", "--porcelain") == ""
+    assert git(folder, "log", "-1", "--format=%(trailers:key=Model-Version,valueonly)") == "authenticity/2"
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_changes_of_others_are_refused_and_kept(folder, staged):
+    promote(folder, "dev", FIRST)
+    promote(folder, "prod", FIRST)
+    foreign = folder / "environments" / "prod" / "authenticity" / "kustomization.yaml"
+    foreign.write_text("mine: true\n")
+    if staged:
+        git(folder, "add", "--all")
+    with pytest.raises(DeliveryError, match=r"uncommitted changes in environments/prod/.*commit or discard"):
+        promote(folder, "dev", SECOND)
+    assert foreign.read_text() == "mine: true\n"
+    assert in_service(folder, "dev", "authenticity").version == "1"
+    git(folder, "commit", "--all", "--message=mine", "--author=A <a@localhost>")
+    promote(folder, "dev", SECOND)
+    assert foreign.read_text() == "mine: true\n"
+
+
+def test_a_folder_that_is_inside_another_repository_has_its_own(tmp_path):
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    promote(tmp_path / "delivery", "dev", FIRST)
+    assert git(tmp_path / "delivery", "rev-list", "--count", "HEAD") == "2"
+    assert git(tmp_path, "rev-list", "--all", "--count") == "0"
+
+
+def test_without_git_it_is_said(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "git", None)
+    with pytest.raises(DeliveryError, match="needs git; install it"):
+        promote(folder, "dev", FIRST)

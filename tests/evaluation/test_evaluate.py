@@ -1,0 +1,77 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from bonafide.data import dataset as datasets
+from bonafide.errors import DataError, PackageError
+from bonafide.evaluation.evaluate import (
+    MEASURED,
+    PREDICTIONS,
+    REPORT,
+    evaluate,
+    read_measured,
+    read_predictions,
+)
+from bonafide.model.checkpoint import load
+from bonafide.model.images import Images
+from bonafide.model.inference import answer
+from tests.conftest import SEED, SIZE, UNSEEN
+
+
+def test_three_files_and_what_was_measured(made):
+    assert sorted(path.name for path in made.evaluation.iterdir()) == [MEASURED, PREDICTIONS, REPORT]
+    assert (made.evaluation / REPORT).read_text().lower().startswith("<!doctype html>")
+    measured = read_measured(made.evaluation)
+    assert json.loads((made.evaluation / MEASURED).read_text()) == measured.model_dump(mode="json")
+    assert measured.latency_ms > 0
+    assert len(measured.robustness) >= 7
+    assert {degraded.n for degraded in measured.robustness} == {6}
+
+
+def test_predictions_are_the_answers_for_the_test_rows(made):
+    predictions = read_predictions(made.evaluation)
+    rows = datasets.read(made.dataset, "test", ["label"])["label"].to_numpy()
+    answers = answer(load(made.checkpoint), Images(made.dataset, "test", SIZE))
+    assert np.array_equal(predictions.truth, rows)
+    assert predictions.probabilities.dtype == predictions.embedding.dtype == np.float32
+    assert np.array_equal(predictions.probabilities, answers.probabilities)
+    assert np.array_equal(predictions.embedding, answers.embedding)
+
+
+def test_metrics_are_of_those_predictions(made):
+    predictions, metrics = read_predictions(made.evaluation), read_measured(made.evaluation).metrics
+    right = predictions.probabilities.argmax(axis=1) == predictions.truth
+    assert metrics.accuracy.value == pytest.approx(right.mean())
+    assert metrics.accuracy.low <= right.mean() <= metrics.accuracy.high
+    assert sum(map(sum, metrics.confusion)) == len(right)
+    headline = read_measured(made.evaluation).headline()
+    assert headline["accuracy"] == metrics.accuracy.value
+    assert headline["ece"] == metrics.ece.value
+
+
+def test_generators_that_training_never_saw_are_named(made):
+    assert read_measured(made.evaluation).unseen == (UNSEEN,)
+    assert UNSEEN in (made.evaluation / REPORT).read_text()
+    seen = datasets.read(made.dataset, "train", ["generator"])["generator"].to_pylist()
+    assert UNSEEN not in seen
+
+
+def test_another_tasks_data_is_refused(made, tmp_path):
+    folder = shutil.copytree(made.dataset, tmp_path / "dataset")
+    info = json.loads((folder / "dataset.json").read_text())
+    info["labels"] = ["cat", "dog", "bird"]
+    (folder / "dataset.json").write_text(json.dumps(info))
+    with pytest.raises(DataError, match=r"other labels than the detector.*train again"):
+        evaluate(made.checkpoint, folder, tmp_path / "out", made.task.evaluation, SEED)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_missing_is_said(made, tmp_path):
+    with pytest.raises(PackageError, match="no trained detector"):
+        evaluate(tmp_path, made.dataset, tmp_path / "out", made.task.evaluation, SEED)
+    folder = shutil.copytree(made.dataset, tmp_path / "dataset")
+    shutil.rmtree(folder / "test")
+    with pytest.raises(DataError, match="no split 'test'"):
+        evaluate(made.checkpoint, folder, tmp_path / "out", made.task.evaluation, SEED)

@@ -1,0 +1,113 @@
+"""Argo CD applies what `bonafide` commits to the delivery repository, and may do nothing more."""
+
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bonafide.delivery.repository import BRANCH, Promotion, promote
+
+FOLDER = Path(__file__).parents[2] / "argocd"
+PROJECT = yaml.safe_load((FOLDER / "project.yaml").read_text())
+SET = yaml.safe_load((FOLDER / "applicationset.yaml").read_text())
+(GENERATOR,) = [generator["git"] for generator in SET["spec"]["generators"]]
+ENVIRONMENTS = ("dev", "staging", "prod")
+
+
+@pytest.fixture
+def delivery(tmp_path) -> Path:
+    """A delivery repository with one task in service everywhere."""
+    for environment in ENVIRONMENTS:
+        promote(
+            tmp_path, environment, Promotion("authenticity", "3", "s3://models/3", "r", "d", "d", "passed")
+        )
+    return tmp_path
+
+
+def folders(repository: Path) -> list[str]:
+    """What the generator finds."""
+    every = [path.relative_to(repository).as_posix() for path in repository.rglob("*") if path.is_dir()]
+    patterns = [entry["path"] for entry in GENERATOR["directories"]]
+    same_depth = [(path, pattern) for path in every for pattern in patterns if depth(path) == depth(pattern)]
+    return sorted(path for path, pattern in same_depth if fnmatch(path, pattern))
+
+
+def depth(path: str) -> int:
+    return path.count("/")
+
+
+def application(path: str) -> dict:
+    """The template filled in for a folder; only the two expressions that it uses are known here."""
+
+    def fill(match: re.Match) -> str:
+        expression = match[1].strip()
+        if expression == ".path.path":
+            return path
+        index = re.fullmatch(r"index \.path\.segments (\d)", expression)
+        assert index, expression
+        return path.split("/")[int(index[1])]
+
+    text = yaml.safe_dump(SET["spec"]["template"], width=1000)
+    return yaml.safe_load(re.sub(r"\{\{(.*?)\}\}", fill, text))
+
+
+def test_there_is_an_application_for_every_promotion_and_no_other(delivery):
+    found = [application(path)["metadata"]["name"] for path in folders(delivery)]
+    assert found == [f"authenticity-{environment}" for environment in sorted(ENVIRONMENTS)]
+
+
+def test_an_application_builds_its_folder_into_its_namespace(delivery):
+    for path in folders(delivery):
+        spec = application(path)["spec"]
+        kustomization = yaml.safe_load((delivery / path / "kustomization.yaml").read_text())
+        assert spec["source"]["path"] == path
+        assert spec["destination"]["namespace"] == kustomization["namespace"]
+
+
+def test_the_project_lets_every_application_through(delivery):
+    allowed = [(entry["server"], entry["namespace"]) for entry in PROJECT["spec"]["destinations"]]
+    for path in folders(delivery):
+        spec = application(path)["spec"]
+        assert spec["project"] == PROJECT["metadata"]["name"]
+        assert [spec["source"]["repoURL"]] == PROJECT["spec"]["sourceRepos"]
+        assert (spec["destination"]["server"], spec["destination"]["namespace"]) in allowed
+
+
+def test_the_project_allows_the_delivered_kinds_and_no_other(delivery, kustomize):
+    kinds = {
+        (item["apiVersion"].split("/")[0], item["kind"])
+        for path in folders(delivery)
+        for item in kustomize(delivery / path)
+    }
+    listed = PROJECT["spec"]["namespaceResourceWhitelist"]
+    assert kinds == {(entry["group"], entry["kind"]) for entry in listed}
+    assert PROJECT["spec"]["clusterResourceWhitelist"] == []
+
+
+def test_the_project_has_no_wildcard():
+    assert "*" not in (FOLDER / "project.yaml").read_text()
+
+
+def test_the_generator_and_the_source_read_the_branch_that_is_written():
+    source = SET["spec"]["template"]["spec"]["source"]
+    assert GENERATOR["repoURL"] == source["repoURL"]
+    assert GENERATOR["revision"] == source["targetRevision"] == BRANCH
+
+
+def test_drift_from_git_is_undone_and_deleting_the_set_stops_nothing():
+    policy = SET["spec"]["template"]["spec"]["syncPolicy"]
+    assert policy["automated"] == {"prune": True, "selfHeal": True}
+    assert policy["retry"]["limit"] > 0
+    assert SET["spec"]["syncPolicy"]["preserveResourcesOnDeletion"] is True
+
+
+def test_only_the_status_is_left_to_kserve():
+    (ignored,) = SET["spec"]["template"]["spec"]["ignoreDifferences"]
+    assert (ignored["group"], ignored["kind"]) == ("serving.kserve.io", "InferenceService")
+    assert ignored["jsonPointers"] == ["/status"]
+
+
+def test_the_folder_renders(kustomize):
+    assert {item["kind"] for item in kustomize(FOLDER)} == {"AppProject", "ApplicationSet"}

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from bonafide.errors import PackageError
+from bonafide.model.architectures import Detector
+from bonafide.model.export import check_parity, to_onnx
+from bonafide.model.runtime import OUTPUTS
+from tests.conftest import SIZE
+
+
+def test_the_graph_answers_as_torch_does(detector, tmp_path):
+    to_onnx(detector, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for count in (1, 3, 7):
+        pixels = np.random.default_rng(count).integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
+        served = session.run(list(OUTPUTS), {"pixels": pixels})
+        with torch.inference_mode():
+            trained = [output.numpy() for output in detector(torch.from_numpy(pixels))]
+        for name, one, other in zip(OUTPUTS, served, trained, strict=True):
+            assert one.dtype == np.float32
+            np.testing.assert_allclose(
+                one, other, rtol=1e-4, atol=1e-4 * max(1, np.abs(other).max()), err_msg=name
+            )
+    assert_no_place(tmp_path / "model.onnx")
+
+
+def assert_no_place(path: Path) -> None:
+    """Neither a folder of this machine nor a source file may be read out of a graph that is shipped."""
+    content = path.read_bytes()
+    folders = (Path.home(), Path.cwd(), Path(torch.__file__).parents[2], path.parent)
+    for place in (*map(str, folders), "site-packages", ".py", "stack_trace"):
+        assert place.encode() not in content, place
+
+
+def test_equal_weights_give_equal_bytes(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    first = Detector("forensic_cnn", 3, SIZE)
+    twin, other = Detector("forensic_cnn", 3, SIZE), Detector("forensic_cnn", 3, SIZE)
+    twin.load_state_dict(first.state_dict())
+    to_onnx(first, tmp_path / "first.onnx")
+    monkeypatch.chdir(tmp_path)
+    to_onnx(twin.train(), Path("twin.onnx"))
+    to_onnx(other, tmp_path / "other.onnx")
+    graphs = [(tmp_path / f"{name}.onnx").read_bytes() for name in ("first", "twin", "other")]
+    assert graphs[0] == graphs[1]
+    assert graphs[0] != graphs[2]
+
+
+def test_parity_is_measured_and_refused_above_its_tolerance():
+    trained = np.full((4, 3), 1 / 3, np.float32)
+    served = trained.copy()
+    assert check_parity(served, trained) == 0
+    served[2, 1] += 5e-5
+    assert check_parity(served, trained) == pytest.approx(5e-5, rel=1e-2)
+    for wrong in (2e-4, -2e-4, np.nan):
+        served[2, 1] = trained[2, 1] + wrong
+        with pytest.raises(PackageError, match="do not ship it"):
+            check_parity(served, trained)
