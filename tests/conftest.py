@@ -35,6 +35,16 @@ class Made(NamedTuple):
     package: Path
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[pytest.TestReport]:
+    """A skip whose reason names one of ``BONAFIDE_REQUIRE`` (comma-separated) is a failure, as in CI."""
+    report = yield
+    required = filter(None, os.environ.get("BONAFIDE_REQUIRE", "").split(","))
+    if report.skipped and any(name in str(report.longrepr) for name in required):
+        report.outcome, report.longrepr = "failed", f"skipped, but required: {report.longrepr}"
+    return report
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BONAFIDE_HOME", str(tmp_path / "home"))

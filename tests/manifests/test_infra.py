@@ -149,14 +149,16 @@ def test_quantities_are_canonical(environment):
 
 
 def test_the_built_in_kinds_hold_their_schemas(environment):
-    kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="it is not installed")
+    kubernetes_validate = pytest.importorskip(
+        "kubernetes_validate", reason="kubernetes_validate is not installed"
+    )
     for item in environment.values():
         kubernetes_validate.validate(item, kubernetes_validate.latest_version(), strict=True)
 
 
 @pytest.mark.parametrize("folder", ["argocd", "infra", "kserve"])
 def test_yamllint_has_no_complaint(folder):
-    pytest.importorskip("yamllint", reason="it is not installed")
+    pytest.importorskip("yamllint", reason="yamllint is not installed")
     command = [sys.executable, "-m", "yamllint", "--strict", folder]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stdout

@@ -37,3 +37,11 @@ def test_a_sheet_stacks_rows():
     assert whole.shape == (2 * SIDE + GAP, 2 * SIDE + GAP, 3)
     np.testing.assert_array_equal(whole[:SIDE], rows[0])
     np.testing.assert_array_equal(whole[-SIDE:], rows[1])
+
+
+def test_many_pictures_make_a_grid_that_is_about_square():
+    pictures = [np.full((SIDE, 2 * SIDE + GAP, 3), number, np.uint8) for number in range(7)]
+    whole = sheet(pictures)
+    assert whole.shape[:2] == (4 * SIDE + 3 * GAP, 2 * (2 * SIDE + GAP) + 3 * GAP)
+    assert [whole[SIDE // 2 + row * (SIDE + GAP), 0, 0] for row in range(4)] == [0, 2, 4, 6]
+    assert (whole[-1, -1] == 255).all()

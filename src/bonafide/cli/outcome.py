@@ -1,6 +1,8 @@
 """What a training run came to, on the terminal."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,13 +66,14 @@ def print_places(
     """Where to look and what to run next."""
     from bonafide.home import home
 
+    store = f"sqlite:///{_near(home() / 'mlflow.db')}"
     places = {f"{name} report": _near(path) for name, path in reports.items()}
     places["summary"] = _near(summary_file)
-    places["runs in MLflow"] = f"mlflow ui --backend-store-uri sqlite:///{_near(home() / 'mlflow.db')}"
+    places["runs in MLflow"] = f"{_command('mlflow')} ui --backend-store-uri {store}"
     if package:
         places["model package"] = _near(package)
-        places["serve it"] = f"bonafide serve {_near(package)}"
-        places["ask it"] = "bonafide predict IMAGE…"
+        places["serve it"] = f"{_command('bonafide')} serve {_near(package)}"
+        places["ask it"] = f"{_command('bonafide')} predict IMAGE…"
     console.print()
     for name, place in places.items():
         console.print(f"{name:<18} {place}", soft_wrap=True)
@@ -78,6 +81,11 @@ def print_places(
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _command(name: str) -> str:
+    """How to call it from here: by name in an activated environment, else by path."""
+    return name if shutil.which(name) else _near(Path(sys.executable).parent / name)
 
 
 def _near(path: Path) -> str:

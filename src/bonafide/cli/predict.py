@@ -1,6 +1,7 @@
 """``bonafide predict``."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -147,15 +148,18 @@ def _print_table(answers: Sequence[Answer], predictions: "Predictions | None") -
     table = Table("file", "label", "confidence", *labels)
     if predictions:
         table.title = f"{predictions.model}, version {predictions.version}"
+    above = os.path.commonpath([answer.path.absolute().parent for answer in answers])
     for column in table.columns[2:]:
         column.justify = "right"
+    table.columns[0].overflow = "fold"
     for answer in answers:
+        name = os.path.relpath(answer.path, above)
         if answer.error:
-            table.add_row(Text(str(answer.path)), Text(answer.error.partition(":")[0], style="red"))
+            table.add_row(Text(name), Text(answer.error.partition(":")[0], style="red"))
             continue
         shares = [f"{answer.probabilities[label]:.3f}" for label in labels]
         confidence = f"{max(answer.probabilities.values()):.1%}"
-        table.add_row(Text(str(answer.path)), Text(answer.label, style="bold"), confidence, *shares)
+        table.add_row(Text(name), Text(answer.label, style="bold"), confidence, *shares)
     console = Console()
     console.print(table)
     for answer in answers:

@@ -1,5 +1,7 @@
 """Heat maps as pictures."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -32,7 +34,15 @@ def beside(pixels: Pixels, heatmap: npt.NDArray[np.float32]) -> Pixels:
     return np.concatenate([original, np.full((SIDE, GAP, 3), 255, np.uint8), overlaid], axis=1)
 
 
-def sheet(rows: list[Pixels]) -> Pixels:
-    """Pictures of equal width, one below the other."""
-    gap = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
-    return np.concatenate([part for row in rows for part in (row, gap)][:-1])
+def sheet(pictures: list[Pixels]) -> Pixels:
+    """Pictures of one size in a grid about as wide as high, row by row, on white."""
+    height, width = pictures[0].shape[:2]
+    columns = max(1, round(math.sqrt(len(pictures) * height / width)))
+    rows = math.ceil(len(pictures) / columns)
+    below, aside = height + GAP, width + 3 * GAP
+    whole = np.full((rows * below - GAP, columns * aside - 3 * GAP, 3), 255, np.uint8)
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        top, left = row * below, column * aside
+        whole[top : top + height, left : left + width] = picture
+    return whole
