@@ -60,7 +60,7 @@ def test_a_place_that_is_no_folder_is_said(tmp_path):
         files.write_bytes(tmp_path / "file" / "below", b"")
     with (
         pytest.raises(BonafideError, match=r"cannot write .*below"),
-        files.new_folder(tmp_path / "file" / "below"),
+        files.new_folder(tmp_path / "file" / "below", "old"),
     ):
         pass
 
@@ -68,7 +68,7 @@ def test_a_place_that_is_no_folder_is_said(tmp_path):
 def test_a_folder_replaces_the_old_one_whole(tmp_path):
     target = tmp_path / "deep" / "target"
     for name in ("old", "new"):
-        with files.new_folder(target) as folder:
+        with files.new_folder(target, "old") as folder:
             assert folder.parent == target.parent, "a rename must stay on one disk"
             (folder / name).write_text(name)
     assert content(tmp_path) == {"deep/target/new": b"new"}
@@ -78,20 +78,39 @@ def test_a_folder_replaces_the_old_one_whole(tmp_path):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, BonafideError])
 def test_an_error_inside_leaves_the_old_folder(tmp_path, error):
     target = tmp_path / "target"
-    with files.new_folder(target) as folder:
+    with files.new_folder(target, "old") as folder:
         (folder / "old").write_text("old")
-    with pytest.raises(error), files.new_folder(target) as folder:
+    with pytest.raises(error), files.new_folder(target, "old") as folder:
         (folder / "new").write_text("new")
         raise error
     assert content(tmp_path) == {"target/old": b"old"}
 
 
+def test_what_is_not_ours_is_not_replaced(tmp_path):
+    (tmp_path / "holidays.jpg").write_bytes(b"a picture")
+    for target in (tmp_path, tmp_path / "holidays.jpg"):
+        refused = pytest.raises(BonafideError, match=r"holds no old, so it is not replaced")
+        with refused, files.new_folder(target, "old"):
+            pass
+    assert content(tmp_path) == {"holidays.jpg": b"a picture"}
+
+
+def test_an_empty_folder_and_a_link_to_one_of_ours_are_filled(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for text in ("first", "second"):
+        with files.new_folder(tmp_path / "link", "old") as folder:
+            (folder / "old").write_text(text)
+    assert content(tmp_path / "real") == {"old": text.encode()}
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_a_full_disk_leaves_the_old_folder(full_disk):
     target = full_disk / "target"
-    with files.new_folder(target) as folder:
+    with files.new_folder(target, "old") as folder:
         (folder / "old").write_text("old")
     refused = pytest.raises(BonafideError, match=r"cannot write .*target: .*make room")
-    with refused, files.new_folder(target) as folder:
+    with refused, files.new_folder(target, "old") as folder:
         (folder / "new").write_bytes(BIG)
     assert content(full_disk) == {"target/old": b"old"}
 
@@ -115,7 +134,7 @@ REPLACE = """
     sys.addaudithook(kill_at_the_moment)
 """
 FOLDER = """
-    with new_folder(target) as folder:
+    with new_folder(target, "a") as folder:
         for name in "abc":
             (folder / name).write_bytes(b"new")
 """
@@ -147,7 +166,6 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(tmp_path):
     assert len(found) > 3
 
 
-@pytest.mark.xfail(strict=True, reason="the old folder is deleted in place, file by file")
 def test_a_kill_leaves_the_old_folder_the_new_one_or_none(tmp_path):
     old, new = (dict.fromkeys("abc", state) for state in (b"old", b"new"))
     found = list(killed_at_every_moment(tmp_path, FOLDER))

@@ -53,21 +53,25 @@ def write_json(path: Path, content: Any) -> None:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """Fill a folder that appears at ``target`` whole, replacing what was there, or not at all.
+def new_folder(target: Path, identity: str) -> Iterator[Path]:
+    """Fill a folder that appears at ``target`` whole, replacing an earlier one of its kind, or not at all.
+
+    Args:
+        identity: a file that folders of this kind hold; what stands at ``target`` without it is not ours to
+            replace.
 
     Raises:
-        BonafideError: the disk refused a write.
+        BonafideError: ``target`` holds something else, or the disk refused a write.
     """
+    target = target.resolve()
+    _refuse_foreign(target, identity)
     partial = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         yield partial
         partial.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
+        _replace(target, partial)
     except OSError as error:
         if error.errno is None:
             raise
@@ -75,6 +79,22 @@ def new_folder(target: Path) -> Iterator[Path]:
     finally:
         if partial:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _refuse_foreign(target: Path, identity: str) -> None:
+    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / identity).exists()):
+        raise BonafideError(
+            f"{target} is there and holds no {identity}, so it is not replaced; name another folder"
+        )
+
+
+def _replace(target: Path, made: Path) -> None:
+    """A kill between the two renames leaves no folder rather than half of one."""
+    before = made.with_name(f"{made.name}.before")
+    if target.exists():
+        target.rename(before)
+    made.rename(target)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _refused(path: Path, error: OSError) -> BonafideError:

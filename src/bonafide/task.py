@@ -1,5 +1,6 @@
 """A task is one configuration: labels, source, splits, model, gate. ``tasks/*.yaml`` holds one each."""
 
+import contextlib
 import difflib
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from bonafide.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Label = Annotated[str, Field(pattern=r"^\w[\w -]*$", max_length=64)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+# PyYAML passes on what its constructors for dates, numbers and deep nesting raise.
+BAD_YAML = (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 
 
 class Config(BaseModel):
@@ -78,7 +84,7 @@ class Model(Config):
     epochs: Annotated[int, Field(ge=1, le=1000)] = 10
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
     dropout: Fraction = 0.3
     patience: Annotated[int, Field(ge=1)] = 5
     augment: bool = True
@@ -114,9 +120,9 @@ class Task(Config):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
     title: str
-    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     modality: Literal["image"] = "image"
-    seed: int = 42
+    seed: Seed = 42
     source: Source = SampleSource()
     validation: Validation = Validation()
     split: Split = Split()
@@ -146,7 +152,7 @@ def load_task(name: str, overrides: list[str] | None = None) -> Task:
     path = _find(name)
     try:
         content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except BAD_YAML as error:
         raise ConfigError(f"{path} is no valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold a mapping of task settings")
@@ -184,8 +190,9 @@ def _find(name: str) -> Path:
     shipped = package / "tasks" / f"{name}.yaml"
     checkout = package.parents[1] / "tasks" / f"{name}.yaml"
     for path in (*local, shipped, checkout):
-        if path.is_file():
-            return path
+        with contextlib.suppress(OSError):  # a name too long for a file
+            if path.is_file():
+                return path
     known = sorted(
         {path.stem for folder in (Path("tasks"), shipped.parent) for path in folder.glob("*.yaml")}
     )
@@ -203,7 +210,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override!r}: {section} is a value, not a section")
     try:
         content[key] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except BAD_YAML as error:
         raise ConfigError(f"--set {override!r}: {value!r} is no valid YAML value") from error
 
 

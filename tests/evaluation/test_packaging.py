@@ -84,11 +84,6 @@ def other_evaluation(made, tmp_path):
     return folder
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the package is signed and in its place before parity is checked",
-)
 def test_a_graph_that_answers_otherwise_leaves_no_signed_package(made, tmp_path, other_evaluation):
     with pytest.raises(PackageError, match="differs from the trained model"):
         export_again(made, tmp_path / "package", evaluation=other_evaluation)

@@ -67,7 +67,6 @@ def test_thresholds_have_the_highest_f1(seed, count):
         assert found == pytest.approx(best_f1(truth == number, scores))
 
 
-@pytest.mark.xfail(strict=True, reason="the threshold is rounded, here up to 1.0, above every image")
 def test_a_threshold_lets_the_image_it_was_chosen_for_through():
     sure = np.array([0.99996, 0.99997, 0.9, 0.2], np.float32)
     truth = np.array([0, 0, 1, 1])

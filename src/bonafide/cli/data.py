@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bonafide.cli.options import DatasetArgument, OutArgument, SeedOption, SetOption, TaskOption
-from bonafide.task import FolderSource, load_task
+from bonafide.task import FolderSource, SampleSource, load_task, parse
 
 app = typer.Typer(help="Build, audit and split datasets.", no_args_is_help=True)
 
@@ -21,6 +21,7 @@ def sample(
     """Build the offline sample: three classes of images from photographs in installed packages."""
     from bonafide.sources.sample import build_sample
 
+    parse(SampleSource, {"images": images, "size": size}, where="bonafide data sample")
     build_sample(out, images, size, seed)
     typer.echo(f"{out}: {images // 3 * 3} images in 3 classes, with manifest.csv and LICENCES.csv")
 

@@ -12,6 +12,6 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.epochs=3. May be repeated."
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Seed of every random choice.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every random choice.")]
 DatasetArgument = Annotated[Path, typer.Argument(help="A dataset folder.")]
 OutArgument = Annotated[Path, typer.Argument(help="The folder to write; it appears whole or not at all.")]

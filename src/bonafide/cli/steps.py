@@ -13,8 +13,6 @@ from rich.text import Text
 if TYPE_CHECKING:
     from pipelines.runners.steps import Step
 
-HIDDEN = ("run", "promoted", "exit-handler", "condition")
-
 
 class StepsView:
     """Give :meth:`changed` to a runner."""

@@ -18,7 +18,7 @@ from rich.progress import track
 
 from bonafide import files
 from bonafide.data import dataset
-from bonafide.data.dataset import DatasetInfo, Quarantined, ShardWriter
+from bonafide.data.dataset import INFO, DatasetInfo, Quarantined, ShardWriter
 from bonafide.data.decoding import Decoded, decode
 from bonafide.errors import DataError, ImageError
 
@@ -69,7 +69,7 @@ def ingest(
     known = _only_known_labels(images, labels)
     quarantined: list[Quarantined] = []
     present: Counter[str] = Counter()
-    with files.new_folder(out) as folder, ThreadPoolExecutor(threads) as pool:
+    with files.new_folder(out, INFO) as folder, ThreadPoolExecutor(threads) as pool:
         checked = _in_order(pool, _examine, known, ahead=4 * threads)
         rows = _usable(_with_progress(checked), folder, quarantined)
         with ShardWriter(folder, dataset.ALL) as writer:

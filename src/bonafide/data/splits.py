@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bonafide import files
 from bonafide.data.dataset import (
     ALL,
+    INFO,
     SCHEMA,
     DatasetInfo,
     ShardWriter,
@@ -59,7 +60,7 @@ def split(dataset: Path, validation: Path, out: Path, config: Split, seed: int) 
     _check(where, labels, groups, list(fractions), info.labels)
     reasons = Counter(image.reason for image in verdict.excluded)
     reasons[HELD_OUT] += int((usable & (where == LEFT_OUT)).sum())
-    with files.new_folder(out) as folder:
+    with files.new_folder(out, INFO) as folder:
         _write(dataset, folder, list(fractions), where, names)
         result = describe(
             folder,

@@ -83,7 +83,7 @@ def validate(dataset: Path, out: Path, config: Validation, seed: int) -> Validat
         quarantined_share=len(info.quarantined) / (len(info.quarantined) + table.num_rows),
         shortcuts=shortcuts,
     )
-    with files.new_folder(out) as folder:
+    with files.new_folder(out, VERDICT) as folder:
         files.write_json(folder / VERDICT, verdict.model_dump(mode="json"))
         labelled = [(rows["label_name"][row], fact) for row, fact in facts.items()]
         page = render(info, verdict, labelled, samples, _missing(dataset))

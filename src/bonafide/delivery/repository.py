@@ -65,9 +65,12 @@ def promote(folder: Path, environment: str, promotion: Promotion) -> str:
         _refuse_foreign_changes(repository, place)
         for name, manifest in manifests.items():
             write_text(folder / place / name, to_yaml(manifest))
-        repository.index.add([str(place / name) for name in manifests])
-        if repository.index.diff("HEAD"):
-            _commit(repository, promotion.message(environment))
+        try:
+            repository.index.add([str(place / name) for name in manifests])
+            if repository.index.diff("HEAD"):
+                _commit(repository, promotion.message(environment))
+        except OSError as error:  # GitPython's own way to say that a lock is held
+            raise DeliveryError(f"{folder}: {error}; if no git runs there, remove the lock file") from error
         return str(repository.head.commit.hexsha)
 
 

@@ -72,7 +72,7 @@ def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, see
         latency_ms=latency(detector),
         unseen=_unseen(dataset, slices["generator"]),
     )
-    with new_folder(out) as folder:
+    with new_folder(out, MEASURED) as folder:
         write_text(folder / MEASURED, measured.model_dump_json(indent=2) + "\n")
         _write_predictions(folder / PREDICTIONS, rows, answers)
         write_text(folder / REPORT, _report(training, measured, images, answers, slices["generator"]))

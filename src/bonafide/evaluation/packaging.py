@@ -15,9 +15,10 @@ from bonafide.evaluation.champion import answers_of, read_comparison
 from bonafide.evaluation.evaluate import Measured, Predictions, read_measured, read_predictions
 from bonafide.evaluation.gate import Verdict
 from bonafide.evaluation.verdict import VERDICT, read_verdict
+from bonafide.files import sha256
 from bonafide.model import checkpoint as checkpoints
 from bonafide.model.export import check_parity, to_onnx
-from bonafide.model.package import MODEL, PackageInfo, build, verify
+from bonafide.model.package import MODEL, PackageInfo, build
 from bonafide.model.runtime import OnnxModel
 from bonafide.model.signing import ensure_key
 from bonafide.task import Task
@@ -49,6 +50,8 @@ def export(
         graph = Path(scratch) / MODEL
         to_onnx(detector, graph)
         info = _describe(training, measured, detector.heatmap_size(), detector.embedding_size, task.name)
+        info = info.model_copy(update={"model_digest": sha256(graph)})
+        check_parity(answers_of(OnnxModel(graph.parent, info), dataset), predictions.probabilities)
         facts = _facts(task, dataset, comparison, training, measured, verdict, info)
         files: dict[str, Path | bytes] = {
             MODEL: graph,
@@ -56,11 +59,7 @@ def export(
             VERDICT: gate / VERDICT,
             REFERENCE: _reference(predictions),
         }
-        key = ensure_key(keys)
-        info = build(out, info, files, key.private)
-    verify(out, key.public)
-    check_parity(answers_of(OnnxModel(out, info), dataset), predictions.probabilities)
-    return info
+        return build(out, info, files, ensure_key(keys).private)
 
 
 def _describe(

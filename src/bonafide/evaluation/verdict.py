@@ -19,7 +19,7 @@ def judge(evaluation: Path, comparison: Path, out: Path, config: Gate) -> Verdic
     verdict = decide(
         measured.metrics, read_comparison(comparison), config, measured.robustness, measured.latency_ms
     )
-    with new_folder(out) as folder:
+    with new_folder(out, VERDICT) as folder:
         write_text(folder / VERDICT, verdict.model_dump_json(indent=2) + "\n")
         write_text(folder / REPORT, gate_html(verdict, "Quality gate"))
     return verdict

@@ -38,5 +38,5 @@ def operating_thresholds(
     for number, label in enumerate(labels):
         precision, recall, candidates = precision_recall_curve(truth == number, probabilities[:, number])
         f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-        thresholds[label] = round(float(candidates[f1[:-1].argmax()]), 4)
+        thresholds[label] = float(candidates[f1[:-1].argmax()])
     return thresholds

@@ -36,7 +36,7 @@ def save(out: Path, detector: Detector, info: TrainingInfo) -> None:
     """Write the folder, whole or not at all."""
     from safetensors.torch import save_file
 
-    with new_folder(out) as folder:
+    with new_folder(out, INFO) as folder:
         save_file(
             {name: value.contiguous() for name, value in detector.state_dict().items()}, folder / WEIGHTS
         )

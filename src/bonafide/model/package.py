@@ -66,7 +66,7 @@ def build(out: Path, info: PackageInfo, files: Mapping[str, Path | bytes], key: 
         PackageError: a name is reserved or leads outside, ``model.onnx`` is missing, or the key is unusable.
     """
     _check_names(files)
-    with new_folder(out) as folder:
+    with new_folder(out, INFO) as folder:
         for name, content in files.items():
             _place(folder / name, content)
         info = info.model_copy(update={"model_digest": sha256(folder / MODEL)})

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from bonafide.data.dataset import read_info
+from bonafide.errors import DataError
 from bonafide.home import home
 from bonafide.model import vision  # noqa: F401  (before lightning, which imports torchvision)
 from bonafide.model.architectures import Detector
@@ -39,7 +40,7 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
     A killed training goes on from its last whole epoch when it is called again with the same arguments.
 
     Raises:
-        DataError: ``dataset`` lacks a split.
+        DataError: ``dataset`` lacks a split, or the training diverged.
     """
     info = read_info(dataset)
     lightning.seed_everything(seed, workers=True, verbose=False)
@@ -52,6 +53,8 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
     history = _fit(module, in_order(validation), scratch, logger)
     detector = module.detector.eval()
     logits = _logits(detector, validation)
+    if not np.isfinite(logits).all():
+        raise DataError("the training diverged: scores are not finite; lower model.learning_rate")
     temperature = fit_temperature(logits, validation.labels)
     _fit_buffers(detector, Images(dataset, "train", config.input_size), temperature)
     probabilities = torch.from_numpy(logits / temperature).softmax(dim=1).numpy()

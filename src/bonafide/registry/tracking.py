@@ -4,6 +4,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from bonafide.errors import ConfigError
 from bonafide.home import home
 
 if TYPE_CHECKING:
@@ -12,8 +13,16 @@ if TYPE_CHECKING:
 
 
 def tracking_uri() -> str:
-    """Where runs and models are recorded."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    """Where runs and models are recorded.
+
+    Raises:
+        ConfigError: the state folder's path cannot stand in a database address.
+    """
+    if server := os.environ.get("MLFLOW_TRACKING_URI"):
+        return server
+    if broken := set(str(home())) & set("%?"):
+        raise ConfigError(f"BONAFIDE_HOME {home()} holds {''.join(sorted(broken))}; choose another folder")
+    return f"sqlite:///{home() / 'mlflow.db'}"
 
 
 def client() -> "MlflowClient":

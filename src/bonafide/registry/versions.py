@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonafide.data.dataset import INFO
+from bonafide.errors import DeliveryError
 from bonafide.evaluation.evaluate import MEASURED, REPORT, read_measured
 from bonafide.evaluation.verdict import REPORT as GATE_REPORT
 from bonafide.evaluation.verdict import read_verdict
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER, ROLLBACK = "champion", "challenger", "rollback"
 PACKAGE = "package"
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def champion(task: str) -> Version | None:
     try:
         return _version(client().get_model_version_by_alias(task, CHAMPION))
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code in UNKNOWN:
             return None
         raise
 
@@ -60,6 +62,7 @@ def register(package: Path, dataset: Path, evaluation: Path, gate: Path, public_
     mlflow = client()
     known = _find(mlflow, info)
     if known:
+        _challenge(mlflow, known)
         return _version(known)
     run = info.run_id or mlflow.create_run(experiment(info.task)).info.run_id
     _log_reports(mlflow, run, dataset, evaluation, gate)
@@ -68,7 +71,7 @@ def register(package: Path, dataset: Path, evaluation: Path, gate: Path, public_
         mlflow.create_registered_model(info.task)
     uri = f"{mlflow.get_run(run).info.artifact_uri}/{PACKAGE}"
     made = mlflow.create_model_version(info.task, uri, run, tags=_lineage(info, gate))
-    mlflow.set_registered_model_alias(info.task, CHALLENGER, made.version)
+    _challenge(mlflow, made)
     return _version(mlflow.get_model_version(info.task, made.version))
 
 
@@ -83,8 +86,26 @@ def crown(version: Version) -> None:
 
 
 def get(task: str, number: str) -> Version:
-    """One registered version."""
-    return _version(client().get_model_version(task, number))
+    """One registered version.
+
+    Raises:
+        DeliveryError: there is none of that number.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(client().get_model_version(task, number))
+    except MlflowException as error:
+        if error.error_code in UNKNOWN:
+            raise DeliveryError(f"{task} has no version {number!r}; register a package first") from error
+        raise
+
+
+def _challenge(mlflow: "MlflowClient", version: Any) -> None:
+    """Alias a version that never was in service, also when an earlier run was killed before it could."""
+    in_service = champion(version.name)
+    if in_service is None or in_service.number != str(version.version):
+        mlflow.set_registered_model_alias(version.name, CHALLENGER, version.version)
 
 
 def _find(mlflow: "MlflowClient", info: PackageInfo) -> Any:

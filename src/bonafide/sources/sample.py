@@ -16,14 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bonafide.errors import DataError
 from bonafide.files import new_folder
 from bonafide.progress import progress
 from bonafide.sources.decoders import FAMILIES, resynthesise
 from bonafide.sources.photographs import PHOTOGRAPHS, Photograph
 
+MANIFEST = "manifest.csv"
 LABELS = ("real", "ai-generated", "deepfake")
 JPEG_QUALITY = 95
 CROP = (1.25, 3.0)
+TRIES = 500
 TEXTURE = 6.0
 REGION = (0.25, 0.5)
 
@@ -50,9 +53,10 @@ def build_sample(out: Path, images: int, size: int, seed: int) -> Path:
         seed: the same seed gives the same bytes on the same machine.
 
     Raises:
-        DataError: a photograph is missing from its package.
+        DataError: a photograph is missing from its package, or none has texture at that size.
     """
-    with new_folder(out) as folder, progress("Building the sample", len(FAMILIES) + 2) as advance:
+    bar = progress("Building the sample", len(FAMILIES) + 2)
+    with new_folder(out, MANIFEST) as folder, bar as advance:
         names, patches = cut(images // len(LABELS), size, seed)
         advance(detail="cut the patches")
         fakes = {}
@@ -74,24 +78,31 @@ def cut(count: int, size: int, seed: int) -> tuple[list[str], Pixels]:
     names: list[str] = []
     patches: list[Pixels] = []
     while len(patches) < count:
+        before = len(patches)
         for photograph, stream in zip(PHOTOGRAPHS, streams, strict=True):
             for patch in islice(stream, 1):
                 names.append(photograph.name)
                 patches.append(patch)
+        if len(patches) == before:
+            raise DataError(f"the photographs hold no textured patch of {size} px; ask for smaller images")
     return names[:count], np.stack(patches[:count])
 
 
 def _patches(photograph: Photograph, size: int, seed: list[int]) -> Iterator[Pixels]:
     random = np.random.default_rng(seed)
     views = photograph.open()
-    while True:
+    failures = 0
+    while failures < TRIES:
         view = views[random.integers(len(views))]
-        side = int(size * random.uniform(*CROP)) if min(view.size) > size * CROP[1] else min(view.size)
+        side = min(int(size * random.uniform(*CROP)), *view.size)
         left, top = (int(random.integers(extent - side + 1)) for extent in view.size)
         box = (left, top, left + side, top + side)
         patch = np.asarray(view.resize((size, size), Image.Resampling.LANCZOS, box=box))
         if texture(patch) >= TEXTURE:
+            failures = 0
             yield patch[:, ::-1] if random.random() < 0.5 else patch
+        else:
+            failures += 1
 
 
 def texture(patch: Pixels) -> float:
@@ -132,7 +143,7 @@ def _write(folder: Path, names: list[str], patches: Pixels, fakes: dict[str, Pix
             path = f"{label}/{name}-{number:05d}.jpg"
             (folder / path).write_bytes(_encode(pixels))
             entries.append(Entry(path, name, generator, "offline-sample"))
-    (folder / "manifest.csv").write_text(_csv(Entry, entries))
+    (folder / MANIFEST).write_text(_csv(Entry, entries))
     (folder / "LICENCES.csv").write_text(_csv(Photograph, list(PHOTOGRAPHS)))
 
 
