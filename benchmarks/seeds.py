@@ -79,7 +79,6 @@ def _column(summary: dict[str, Any]) -> dict[str, str]:
         "calibration error": _interval(metrics["ece"]),
         **slices,
         "gate": f"{verdict}, {passed} of {len(checks)} checks passed",
-        "training": f"{sum(step['seconds'] for step in summary['steps']):.0f} s in all steps",
     }
 
 
