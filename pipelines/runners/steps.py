@@ -18,13 +18,18 @@ _ERROR = re.compile(r"\s*(?:bonafide\.errors|bonafide\.serving\.\w+)\.\w+Error: 
 
 @dataclass
 class Step:
-    """One executed task; ``cache_key`` is set when its outputs came from the cache."""
+    """One executed task; ``cache_key`` is set when its outputs came from the cache.
+
+    ``done`` of ``total`` is how far its present work is; ``total`` is 0 where that is not known.
+    """
 
     name: str
     seconds: float = 0.0
     cache_key: str = ""
     state: str = "RUNNING"
     detail: str = ""
+    done: int = 0
+    total: int = 0
     started: float = field(default_factory=time.monotonic)
 
 
@@ -63,12 +68,15 @@ class StepLog:
             self._change(self._step(match["name"]), cache_key=match["key"], state="SUCCESS")
         elif match := _ENDED.search(line):
             step = self._step(match["name"])
-            self._change(step, seconds=time.monotonic() - step.started, state=match["state"], detail="")
+            self._change(
+                step, seconds=time.monotonic() - step.started, state=match["state"], detail="", total=0
+            )
         elif match := _ERROR.match(line):
             self.error = match["message"]
         elif self.steps and (told := progress.parse(line)):
             what, done, total, detail = told
-            self._change(self.steps[-1], detail=f"{what} {done}/{total} {detail}".strip())
+            shown = f"{what} {done}/{total} {detail}".strip()
+            self._change(self.steps[-1], detail=shown, done=done, total=total)
 
     def _step(self, name: str) -> Step:
         """The running step of that name; a retried task is one step."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -30,8 +31,9 @@ class StepsView:
     def __rich__(self) -> Table:
         table = Table.grid(padding=(0, 2))
         for step in self._steps.values():
-            running = step.state == "RUNNING"
-            table.add_row(Spinner("dots") if running else _mark(step), step.name, _time(step), step.detail)
+            mark = Spinner("dots") if step.state == "RUNNING" else _mark(step)
+            bar = ProgressBar(step.total, step.done, width=20) if step.total else ""
+            table.add_row(mark, step.name, _time(step), bar, step.detail)
         return table
 
 
