@@ -5,8 +5,8 @@ import pytest
 
 from bonafide.errors import PackageError
 from bonafide.evaluation.champion import answers_of, compare_with_champion, read_comparison
-from bonafide.evaluation.evaluate import read_predictions
 from bonafide.evaluation.gate import decide
+from bonafide.evaluation.measured import read_predictions
 from bonafide.evaluation.verdict import read_measured
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel

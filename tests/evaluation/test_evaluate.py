@@ -6,14 +6,8 @@ import pytest
 
 from bonafide.data import dataset as datasets
 from bonafide.errors import DataError, PackageError
-from bonafide.evaluation.evaluate import (
-    MEASURED,
-    PREDICTIONS,
-    REPORT,
-    evaluate,
-    read_measured,
-    read_predictions,
-)
+from bonafide.evaluation.evaluate import evaluate
+from bonafide.evaluation.measured import MEASURED, PREDICTIONS, REPORT, read_measured, read_predictions
 from bonafide.model.checkpoint import load
 from bonafide.model.images import Images
 from bonafide.model.inference import answer

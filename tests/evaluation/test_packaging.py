@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bonafide.errors import PackageError
-from bonafide.evaluation.evaluate import read_measured, read_predictions
+from bonafide.evaluation.measured import read_measured, read_predictions
 from bonafide.evaluation.packaging import CARD, REFERENCE, export
 from bonafide.evaluation.verdict import VERDICT, judge
 from bonafide.model.checkpoint import load, read_info

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from bonafide.evaluation.champion import read_comparison
-from bonafide.evaluation.evaluate import read_measured
 from bonafide.evaluation.gate import decide
+from bonafide.evaluation.measured import read_measured
 from bonafide.evaluation.verdict import REPORT, VERDICT, judge, read_verdict
 from bonafide.task import Gate
 

@@ -42,7 +42,8 @@ def evaluate(
     overrides: SetOption = None,
 ) -> None:
     """Measure a detector on the test split; writes evaluation.json, predictions.parquet, report.html."""
-    from bonafide.evaluation.evaluate import REPORT, evaluate
+    from bonafide.evaluation.evaluate import evaluate
+    from bonafide.evaluation.measured import REPORT
 
     settings = load_task(task, overrides)
     measured = evaluate(checkpoint, dataset, out, settings.evaluation, settings.seed)

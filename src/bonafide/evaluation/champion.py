@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide.data.dataset import read_info
+from bonafide.data.dataset import read, read_info
+from bonafide.data.decoding import decode, fit
 from bonafide.evaluation.comparison import Comparison, compare
-from bonafide.evaluation.evaluate import SPLIT, read_predictions
+from bonafide.evaluation.measured import SPLIT, read_predictions
 from bonafide.files import write_text
-from bonafide.model.images import Images
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Evaluation
@@ -57,8 +57,10 @@ def read_comparison(folder: Path) -> Comparison:
 
 def answers_of(model: OnnxModel, dataset: Path) -> NDArray[np.float32]:
     """A packaged model's probabilities for the test split, FP32 [N, K]."""
-    images = Images(dataset, SPLIT, model.info.input_size)
-    batches = [range(start, min(start + BATCH, len(images))) for start in range(0, len(images), BATCH)]
-    return np.concatenate(
-        [model.run(np.stack([images.pixels(index) for index in batch]))["probabilities"] for batch in batches]
-    )
+    contents = read(dataset, SPLIT, ["image.bytes"])["bytes"]
+    answers = []
+    for start in range(0, len(contents), BATCH):
+        batch = contents[start : start + BATCH].to_pylist()
+        pixels = np.stack([fit(decode(content).pixels, model.info.input_size) for content in batch])
+        answers.append(model.run(pixels)["probabilities"])
+    return np.concatenate(answers)

@@ -1,52 +1,26 @@
 """The evaluation step: what a detector does on held-out images, as files for machines and for people."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from bonafide.data import dataset as datasets
 from bonafide.errors import DataError
 from bonafide.evaluation.failures import confident_errors, representatives
 from bonafide.evaluation.gallery import Tile
-from bonafide.evaluation.metrics import Metrics, measure
+from bonafide.evaluation.measured import MEASURED, PREDICTIONS, REPORT, SPLIT, Measured
+from bonafide.evaluation.metrics import measure
 from bonafide.evaluation.robustness import Degraded, robustness
 from bonafide.files import new_folder, write_text
 from bonafide.model.architectures import Detector
 from bonafide.model.checkpoint import TrainingInfo, load, read_info
 from bonafide.model.images import Images
 from bonafide.model.inference import Answers, answer, classify, latency
-from bonafide.task import Config, Evaluation
+from bonafide.task import Evaluation
 
-SPLIT = "test"
-MEASURED, PREDICTIONS, REPORT = "evaluation.json", "predictions.parquet", "report.html"
 COLUMNS = ["sha256", "label", "generator", "source", "group"]
-
-
-class Measured(Config):
-    """``evaluation.json``: all that was measured. ``unseen`` are generators that training never saw."""
-
-    metrics: Metrics
-    robustness: tuple[Degraded, ...]
-    latency_ms: float
-    unseen: tuple[str, ...]
-
-    def headline(self) -> dict[str, float]:
-        """The figures that run lists show."""
-        names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "ece")
-        return {name: getattr(self.metrics, name).value for name in names}
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Arrays: truth int64 [N], probabilities FP32 [N, K], embedding FP32 [N, E]."""
-
-    truth: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-    embedding: NDArray[np.float32]
 
 
 def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, seed: int) -> Measured:
@@ -77,18 +51,6 @@ def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, see
         _write_predictions(folder / PREDICTIONS, rows, answers)
         write_text(folder / REPORT, _report(training, measured, images, answers, slices["generator"]))
     return measured
-
-
-def read_measured(evaluation: Path) -> Measured:
-    """Read ``evaluation.json`` back."""
-    return Measured.model_validate_json((evaluation / MEASURED).read_bytes())
-
-
-def read_predictions(evaluation: Path) -> Predictions:
-    """Read ``predictions.parquet`` back."""
-    table = pq.read_table(evaluation / PREDICTIONS)
-    arrays = (np.array(table[name].to_pylist(), np.float32) for name in ("probabilities", "embedding"))
-    return Predictions(table["label"].to_numpy(), *arrays)
 
 
 def _robustness(detector: Detector, images: Images, count: int, seed: int) -> list[Degraded]:

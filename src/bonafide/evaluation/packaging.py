@@ -12,8 +12,8 @@ from bonafide.data import dataset as datasets
 from bonafide.errors import PackageError
 from bonafide.evaluation.card import CardFacts, model_card
 from bonafide.evaluation.champion import answers_of, read_comparison
-from bonafide.evaluation.evaluate import Measured, Predictions, read_measured, read_predictions
 from bonafide.evaluation.gate import Verdict
+from bonafide.evaluation.measured import Measured, Predictions, read_measured, read_predictions
 from bonafide.evaluation.verdict import VERDICT, read_verdict
 from bonafide.files import sha256
 from bonafide.model import checkpoint as checkpoints

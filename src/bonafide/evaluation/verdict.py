@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from bonafide.evaluation.champion import read_comparison
-from bonafide.evaluation.evaluate import read_measured
 from bonafide.evaluation.gate import Verdict, decide
+from bonafide.evaluation.measured import read_measured
 from bonafide.files import new_folder, write_text
 from bonafide.task import Gate
 

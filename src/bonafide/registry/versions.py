@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bonafide.data.dataset import INFO
 from bonafide.errors import DeliveryError
-from bonafide.evaluation.evaluate import MEASURED, REPORT, read_measured
+from bonafide.evaluation.measured import MEASURED, REPORT, read_measured
 from bonafide.evaluation.verdict import REPORT as GATE_REPORT
 from bonafide.evaluation.verdict import read_verdict
 from bonafide.model.package import PackageInfo, verify
