@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-e2e lint docs docs-serve compile repro seeds bench-pipeline lock clean
+.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-pipeline lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.dev ## Install everything, for work on the code
 
 demo: $(VENV)/.pipelines ## From images to a gated, signed, served detector (DATA=folder for your own images)
 	@$(BIN)/bonafide demo $(if $(DATA),"$(DATA)") $(ARGS)

@@ -91,7 +91,7 @@ def test_probes_ask_what_the_server_answers(monkeypatch):
     from kserve import ModelRepository
     from kserve.protocol.dataplane import DataPlane
 
-    from bonafide.serving.rest import create_app
+    from bonafide.serving.v2.rest import create_app
 
     paths = {route.path for route in create_app(DataPlane(ModelRepository()), 1).routes}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):

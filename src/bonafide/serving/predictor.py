@@ -11,9 +11,9 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse
 
 from bonafide.errors import ImageError
-from bonafide.serving import question
+from bonafide.serving.v2 import question
 from bonafide.serving.engine import Engine, Scores
-from bonafide.serving.question import Question, RequestError
+from bonafide.serving.v2.question import Question, RequestError
 
 STATUS = {
     "too-many-bytes": 413,

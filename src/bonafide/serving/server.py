@@ -14,7 +14,7 @@ from kserve.protocol.dataplane import DataPlane
 import bonafide
 from bonafide.errors import BonafideError
 from bonafide.model.runtime import available_cores
-from bonafide.serving import rest, rpc
+from bonafide.serving.v2 import rest, rpc
 from bonafide.serving.engine import Engine
 from bonafide.serving.predictor import Predictor
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bonafide.serving import question, wire
-from bonafide.serving.question import Question, RequestError
+from bonafide.serving.v2 import question, wire
+from bonafide.serving.v2.question import Question, RequestError
 
 NAMES = st.sampled_from(["image", "pixels", "label", "probabilities", "x", ""])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)

@@ -11,7 +11,7 @@ from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.infer_type import RequestedOutput
 from pydantic import BaseModel, NonNegativeInt, StrictInt, TypeAdapter, ValidationError
 
-from bonafide.serving.question import RequestError
+from bonafide.serving.v2.question import RequestError
 
 HEADER = "inference-header-content-length"
 

@@ -15,8 +15,8 @@ from kserve.protocol.rest.server import metrics_handler
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from bonafide.serving import wire
-from bonafide.serving.question import RequestError
+from bonafide.serving.v2 import wire
+from bonafide.serving.v2.question import RequestError
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.servicer import InferenceServicer
 
 from bonafide.errors import BonafideError
-from bonafide.serving.question import RequestError
+from bonafide.serving.v2.question import RequestError
 
 
 class _Servicer(InferenceServicer):  # type: ignore[misc]

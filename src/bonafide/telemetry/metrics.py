@@ -1,0 +1,48 @@
+"""Every Prometheus metric: name, type, labels, help. Servers emit them; rules and dashboards take the names."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+MODEL = ("model", "version", "variant")
+STAGES = ("decode", "queue", "infer", "total")
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+_SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
+
+REQUESTS = Counter(
+    "bonafide_requests",
+    "Inference requests by outcome: ok, refused (the client's fault), overloaded, cancelled, failed",
+    (*MODEL, "protocol", "outcome"),
+)
+ERRORS = Counter(
+    "bonafide_errors", "Inference requests that got no answer, by reason", (*MODEL, "protocol", "reason")
+)
+STAGE_SECONDS = Histogram(
+    "bonafide_stage_seconds",
+    "Time a request spends in each stage: decode, queue, infer, total",
+    (*MODEL, "stage"),
+    buckets=_SECONDS,
+)
+BATCH_IMAGES = Histogram("bonafide_batch_images", "Images of one run of the model", MODEL, buckets=_SIZES)
+QUEUE_IMAGES = Gauge("bonafide_queue_images", "Images accepted and not yet answered")
+QUEUE_LIMIT_IMAGES = Gauge("bonafide_queue_limit_images", "Images accepted at most at once")
+IN_FLIGHT = Gauge("bonafide_in_flight_requests", "Inference requests begun and not yet answered")
+CONFIDENCE = Histogram(
+    "bonafide_confidence", "Probability of the label that was answered", MODEL, buckets=_SHARES
+)
+PREDICTIONS = Counter("bonafide_predictions", "Images answered, by label", (*MODEL, "label"))
+MODEL_INFO = Gauge(
+    "bonafide_model_info", "1 for each model version that is loaded", (*MODEL, "digest", "architecture")
+)
+MODEL_LOADS = Counter(
+    "bonafide_model_loads", "Attempts to load a model version: loaded or refused", ("model", "outcome")
+)
+API_REQUESTS = Counter(
+    "bonafide_api_requests", "Requests to the service API", ("route", "method", "status")
+)
+API_SECONDS = Histogram(
+    "bonafide_api_request_seconds", "Time to answer a request to the service API", ("route",), buckets=_SECONDS
+)
+API_LIMITED = Counter(
+    "bonafide_api_rate_limited", "Requests refused because of a rate limit, by what was counted", ("by",)
+)
