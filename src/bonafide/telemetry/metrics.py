@@ -1,4 +1,4 @@
-"""Every Prometheus metric: name, type, labels, help. Servers emit them; rules and dashboards take the names."""
+"""Every Prometheus metric: name, labels, help. Servers emit them; rules and dashboards take the names."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -37,11 +37,12 @@ MODEL_INFO = Gauge(
 MODEL_LOADS = Counter(
     "bonafide_model_loads", "Attempts to load a model version: loaded or refused", ("model", "outcome")
 )
-API_REQUESTS = Counter(
-    "bonafide_api_requests", "Requests to the service API", ("route", "method", "status")
-)
+API_REQUESTS = Counter("bonafide_api_requests", "Requests to the service API", ("route", "method", "status"))
 API_SECONDS = Histogram(
-    "bonafide_api_request_seconds", "Time to answer a request to the service API", ("route",), buckets=_SECONDS
+    "bonafide_api_request_seconds",
+    "Time to answer a service API request",
+    ("route",),
+    buckets=_SECONDS,
 )
 API_LIMITED = Counter(
     "bonafide_api_rate_limited", "Requests refused because of a rate limit, by what was counted", ("by",)
