@@ -1,7 +1,7 @@
-import struct
+import subprocess
+import sys
 import tracemalloc
 import warnings
-import zlib
 from io import BytesIO
 
 import numpy as np
@@ -9,26 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
-from bonafide.data.decoding import Limits, decode, fit
+from bonafide.data.decoding import decode, decode_to, fit
+from bonafide.data.header import Limits
 from bonafide.errors import ImageError
+from tests.data.hostile_files import JPEG, PNG, REFUSED, SOUND, WEBP, png_bomb
 from tests.data.pictures import encode, picture
 
 LIMITS = Limits()
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    check = struct.pack(">I", zlib.crc32(kind + content))
-    return struct.pack(">I", len(content)) + kind + content + check
-
-
-def png_bomb(width: int, height: int, rows: int | None = None) -> bytes:
-    """A one-bit PNG of zeros: a few kilobytes that decode to width × height pixels, or claim to."""
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    packer = zlib.compressobj(9)
-    row = bytes(1 + (width + 7) // 8)
-    packed = b"".join(packer.compress(row) for _ in range(rows or height)) + packer.flush()
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
 def refusal(content: bytes, limits: Limits = LIMITS) -> str:
@@ -63,7 +52,7 @@ def test_a_whole_hundred_megapixel_png_is_refused():
     content = png_bomb(10_000, 10_000)
     assert len(content) < 50_000
     assert refusal(content) == "too-many-pixels"
-    assert decode(content, Limits(max_pixels=100_000_000)).width == 10_000
+    assert decode(content, Limits(max_pixels_whole=100_000_000)).width == 10_000
 
 
 def test_bytes_are_limited():
@@ -150,38 +139,173 @@ def test_broken_exif_does_not_spoil_a_sound_picture():
     assert decode(content).width == 64
 
 
-SEEDS = {
-    "JPEG": encode(picture(7, 40, 40)),
-    "PNG": encode(picture(7, 40, 40), "PNG", pnginfo=None),
-    "WEBP": encode(picture(7, 40, 40), "WEBP"),
-}
+@pytest.mark.parametrize("name", REFUSED)
+def test_harm_is_refused_for_its_reason(name):
+    content, reason = REFUSED[name]
+    assert refusal(content) == reason
+    with pytest.raises(ImageError) as caught:
+        decode_to(content, 32)
+    assert caught.value.reason == reason
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    kind=st.sampled_from(sorted(SEEDS)),
-    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
-    kept=st.floats(0.01, 1),
+@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.filterwarnings("ignore")
+def test_what_surrounds_a_sound_picture_does_no_harm(name):
+    assert decode_to(SOUND[name], 32).shape == (32, 32, 3)
+    assert decode(SOUND[name]).pixels.shape[2] == 3
+
+
+def test_a_jpeg_cut_anywhere_is_refused():
+    content = encode(picture(7, 16, 16))
+    assert {refusal(content[:size]) for size in range(3, len(content))} == {"truncated"}
+
+
+def mutate(content: bytes, changes: list[tuple[str, float, bytes]]) -> bytes:
+    for how, share, new in changes:
+        at = int(share * len(content))
+        if how == "flip":
+            content = content[:at] + bytes([content[at] ^ (new[0] or 1)]) + content[at + 1 :]
+        elif how == "insert":
+            content = content[:at] + new + content[at:]
+        elif how == "repeat":
+            content = content[:at] + content[at : at + 64] * 2 + content[at + 64 :]
+        else:
+            content = content[: max(at, 12)]
+    return content
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["flip", "insert", "repeat", "cut"]),
+        st.floats(0, 1, exclude_max=True),
+        st.binary(min_size=1, max_size=8),
+    ),
+    min_size=1,
+    max_size=8,
 )
-def test_a_damaged_file_is_decoded_or_refused_never_a_crash(kind, changes, kept):
-    content = bytearray(SEEDS[kind])
-    for place, value in changes:
-        content[int(place * len(content))] = value
+SEEDS = {
+    "JPEG": JPEG,
+    "progressive": encode(picture(7, 40, 40), progressive=True),
+    "turned": encode(
+        picture(7, 40, 40), exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0"
+    ),
+    "CMYK": encode(picture(7, 40, 40).convert("CMYK")),
+    "PNG": PNG,
+    "palette": encode(picture(7, 40, 40).quantize(16), "PNG", transparency=1),
+    "WEBP": WEBP,
+    "lossless": encode(picture(7, 40, 40).convert("RGBA"), "WEBP", lossless=True),
+}
+SMALL = Limits(max_pixels=1_000_000, max_pixels_whole=1_000_000)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(kind=st.sampled_from(sorted(SEEDS)), changes=CHANGES)
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_file_is_decoded_or_refused_never_a_crash(kind, changes):
+    content = mutate(SEEDS[kind], changes)
     try:
-        decoded = decode(bytes(content[: int(kept * len(content))]), Limits(max_pixels=1_000_000))
+        decoded = decode(content, SMALL)
     except ImageError as error:
-        assert error.reason
+        with pytest.raises(ImageError) as caught:
+            decode_to(content, 16, SMALL)
+        assert caught.value.reason == error.reason
     else:
         assert decoded.pixels.shape == (decoded.height, decoded.width, 3)
+        assert decode_to(content, 16, SMALL).shape == (16, 16, 3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     st.binary(max_size=200),
     st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP"]),
 )
 def test_noise_is_refused(noise, start):
     assert refusal(start + noise)
+
+
+class TestDecodeTo:
+    """The reference is ``fit`` of ``decode``: the same where no JPEG is scaled while it is decoded."""
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+    @pytest.mark.parametrize(("width", "height"), [(32, 47), (46, 32), (41, 56), (32, 32), (20, 25)])
+    def test_is_fit_of_decode_when_nothing_is_scaled(self, kind, orientation, width, height):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        content = encode(picture(5, width, height), kind, exif=exif)
+        difference = decode_to(content, 32).astype(int) - fit(decode(content).pixels, 32)
+        exact = min(width, height) == 32 or orientation == 1
+        assert np.abs(difference).max() <= (0 if exact else 1)
+
+    @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "LA", "RGBA"])
+    @pytest.mark.parametrize("size", [32, 48, 64])
+    def test_modes(self, mode, size):
+        content = encode(picture(3).convert(mode), "JPEG" if mode == "CMYK" else "PNG")
+        difference = decode_to(content, size).astype(int) - fit(decode(content).pixels, size)
+        assert np.abs(difference).max() <= (0 if mode != "CMYK" or size > 32 else 24)
+
+    @pytest.mark.parametrize("size", [16, 64])
+    def test_transparency_is_laid_on_white_after_resizing(self, size):
+        coloured = picture(3).convert("RGBA")
+        coloured.putalpha(picture(4).convert("L"))
+        for content in (encode(coloured, "PNG"), encode(coloured, "WEBP", lossless=True)):
+            difference = decode_to(content, size).astype(int) - fit(decode(content).pixels, size)
+            assert np.abs(difference).max() <= (0 if size == 64 else 2)
+
+    def test_sixteen_bits(self):
+        ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+        content = encode(Image.fromarray(ramp), "PNG")
+        assert np.array_equal(decode_to(content, 32), fit(decode(content).pixels, 32))
+
+    @pytest.mark.parametrize("side", [447, 448, 449, 895, 896, 1791, 1792])
+    def test_a_jpeg_is_never_made_smaller_than_the_size(self, side, monkeypatch):
+        loaded = []
+        load = JpegImageFile.load
+        monkeypatch.setattr(JpegImageFile, "load", lambda image: loaded.append(image.size) or load(image))
+        assert decode_to(encode(picture(2, side, side + 10)), 224).shape == (224, 224, 3)
+        scale = next(scale for scale in (8, 4, 2, 1) if side // scale >= 224)
+        assert set(loaded) == {(-(-side // scale), -(-(side + 10) // scale))}
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize(("width", "height"), [(512, 512), (1001, 667), (750, 500), (673, 1530)])
+    def test_a_scaled_jpeg_is_close_and_in_its_place(self, width, height, orientation):
+        """A wave that a shift by half a pixel of the scaled image would move by more than is allowed."""
+        x, y = np.meshgrid(np.arange(width), np.arange(height))
+        wave = 128 + 60 * np.sin(x / 7) + 60 * np.sin(y / 7)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        content = encode(Image.fromarray(wave.astype(np.uint8)), quality=95, exif=exif)
+        difference = decode_to(content, 112).astype(int) - fit(decode(content).pixels, 112)
+        assert np.abs(difference).mean() < 3
+
+    @pytest.mark.parametrize("settings", [{"progressive": True}, {"subsampling": 0}, {"subsampling": 1}])
+    def test_kinds_of_jpeg(self, settings):
+        content = encode(picture(6, 300, 200), **settings)
+        difference = decode_to(content, 64).astype(int) - fit(decode(content).pixels, 64)
+        assert np.abs(difference).mean() < 2
+
+    @pytest.mark.parametrize(
+        ("content", "mebibytes"),
+        [
+            (png_bomb(4472, 4472, bits=8, colour=6), 200),
+            (png_bomb(4472, 4472, bits=16, colour=0), 160),
+            (encode(Image.new("RGB", (7070, 7070))), 40),
+            (encode(Image.new("RGB", (7070, 7070)), progressive=True), 200),
+            (encode(Image.new("RGB", (4472, 4472)), "WEBP", lossless=True, method=0), 360),
+        ],
+        ids=["PNG RGBA", "PNG 16 bit", "JPEG", "JPEG progressive", "WebP"],
+    )
+    def test_the_largest_files_fit_a_small_container(self, content, mebibytes, tmp_path):
+        file = tmp_path / "file"
+        file.write_bytes(content)
+        script = (
+            "import resource, sys; from pathlib import Path; from bonafide.data.decoding import decode_to\n"
+            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "content = Path(sys.argv[1]).read_bytes(); before = peak()\n"
+            "decode_to(content, 224); print(peak() - before)"
+        )
+        run = subprocess.run([sys.executable, "-c", script, file], capture_output=True, check=True)
+        assert int(run.stdout) / 1024 < mebibytes
 
 
 class TestFit:

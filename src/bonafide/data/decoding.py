@@ -1,28 +1,15 @@
 """From the bytes of an untrusted image file to RGB pixels, within limits. Training and serving share this."""
 
-import struct
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL import Image
 
-from bonafide.errors import ImageError
+from bonafide.data.header import DAMAGE, LIMITS, Limits, damage_is_refused, open_header
 
 Pixels = NDArray[np.uint8]
-
-READERS: dict[str, type[ImageFile.ImageFile]] = {
-    "JPEG": JpegImageFile,
-    "PNG": PngImageFile,
-    "WEBP": WebPImageFile,
-}
+Box = tuple[float, float, float, float]
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,30 +20,25 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-ORIENTATION = 0x0112
-
-DAMAGE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    KeyError,
-    IndexError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
+MIRRORS_COLUMNS = (
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
 )
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an image file may be. ``max_pixels`` is width × height; ``min_side`` is in pixels."""
-
-    max_bytes: int = 20 * 2**20
-    max_pixels: int = 50_000_000
-    min_side: int = 8
-    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP")
+MIRRORS_ROWS = (
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_270,
+)
+SIDEWAYS = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
+ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -69,68 +51,64 @@ class Decoded:
     height: int
 
 
-def decode(content: bytes, limits: Limits = Limits()) -> Decoded:
-    """Decode one still image to upright 8-bit RGB; transparency is laid on white.
+def decode(content: bytes, limits: Limits = LIMITS) -> Decoded:
+    """Decode one still image, whole, to upright 8-bit RGB; transparency is laid on white.
 
-    Every size is checked from the header before a pixel is decoded.
+    Sizes and the number of parts are checked from the file's structure before a pixel is decoded. The
+    picture is what the signature at the start says and ends where that format ends: bytes appended to it
+    and foreign text in its metadata, as in a file that is also an archive or a web page, are not looked at.
 
     Raises:
         ImageError: with ``reason`` one of ``empty``, ``too-many-bytes``, ``not-an-image``, ``format``,
-            ``too-many-pixels``, ``too-small``, ``truncated`` (cut off or damaged), ``animated``.
+            ``too-many-pixels``, ``too-small``, ``too-complex`` (parts without end), ``truncated`` (cut off
+            or damaged), ``animated``.
     """
     image = open_header(content, limits)
-    with _damage_is_refused():
+    with damage_is_refused():
         image.load()
-        upright = _upright(image)
-        pixels = np.array(_rgb(upright), dtype=np.uint8)
+        turn = _turn(image)
+        upright = image if turn is None else image.transpose(turn)
+        pixels = np.array(_on_white(_plain(upright)), dtype=np.uint8)
     return Decoded(pixels, str(image.format), pixels.shape[1], pixels.shape[0])
 
 
-def open_header(content: bytes, limits: Limits = Limits()) -> ImageFile.ImageFile:
-    """Read and check an image's header; no pixel is decoded.
+def decode_to(content: bytes, size: int, limits: Limits = LIMITS) -> Pixels:
+    """Decode one still image to what a model of input ``size`` sees: uint8 [size, size, 3].
 
-    The reader is picked by the file's signature and called directly, because ``Image.open`` tries
-    readers in turn and applies its own size guard, a process-wide setting that warns.
+    It is :func:`fit` of :func:`decode`, but nothing is made larger than it must be. A JPEG is scaled while
+    it is decoded, by 1/2, 1/4 or 1/8 in the domain of its cosine transform, as long as the shorter side
+    keeps ``size`` pixels; pixels differ from ``fit`` then, and otherwise do not. Transparency is laid on
+    white and the image is turned upright after it was made small.
 
     Raises:
         ImageError: as :func:`decode`.
     """
-    if not content:
-        raise ImageError("empty", "the file is empty")
-    if len(content) > limits.max_bytes:
-        raise ImageError("too-many-bytes", f"the file is larger than {limits.max_bytes:,} bytes")
-    kind = sniff(content)
-    if kind is None:
-        raise ImageError("not-an-image", f"the content is no image; give {_either(limits.formats)}")
-    if kind not in limits.formats or kind not in READERS:
-        raise ImageError("format", f"{kind} is not accepted; give {_either(limits.formats)}")
-    with _damage_is_refused():
-        image = READERS[kind](BytesIO(content))
-    _check_size(image.width, image.height, limits)
-    if getattr(image, "is_animated", False):
-        raise ImageError("animated", "the image is animated; give a single frame")
-    return image
+    image = open_header(content, limits)
+    with damage_is_refused():
+        width, height = image.size
+        drafted = image.draft(None, (size, size))
+        image.load()
+        turn = _turn(image)
+        box = _square(width, height, turn, drafted[1][2] / width if drafted else 1)
+        small = _on_white(_resize(_plain(image), size, box))
+        return np.array(small if turn is None else small.transpose(turn), dtype=np.uint8)
 
 
-def sniff(content: bytes) -> str | None:
-    """The format that a file's first bytes claim, or None if they are no image's."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "WEBP"
-    if content[4:8] == b"ftyp" and content[8:11] in (b"avi", b"hei", b"hev", b"mif", b"msf"):
-        return "HEIF"
-    signatures = {
-        b"\xff\xd8\xff": "JPEG",
-        b"\x89PNG\r\n\x1a\n": "PNG",
-        b"GIF8": "GIF",
-        b"II*\0": "TIFF",
-        b"MM\0*": "TIFF",
-        b"BM": "BMP",
-        b"\0\0\1\0": "ICO",
-        b"\0\0\0\x0cjP": "JPEG 2000",
-        b"8BPS": "PSD",
-        b"\xff\x0a": "JPEG XL",
-    }
-    return next((name for start, name in signatures.items() if content.startswith(start)), None)
+def shrink(content: bytes, size: tuple[int, int], limits: Limits = LIMITS) -> Pixels:
+    """Decode one still image, whole and upright, to ``size`` = (width, height): uint8 [height, width, 3].
+
+    For people to look at; a JPEG is scaled while it is decoded, as in :func:`decode_to`.
+
+    Raises:
+        ImageError: as :func:`decode`.
+    """
+    image = open_header(content, limits)
+    with damage_is_refused():
+        image.draft(None, (min(size), min(size)))
+        image.load()
+        turn = _turn(image)
+        small = _on_white(_plain(image).resize(size[::-1] if turn in SIDEWAYS else size))
+        return np.array(small if turn is None else small.transpose(turn), dtype=np.uint8)
 
 
 def fit(pixels: Pixels, size: int) -> Pixels:
@@ -144,50 +122,46 @@ def fit(pixels: Pixels, size: int) -> Pixels:
     height, width = pixels.shape[:2]
     if height == width == size:
         return pixels
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    box = (left, top, left + side, top + side)
-    return np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return np.array(_resize(Image.fromarray(pixels), size, _square(width, height)))
 
 
-def _check_size(width: int, height: int, limits: Limits) -> None:
-    if width * height > limits.max_pixels:
-        limit = f"the limit is {limits.max_pixels:,}"
-        raise ImageError("too-many-pixels", f"{width} × {height} is {width * height:,} pixels; {limit}")
-    if min(width, height) < limits.min_side:
-        raise ImageError("too-small", f"{width} × {height} pixels; each side needs {limits.min_side} or more")
+def _square(width: int, height: int, turn: Image.Transpose | None = None, scale: float = 1) -> Box:
+    """The square in the middle, by whole pixels of the upright image, in pixels of the image at ``scale``."""
+    side = min(width, height)
+    left = (width - side + (turn in MIRRORS_COLUMNS)) // 2
+    top = (height - side + (turn in MIRRORS_ROWS)) // 2
+    return left * scale, top * scale, (left + side) * scale, (top + side) * scale
 
 
-@contextmanager
-def _damage_is_refused() -> Iterator[None]:
-    try:
-        yield
-    except Image.DecompressionBombError as error:
-        raise ImageError("too-many-pixels", f"the image is far too large: {error}") from error
-    except DAMAGE as error:
-        raise ImageError("truncated", f"the file is cut off or damaged: {error}") from error
+def _resize(image: Image.Image, size: int, box: Box) -> Image.Image:
+    if box[2] - box[0] == size:  # resampling would round colours of transparent pixels
+        left, top = round(box[0]), round(box[1])
+        return image.crop((left, top, left + size, top + size))
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn(image: Image.Image) -> Image.Transpose | None:
     try:
         orientation = image.getexif().get(ORIENTATION)
     except DAMAGE:  # broken metadata around a sound picture
-        return image
-    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return None
+    return UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _plain(image: Image.Image) -> Image.Image:
+    """Any mode to one of L, LA, RGB and RGBA, 8 bits each."""
     if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64) >> 8
-        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("LA", "RGBA"):
+        return image
     if image.has_transparency_data:
-        coloured = image.convert("RGBA")
-        white = Image.new("RGBA", coloured.size, "white")
-        return Image.alpha_composite(white, coloured).convert("RGB")
-    return image.convert("RGB")
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
-def _either(formats: tuple[str, ...]) -> str:
-    *most, last = formats
-    return f"{', '.join(most)} or {last}" if most else last
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode not in ("LA", "RGBA"):
+        return image.convert("RGB")
+    coloured = image.convert("RGBA")
+    white = Image.new("RGBA", coloured.size, "white")
+    return Image.alpha_composite(white, coloured).convert("RGB")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from bonafide.data.decoding import Limits, open_header
+from bonafide.data.header import Limits, open_header
 from bonafide.task import Config
 
 FACTS = (

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonafide.data.dataset import read, read_info
-from bonafide.data.decoding import decode, fit
+from bonafide.data.decoding import decode_to
 from bonafide.evaluation.comparison import Comparison, compare
 from bonafide.evaluation.measured import SPLIT, read_predictions
 from bonafide.files import write_text
@@ -61,6 +61,6 @@ def answers_of(model: OnnxModel, dataset: Path) -> NDArray[np.float32]:
     answers = []
     for start in range(0, len(contents), BATCH):
         batch = contents[start : start + BATCH].to_pylist()
-        pixels = np.stack([fit(decode(content).pixels, model.info.input_size) for content in batch])
+        pixels = np.stack([decode_to(content, model.info.input_size) for content in batch])
         answers.append(model.run(pixels)["probabilities"])
     return np.concatenate(answers)

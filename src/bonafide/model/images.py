@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler
 
 from bonafide.data import dataset
-from bonafide.data.decoding import decode, fit
+from bonafide.data.decoding import decode_to
 from bonafide.model.augmentation import augment
 
 
@@ -31,7 +31,7 @@ class Images(Dataset[tuple[Tensor, int]]):
 
     def pixels(self, index: int) -> NDArray[np.uint8]:
         """One image as the model sees it: uint8 [S, S, 3]."""
-        return fit(decode(self._images[index].as_py()).pixels, self._size)
+        return decode_to(self._images[index].as_py(), self._size)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         pixels = self.pixels(index)

@@ -1,8 +1,10 @@
 """Running a packaged model with ONNX Runtime; needs no torch."""
 
+import ctypes
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,12 @@ def _quota(cgroup: Path) -> float:
     return 0
 
 
+def return_freed_memory() -> None:
+    """Give back to the system what loading took and freed, tens of MB; only glibc can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class OnnxModel:
     """The graph of a verified package.
 
@@ -62,6 +70,7 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = min(threads or available_cores(), available_cores())
         options.inter_op_num_threads = 1
+        options.enable_mem_pattern = False  # for batches of one size; with many it only takes memory
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -69,6 +78,7 @@ class OnnxModel:
             raise PackageError(
                 f"{path}: ONNX Runtime cannot load it: {error}; build the package again"
             ) from error
+        self._session._model_bytes = None  # kept for set_providers: the model a second time
         self.info = info
         self._check_graph(path)
 
