@@ -43,11 +43,11 @@ def info(**changes) -> PackageInfo:
     return PackageInfo(**(settings | changes))
 
 
-def graph(size: int = SIZE) -> bytes:
+def graph(size: int = SIZE, sharpness: float = SHARPNESS) -> bytes:
     """Embedding: mean colour; probabilities: its softmax; heat map: brightness on a 4 × 4 grid."""
     constants = [
         numpy_helper.from_array(np.float32(255), "white"),
-        numpy_helper.from_array(np.float32(SHARPNESS), "sharpness"),
+        numpy_helper.from_array(np.float32(sharpness), "sharpness"),
         numpy_helper.from_array(np.array([1, 2]), "sides"),
         numpy_helper.from_array(np.array([1]), "channels"),
     ]
@@ -79,21 +79,22 @@ def graph(size: int = SIZE) -> bytes:
     return model.SerializeToString()
 
 
-def probabilities(pixels: np.ndarray) -> np.ndarray:
+def probabilities(pixels: np.ndarray, sharpness: float = SHARPNESS) -> np.ndarray:
     """What the graph answers for uint8 [N, S, S, 3]."""
-    powers = np.exp(SHARPNESS * pixels.mean(axis=(1, 2)) / 255)
+    powers = np.exp(sharpness * pixels.mean(axis=(1, 2)) / 255)
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def make(folder: Path, **changes) -> Signed:
+def make(folder: Path, name: str = "package", sharpness: float = SHARPNESS, **changes) -> Signed:
+    """A package ``folder/name``; those in one folder are signed with one key."""
     keys = signing.ensure_key(folder / "keys")
     built = package.build(
-        folder / "package",
+        folder / name,
         info(**changes),
-        {"model.onnx": graph(), "MODEL_CARD.md": b"# Colour\n", "gate.json": b"{}\n"},
+        {"model.onnx": graph(sharpness=sharpness), "MODEL_CARD.md": b"# Colour\n", "gate.json": b"{}\n"},
         keys.private,
     )
-    return Signed(folder / "package", keys.public, built)
+    return Signed(folder / name, keys.public, built)
 
 
 def image(colour: tuple[int, int, int], size: int = SIZE, kind: str = "PNG") -> bytes:

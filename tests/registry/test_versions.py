@@ -135,3 +135,12 @@ def test_a_version_that_is_not_there_is_a_readable_error(record, number):
     record()
     with pytest.raises(BonafideError, match=number):
         get("authenticity", number)
+
+
+def test_chosen_is_the_champion_unless_a_number_is_given(registry, record):
+    first, second = record(), record("a" * 64)
+    with pytest.raises(BonafideError, match="no version of authenticity is in service"):
+        versions.chosen("authenticity")
+    crown(first)
+    assert versions.chosen("authenticity").number == first.number
+    assert versions.chosen("authenticity", second.number).number == second.number

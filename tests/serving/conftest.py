@@ -7,6 +7,10 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from bonafide.serving.engine import Engine
+from bonafide.serving.predictor import Predictor
+from bonafide.serving.scheduler import Capacity, Scheduler
+from bonafide.serving.versions import Models
 from tests import packages
 
 COMMAND = [sys.executable, "-c", "import typer; from bonafide.cli.serve import serve; typer.run(serve)"]
@@ -59,3 +63,21 @@ def server(signed):
 def http(server):
     with httpx.Client(base_url=server.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def engine(signed):
+    return Engine(signed.path, signed.public_key, threads=1)
+
+
+@pytest.fixture
+def models(engine):
+    """Versions 6 and 7 of ``colour``; 7 is the default."""
+    scheduler = Scheduler(Capacity.of(1))
+    models = Models()
+    for version in ("6", "7"):
+        predictor = Predictor(engine, scheduler, version, "stable")
+        predictor.load()
+        models.add(predictor)
+    yield models
+    scheduler.close()

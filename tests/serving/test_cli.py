@@ -1,15 +1,22 @@
-"""``bonafide predict`` as a person uses it; ``bonafide serve`` is driven by the other tests here."""
+"""``bonafide predict`` as a person uses it, and what ``bonafide serve`` makes of its options."""
 
+import asyncio
 import json
+import sys
 from io import BytesIO
 
 import pytest
 import typer
+import yaml
 from PIL import Image
+from prometheus_client import REGISTRY
 from typer.testing import CliRunner
 
 from bonafide.cli.predict import predict
-from bonafide.errors import BonafideError, ConfigError
+from bonafide.cli.serve import serve
+from bonafide.errors import BonafideError, ConfigError, PackageError
+from bonafide.model.package import verify
+from bonafide.model.runtime import available_cores
 from bonafide.serving.overlay import GAP, SIDE
 from tests import packages
 
@@ -107,3 +114,113 @@ def test_before_anything_is_in_service_a_source_must_be_given(folder):
 def test_a_folder_without_images_is_told(tmp_path, source):
     with pytest.raises(BonafideError, match="holds no JPEG, PNG or WebP file"):
         run(tmp_path, *source)
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Runs ``bonafide serve`` until all is loaded; what the server would have been given."""
+    given = {}
+    monkeypatch.setattr(
+        "bonafide.serving.server.serve", lambda models, **named: given.update(named, models=models)
+    )
+    monkeypatch.setattr("bonafide.telemetry.logs.configure", lambda: None)
+    limits = REGISTRY.get_sample_value
+    app = typer.Typer()
+    app.command()(serve)
+
+    def run_serve(*arguments):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        if result.exception:
+            raise result.exception
+        return given | {"queue": limits("bonafide_queue_limit_images")}
+
+    yield run_serve
+    for name in given["models"].get_models() if given else ():
+        given["models"].remove(name)
+
+
+def test_serve_watches_by_default_and_clients_control_nothing(served, signed):
+    given = served(signed.path, "--public-key", signed.public_key)
+    assert len(given["background"]) == 1
+    assert given["models"].versions("colour") == (signed.info.model_digest[:12],)
+    assert given["models"].control is None
+    assert given["queue"] == 64 * available_cores()
+
+
+def test_serve_takes_its_options(served, signed):
+    options = ["--watch=0", "--repository-control", "--queue=70", "--version=7", "--variant=canary"]
+    given = served(signed.path, "--public-key", signed.public_key, *options)
+    assert given["background"] == []
+    assert given["models"].versions("colour") == ("7",)
+    assert given["models"].get_model("colour").variant == "canary"
+    assert given["models"].control is not None
+    assert given["queue"] == 70
+
+
+def test_the_shortest_queue_takes_the_largest_request():
+    from bonafide.cli.serve import LARGEST_REQUEST
+    from bonafide.serving.v2.question import MAXIMUM_IMAGES
+
+    assert LARGEST_REQUEST == MAXIMUM_IMAGES
+
+
+def test_serve_follows_an_alias_of_the_registry(served, registry, tmp_path):
+    from bonafide.registry.tracking import client
+
+    mlflow = client()
+    mlflow.create_registered_model("colour")
+    for number, sharpness in enumerate((2.0, 4.0, 8.0), 1):
+        made = packages.make(tmp_path, str(number), sharpness)
+        mlflow.create_model_version("colour", made.path.as_uri())
+    address, key = "models:/colour@champion", ["--public-key", made.public_key, "--repository-control"]
+    with pytest.raises(BonafideError, match="colour has no version champion"):
+        served(address, *key)
+    mlflow.set_registered_model_alias("colour", "champion", "1")
+    models = served(address, *key)["models"]
+    assert models.versions("colour") == ("1",)
+    for number in ("3", "2", "3"):
+        mlflow.set_registered_model_alias("colour", "champion", number)
+        asyncio.run(models.load_model("colour"))
+        expected = verify(tmp_path / number, made.public_key).model_digest
+        assert models.get_model("colour").version == number
+        assert models.get_model("colour").info.model_digest == expected
+    mlflow.delete_registered_model_alias("colour", "champion")
+    with pytest.raises(BonafideError, match="colour has no version champion"):
+        asyncio.run(models.load_model("colour"))
+    assert models.versions("colour") == ("3", "2")
+
+
+@pytest.mark.parametrize("address", ["models:/colour", "models:/@champion", "models:/colour@"])
+def test_an_alias_must_be_whole(served, address):
+    with pytest.raises(BonafideError, match="give models:/TASK@ALIAS"):
+        served(address)
+
+
+def test_an_alias_without_the_registrys_packages_is_told(served, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(BonafideError, match=r"pip install 'bonafide\[train\]'"):
+        served("models:/colour@champion")
+
+
+def test_serve_takes_what_is_in_service_and_follows_promotions(served, tmp_path, own_home):
+    from bonafide.delivery.manifests import inference_service
+
+    def promote(number):
+        made = packages.make(tmp_path, number)
+        folder = own_home / "delivery/environments/dev/authenticity"
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = inference_service("authenticity", number, made.path.as_uri())
+        (folder / "inferenceservice.yaml").write_text(yaml.safe_dump(manifest))
+        return made.public_key
+
+    with pytest.raises(BonafideError, match="nothing is in service for authenticity"):
+        served()
+    models = served("--public-key", promote("1"), "--repository-control")["models"]
+    promote("2")
+    asyncio.run(models.load_model("colour"))
+    assert models.versions("colour") == ("2", "1")
+
+
+def test_serve_tells_what_is_no_package(served, tmp_path):
+    with pytest.raises(PackageError, match="is no model package"):
+        served(tmp_path / "absent")

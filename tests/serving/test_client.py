@@ -72,7 +72,7 @@ def test_a_refusal_tells_the_servers_reason(server):
 
 
 def test_an_unknown_model_is_told(server):
-    with pytest.raises(ServerError, match="answered 404: Model with name other"):
+    with pytest.raises(ServerError, match="answered 404: there is no model 'other'"):
         predict_remote(server.url, IMAGES, "other", False)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -15,40 +16,50 @@ import numpy as np
 import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
-from bonafide.errors import BonafideError, PackageError
+from bonafide.errors import BonafideError
+from bonafide.model.runtime import OnnxModel
 from bonafide.serving.engine import Engine
 from bonafide.serving.predictor import Predictor
+from bonafide.serving.scheduler import Capacity, Scheduler
 from bonafide.serving.server import serve
+from bonafide.serving.versions import Models
 from tests import packages
 from tests.serving.conftest import start
 
 RED = packages.image((200, 30, 30), 40, "JPEG")
 
 
-def serve_here(signed, **changes):
-    settings = {"host": "127.0.0.1", "http_port": 0, "grpc_port": 0, "version": "", "variant": "stable"}
-    serve(signed.path, signed.public_key, **(settings | changes), announce=pytest.fail)
+def refusal(signed) -> str:
+    """What the server says that does not start."""
+    command = [sys.executable, "-m", "bonafide", "serve", signed.path, "--public-key", signed.public_key]
+    ended = subprocess.run([*command, "--http-port=0", "--grpc-port=0"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    return " ".join(ended.stderr.split())
 
 
 def test_a_changed_package_is_not_served(signed, tmp_path):
     copy = signed._replace(path=shutil.copytree(signed.path, tmp_path / "package"))
     (copy.path / "gate.json").write_text('{"promote": true}')
-    with pytest.raises(PackageError, match=r"gate\.json was changed"):
-        serve_here(copy)
+    assert "gate.json was changed" in refusal(copy)
 
 
 def test_a_package_of_a_stranger_is_not_served(signed, tmp_path):
     other = packages.make(tmp_path)
-    with pytest.raises(PackageError, match="the signature does not hold"):
-        serve_here(signed._replace(public_key=other.public_key))
+    assert "the signature does not hold" in refusal(signed._replace(public_key=other.public_key))
 
 
-@pytest.mark.parametrize(("option", "hint"), [("http_port", "--http-port"), ("grpc_port", "--grpc-port")])
-def test_a_taken_port_is_told(signed, option, hint):
+def serve_here(**changes):
+    serve(Models(), **({"host": "127.0.0.1", "http_port": 0, "grpc_port": 0} | changes), announce=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"), [("http_port", "another host or port"), ("grpc_port", "--grpc-port")]
+)
+def test_a_taken_port_is_told(option, hint):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(BonafideError, match=f"cannot listen on 127.0.0.1:{port}.*{hint}"):
-            serve_here(signed, **{option: port})
+            serve_here(**{option: port})
 
 
 def test_it_listens_where_it_is_told_only(server):
@@ -107,13 +118,46 @@ def test_a_signal_ends_it_after_the_requests_begun(signed, name):
     assert answers[0].json()["outputs"][0]["data"] == ["red"]
 
 
+def test_what_runs_beside_the_servers_ends_with_them_and_may_fail(models, caplog):
+    ended = threading.Event()
+
+    async def watch():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def fail():
+        raise ValueError("of the watcher")
+
+    async def ready():
+        async with httpx.AsyncClient() as client:
+            while not said or (await client.get(f"{said[0].split(',')[0][8:]}/v2/health/ready")).is_error:
+                await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    said = []
+    serve(
+        models,
+        host="127.0.0.1",
+        http_port=0,
+        grpc_port=0,
+        announce=said.append,
+        background=[watch, fail, ready],
+    )
+    assert len(said) == 1
+    assert ended.is_set()
+    assert "of the watcher" in caplog.text
+
+
 def test_the_event_loop_stays_free_while_the_model_works(signed, monkeypatch):
     def slow(self, pixels, outputs):
         time.sleep(0.5)
         return {"probabilities": np.ones((1, 3), np.float32)}
 
-    monkeypatch.setattr(Engine, "score", slow)
-    predictor = Predictor(Engine(signed.path, signed.public_key), "1", "stable", workers=1)
+    monkeypatch.setattr(OnnxModel, "run", slow)
+    scheduler = Scheduler(Capacity.of(1))
+    predictor = Predictor(Engine(signed.path, signed.public_key), scheduler, "1", "stable")
     image = InferInput("image", [1], "BYTES", [RED])
 
     async def ask():
@@ -125,7 +169,7 @@ def test_the_event_loop_stays_free_while_the_model_works(signed, monkeypatch):
         return ticks
 
     assert asyncio.run(ask()) > 15
-    predictor.stop()
+    scheduler.close()
 
 
 def test_an_answer_does_not_wait_for_the_networks_delays(http):
@@ -139,9 +183,9 @@ def test_an_answer_does_not_wait_for_the_networks_delays(http):
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "a" * 300])
-def test_an_unknown_host_is_told(signed, host):
-    with pytest.raises(BonafideError, match=r"cannot listen on .*--host"):
-        serve_here(signed, host=host)
+def test_an_unknown_host_is_told(host):
+    with pytest.raises(BonafideError, match=r"cannot listen on .*choose another host"):
+        serve_here(host=host)
 
 
 def test_many_clients_at_once_get_their_own_answers(server):

@@ -5,7 +5,8 @@ import sys
 
 import typer
 
-from bonafide.cli import data, demo, model, pipeline
+from bonafide.cli import api, data, demo, model, pipeline
+from bonafide.cli.batch import batch
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
 from bonafide.errors import BonafideError
@@ -21,15 +22,20 @@ app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(pipeline.app, name="pipeline")
 app.command()(predict)
+app.command()(batch)
 app.command()(serve)
+app.command()(api.api)
+app.command("api-token")(api.token)
 
 
 def main() -> None:
     """Run the command line; an error that a user can mend is one sentence and exit code 2."""
     # Idle OpenMP threads that spin slow torch tenfold when cores are shared; it is read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # kserve parses sys.argv when it is imported, and exits where an option abbreviates several of its own.
+    arguments, sys.argv = sys.argv[1:], sys.argv[:1]
     try:
-        app()
+        app(arguments)
     except BonafideError as error:
         typer.echo(f"bonafide: {error}", err=True)
         sys.exit(2)

@@ -12,6 +12,7 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.epochs=3. May be repeated."
     ),
 ]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it is there.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every random choice.")]
 DatasetArgument = Annotated[Path, typer.Argument(help="A dataset folder.")]
 OutArgument = Annotated[Path, typer.Argument(help="The folder to write; it appears whole or not at all.")]

@@ -1,15 +1,26 @@
 """``bonafide serve``."""
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bonafide.cli.options import TaskOption
 from bonafide.home import keys
+
+LARGEST_REQUEST = 64  # a shorter queue would refuse it for ever
 
 
 def serve(
-    package: Annotated[Path, typer.Argument(help="Folder of a model package.")],
+    package: Annotated[
+        str | None,
+        typer.Argument(
+            help="Folder of a model package, folder with a package for each version, or models:/TASK@ALIAS. "
+            "[default: the one in service]"
+        ),
+    ] = None,
     http_port: Annotated[int, typer.Option(min=0, max=65535, help="Of REST; 0 takes a free one.")] = 8080,
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Of gRPC; 0 takes a free one.")] = 8081,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
@@ -20,23 +31,60 @@ def serve(
     version: Annotated[
         str,
         typer.Option(
-            envvar="BONAFIDE_MODEL_VERSION", help="Told in every response. [default: the model's digest]"
+            envvar="BONAFIDE_MODEL_VERSION",
+            help="Of a single package, told in every response. [default: the model's digest]",
         ),
     ] = "",
     variant: Annotated[
         str, typer.Option(envvar="BONAFIDE_VARIANT", help="Told in every response: stable or canary, say.")
     ] = "stable",
+    watch: Annotated[
+        float, typer.Option(min=0, help="Seconds between two looks for a new version; 0 for never.")
+    ] = 5,
+    repository_control: Annotated[
+        bool,
+        typer.Option(
+            "--repository-control",
+            help="Load and unload by request: anyone who reaches a port can then take the model out.",
+        ),
+    ] = False,
+    queue: Annotated[
+        int | None,
+        typer.Option(
+            min=LARGEST_REQUEST, help="Images accepted and unanswered at once. [default: 64 for each core]"
+        ),
+    ] = None,
+    deadline: Annotated[
+        float, typer.Option(min=0.001, help="Seconds after which a request is given up.")
+    ] = 10,
+    task: TaskOption = "authenticity",
 ) -> None:
-    """Verify a model package and serve it over the Open Inference Protocol v2, REST and gRPC."""
-    from bonafide.serving import server
+    """Verify a model package and serve it over the Open Inference Protocol v2, REST and gRPC.
 
-    server.serve(
-        package,
-        public_key or keys() / "signing.pub",
-        host=host,
-        http_port=http_port,
-        grpc_port=grpc_port,
-        version=version,
-        variant=variant,
-        announce=lambda addresses: typer.echo(f"serving {package}: {addresses}"),
-    )
+    A new version in the same place is verified, loaded and swapped in; one that is refused changes nothing.
+    """
+    from bonafide.cli import place
+    from bonafide.model.runtime import available_cores
+    from bonafide.serving import server
+    from bonafide.serving.reload import Watcher
+    from bonafide.serving.scheduler import Capacity, Scheduler
+    from bonafide.serving.versions import Models
+    from bonafide.telemetry import logs
+
+    logs.configure()
+    source = place.source(package, version, task)
+    capacity = replace(Capacity.of(available_cores()), deadline_seconds=deadline)
+    models = Models()
+    with closing(Scheduler(replace(capacity, queue=queue or capacity.queue))) as scheduler:
+        load = place.loader(public_key or keys() / "signing.pub", scheduler, variant)
+        watcher = Watcher(source, load, models, watch)
+        watcher.start()
+        models.control = watcher if repository_control else None
+        server.serve(
+            models,
+            host=host,
+            http_port=http_port,
+            grpc_port=grpc_port,
+            announce=lambda addresses: typer.echo(f"serving {package or task}: {addresses}"),
+            background=[watcher.run] if watch else [],
+        )

@@ -101,6 +101,34 @@ def get(task: str, number: str) -> Version:
         raise
 
 
+def named(task: str, alias: str) -> str:
+    """The number of the version that ``alias`` names now.
+
+    Raises:
+        DeliveryError: it names none, or the registry does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client().get_model_version_by_alias(task, alias).version)
+    except MlflowException as error:
+        if error.error_code in UNKNOWN:
+            raise DeliveryError(f"{task} has no version {alias}; train and promote one first") from error
+        raise DeliveryError(f"the registry does not tell which version {alias} is: {error}") from error
+
+
+def chosen(task: str, number: str = "") -> Version:
+    """The registered version of that number, or the one in service if none is given.
+
+    Raises:
+        DeliveryError: there is none.
+    """
+    found = get(task, number) if number else champion(task)
+    if found is None:
+        raise DeliveryError(f"no version of {task} is in service; train a model first: make demo")
+    return found
+
+
 def _challenge(mlflow: "MlflowClient", version: Any) -> None:
     """Alias a version that never was in service, also when an earlier run was killed before it could."""
     in_service = champion(version.name)

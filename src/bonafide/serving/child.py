@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,18 +37,24 @@ def served(package: Path, version: str, http_port: int = 0, grpc_port: int = 0) 
     """
     command = [sys.executable, "-m", "bonafide", "serve", str(package), "--version", version]
     command += ["--http-port", str(http_port), "--grpc-port", str(grpc_port)]
-    process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout and process.stderr
-        announced = _ANNOUNCED.search(process.stdout.readline())
-        if announced is None:
-            raise BonafideError(f"the server did not start: {process.stderr.read().strip()[-500:]}")
-        yield Served(announced["rest"], announced["grpc"], process)
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads would stop the server once full
+        process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
+            command, stdout=subprocess.PIPE, stderr=log, text=True
+        )
         try:
-            process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            assert process.stdout
+            announced = _ANNOUNCED.search(process.stdout.readline())
+            if announced is None:
+                log.seek(0)
+                raise BonafideError(f"the server did not start: {log.read().strip()[-500:]}")
+            yield Served(announced["rest"], announced["grpc"], process)
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -1,9 +1,7 @@
 """The KServe model: one verified package behind the Open Inference Protocol v2."""
 
-import asyncio
 import json
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import kserve
@@ -11,13 +9,16 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse
 
 from bonafide.errors import ImageError
-from bonafide.serving.v2 import question
 from bonafide.serving.engine import Engine, Scores
+from bonafide.serving.meters import Meters
+from bonafide.serving.scheduler import Scheduler
+from bonafide.serving.v2 import question
 from bonafide.serving.v2.question import Question, RequestError
 
 STATUS = {
     "too-many-bytes": 413,
     "too-many-pixels": 413,
+    "too-complex": 413,
     "not-an-image": 415,
     "format": 415,
     "animated": 415,
@@ -25,39 +26,34 @@ STATUS = {
 
 
 class Predictor(kserve.Model):  # type: ignore[misc]
-    """Answers requests on threads of its own, so that the event loop stays free.
+    """One version of a model; the scheduler's threads do the work, so the event loop stays free.
 
     Inputs, one of them a request: ``image`` BYTES [N] (JPEG, PNG or WebP files, base64 in JSON) or
     ``pixels`` UINT8 [N, H, W, 3], RGB. Outputs: ``label`` BYTES [N] and ``probabilities`` FP32 [N, K], and
     when named in the request's ``outputs`` also ``embedding`` FP32 [N, E] and ``heatmap`` FP32 [N, h, w].
     The response's parameters hold ``model_version``, ``variant`` and ``labels``, a JSON list that names
     the K columns.
-
-    Args:
-        workers: requests worked on at once; the engine's threads × workers should not exceed the cores.
     """
 
-    def __init__(self, engine: Engine, version: str, variant: str, workers: int) -> None:
+    def __init__(self, engine: Engine, scheduler: Scheduler, version: str, variant: str) -> None:
         super().__init__(engine.info.task)
+        self.version = version
+        self.variant = variant
+        self.info = engine.info
         self._engine = engine
-        self._version = version
+        self._scheduler = scheduler
+        self._meters = Meters(self.name, version, variant, engine.info.labels)
         self._parameters = {
             "model_version": version,
             "variant": variant,
             "labels": json.dumps(engine.info.labels),
         }
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="predictor")
 
     def load(self) -> bool:
         """Warm the engine; only then is the model ready."""
         self._engine.warm()
         self.ready = True
         return True
-
-    def stop(self) -> None:
-        """Take no more requests; those begun are finished."""
-        self.ready = False
-        self._executor.shutdown()
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Either input answers; -1 is a size that the client chooses."""
@@ -82,33 +78,38 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         headers: dict[str, str] | None = None,  # noqa: ARG002
         response_headers: dict[str, str] | None = None,  # noqa: ARG002
     ) -> InferResponse:
-        """Answer one request.
+        """Answer one request; cancelling it gives up what has not begun.
 
         Raises:
             RequestError: the request cannot be answered; the message names the field or the image's index.
+            Overloaded: there is too much to do.
         """
-        scores, asked = await asyncio.get_running_loop().run_in_executor(
-            self._executor, self._answer, payload
-        )
-        outputs = [self._output(name, scores) for name in asked.outputs]
-        return InferResponse(
-            response_id=payload.id or str(uuid.uuid4()),
-            model_name=self.name,
-            model_version=self._version,
-            infer_outputs=outputs,
-            parameters=self._parameters,
-            use_binary_outputs=payload.use_binary_outputs,
-            requested_outputs=payload.request_outputs,
-        )
+        with self._meters.request():
+            asked = question.read(payload)
+            scores = await self._scores(asked)
+            return self._response(payload, asked, scores)
 
-    def _answer(self, request: InferRequest) -> tuple[Scores, Question]:
-        asked = question.read(request)
+    async def _scores(self, asked: Question) -> Scores:
         wanted = {"probabilities", *asked.outputs} - {"label"}
         try:
-            pixels = self._engine.decode(asked.images) if isinstance(asked.images, list) else asked.images
+            answered = await self._scheduler.run(
+                self._engine, asked.images, sorted(wanted), self._meters.batch
+            )
         except ImageError as error:
-            raise RequestError(str(error), STATUS.get(error.reason, 400)) from error
-        return self._engine.score(pixels, sorted(wanted)), asked
+            raise RequestError(str(error), STATUS.get(error.reason, 400), error.reason) from error
+        self._meters.answered(answered)
+        return answered.scores
+
+    def _response(self, request: InferRequest, asked: Question, scores: Scores) -> InferResponse:
+        return InferResponse(
+            response_id=request.id or str(uuid.uuid4()),
+            model_name=self.name,
+            model_version=self.version,
+            infer_outputs=[self._output(name, scores) for name in asked.outputs],
+            parameters=self._parameters,
+            use_binary_outputs=request.use_binary_outputs,
+            requested_outputs=request.request_outputs,
+        )
 
     def _output(self, name: str, scores: Scores) -> InferOutput:
         values: np.ndarray[Any, Any] = self._labels(scores) if name == "label" else scores[name]

@@ -1,113 +1,137 @@
-"""``bonafide serve``: verify a package, load it, answer over REST and gRPC until told to stop."""
+"""``bonafide serve``: answers over REST and gRPC until told to stop."""
 
 import asyncio
 import contextlib
+import gc
+import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 import uvicorn
-from kserve import ModelRepository
-from kserve.protocol.dataplane import DataPlane
+import uvloop
 
-import bonafide
 from bonafide.errors import BonafideError
-from bonafide.model.runtime import available_cores
-from bonafide.serving.v2 import rest, rpc
-from bonafide.serving.engine import Engine
-from bonafide.serving.predictor import Predictor
+from bonafide.serving.v2 import http, rest, rpc
+from bonafide.serving.v2.body import Budget
+from bonafide.serving.v2.limits import Limits
+from bonafide.serving.v2.plane import Plane
+from bonafide.serving.versions import Models
 
-MAXIMUM_BYTES = 64 * 2**20
-GRACE_SECONDS = 20
-KEEP_ALIVE_SECONDS = 65
-
-
-class _DataPlane(DataPlane):  # type: ignore[misc]
-    def metadata(self) -> dict[str, object]:
-        return {
-            "name": "bonafide",
-            "version": bonafide.__version__,
-            "extensions": ["binary_tensor_data"],
-        }
-
-    async def ready(self) -> bool:
-        return all(model.ready for model in self.model_registry.get_models().values())
+logger = logging.getLogger(__name__)
 
 
-class _Rest(uvicorn.Server):
+class Unsignalled(uvicorn.Server):
+    """An HTTP server whose ``should_exit`` is set by somebody else."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals stop both servers, so they are handled where both are known."""
+        """Nothing: signals are handled where all that they stop is known."""
         yield
 
 
 def serve(
-    package: Path,
-    public_key: Path,
+    models: Models,
     *,
     host: str,
     http_port: int,
     grpc_port: int,
-    version: str,
-    variant: str,
     announce: Callable[[str], None],
+    background: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests that have begun.
-
-    Each of as many workers as there are cores runs the model on one thread.
+    """Serve until SIGTERM or SIGINT, then say unready and finish the requests that have begun.
 
     Args:
         http_port: 0 takes a free one, as does ``grpc_port``.
-        version: told in every response; the first 12 digits of the model's digest if empty.
         announce: called with a sentence that names both addresses, once requests are answered.
+        background: run beside the servers, on their event loop, and are cancelled when those stop.
 
     Raises:
-        PackageError: the package is refused; nothing was served.
         BonafideError: a port cannot be had.
     """
-    engine = Engine(package, public_key, threads=1)
-    predictor = Predictor(engine, version or engine.info.model_digest[:12], variant, available_cores())
-    predictor.load()
-    registry = ModelRepository()
-    registry.update(predictor)
-    with _listen(host, http_port) as listener:
-        asyncio.run(_serve(_DataPlane(registry), listener, host, grpc_port, announce))
-    predictor.stop()
+    gc.collect()
+    gc.freeze()  # what is loaded stays; looking through it for garbage halts every request
+    with listen(host, http_port) as listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(models, listener, host, grpc_port, announce, background))
 
 
 async def _serve(
-    dataplane: DataPlane, listener: socket.socket, host: str, grpc_port: int, announce: Callable[[str], None]
+    models: Models,
+    listener: socket.socket,
+    host: str,
+    grpc_port: int,
+    announce: Callable[[str], None],
+    background: Sequence[Callable[[], Awaitable[None]]],
 ) -> None:
-    config = uvicorn.Config(
-        rest.create_app(dataplane, MAXIMUM_BYTES),
-        log_level="warning",
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-    )
-    http = _Rest(config)
-    grpc, grpc_port = rpc.create_server(dataplane, host, grpc_port, MAXIMUM_BYTES)
+    limits, plane = Limits(), Plane(models)
+    budget = Budget(limits.held)
+    rest_server = rest_server_of(plane, limits, budget)
+    grpc_server = rpc.Server(plane, limits, budget, host, grpc_port)
     stopping = asyncio.Event()
 
     def stop() -> None:
-        http.should_exit = True
+        plane.draining = True
         stopping.set()
 
     async def drain() -> None:
         await stopping.wait()
-        await grpc.stop(GRACE_SECONDS)
+        rest_server.should_exit = True
+        await grpc_server.drain(limits.grace_seconds)
 
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop)
-    await grpc.start()
-    announce(
-        f"REST at http://{_address(host, listener.getsockname()[1])}, gRPC at {_address(host, grpc_port)}"
+    await grpc_server.start()
+    async with beside([grpc_server.health.follow, *background]):
+        announce(
+            f"REST at http://{address(host, listener.getsockname()[1])}, "
+            f"gRPC at {address(host, grpc_server.port)}"
+        )
+        await asyncio.gather(rest_server.serve(sockets=[listener]), drain())
+
+
+def rest_server_of(plane: Plane, limits: Limits, budget: Budget) -> uvicorn.Server:
+    """The HTTP server, which handles no signals; ``should_exit`` ends it."""
+    config = uvicorn.Config(
+        rest.create_app(plane, limits, budget),
+        http=http.bounded(limits),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        log_level="error",  # what clients do wrong is counted
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=limits.keep_alive_seconds,
+        timeout_graceful_shutdown=limits.grace_seconds,
     )
-    await asyncio.gather(http.serve(sockets=[listener]), drain())
+    return Unsignalled(config)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket; TCP is named so that asyncio turns Nagle's algorithm off, 40 ms an answer."""
+@contextlib.asynccontextmanager
+async def beside(works: Sequence[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    """Run tasks while the block runs; one that fails is logged, the others go on."""
+
+    async def guarded(work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception:
+            logger.exception("a background task failed")
+
+    tasks = [asyncio.create_task(guarded(work)) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; TCP is named so that asyncio turns Nagle's algorithm off, 40 ms an answer.
+
+    Raises:
+        BonafideError: the address is taken or not one of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -118,10 +142,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         reason = getattr(error, "strerror", None) or error
         raise BonafideError(
-            f"cannot listen on {_address(host, port)}: {reason}; choose another --host or --http-port"
+            f"cannot listen on {address(host, port)}: {reason}; choose another host or port"
         ) from error
     return listener
 
 
-def _address(host: str, port: int) -> str:
+def address(host: str, port: int) -> str:
+    """As it stands in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -6,11 +6,15 @@ import struct
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
+from bonafide.serving.v2.limits import Limits
+from bonafide.serving.v2.plane import Plane
 from tests import packages
+from tests.serving.v2.conftest import calling, until
 
 RED = packages.image((200, 30, 30), 40, "JPEG")
 
@@ -63,7 +67,7 @@ def test_raw_and_typed_pixels_are_answered_alike(stub):
     typed = question("pixels", shape, "UINT8", contents=contents)
     for request in (raw, typed):
         found = np.frombuffer(values(stub.ModelInfer(request))["probabilities"], "<f4").reshape(2, 3)
-        np.testing.assert_allclose(found, packages.probabilities(pixels), rtol=1e-5)
+        np.testing.assert_allclose(found, packages.probabilities(pixels), rtol=1e-4)
 
 
 def test_outputs_on_request(stub):
@@ -107,6 +111,21 @@ BAD = {
         question("pixels", (1, 8, 8, 3), "UINT8", contents=pb.InferTensorContents(uint_contents=[300] * 192)),
         "from 0 to 255",
     ),
+    "too many numbers": (
+        question(
+            "pixels",
+            (1, 1024, 1024, 3),
+            "UINT8",
+            contents=pb.InferTensorContents(uint_contents=[0] * 5_000_000),
+        ),
+        "too many values",
+    ),
+    "long name": (question(name="x" * 10**6), "inputs: 'xxx"),
+    "lower case": (question(datatype="bytes", raw_input_contents=[element(RED)]), "invalid content type"),
+    "parameter empty": (
+        question(parameters={"x": pb.InferParameter()}),
+        "shape says 1 images, the data has 0",
+    ),
     "unknown output": (
         question(
             raw_input_contents=[element(RED)],
@@ -143,8 +162,167 @@ def test_a_message_above_the_limit_is_refused(stub):
 def test_no_client_can_take_the_model_away(stub, method):
     with pytest.raises(grpc.RpcError) as refusal:
         getattr(stub, method)(getattr(pb, f"{method}Request")(model_name="colour"))
-    assert refusal.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert refusal.value.code() == grpc.StatusCode.PERMISSION_DENIED
     assert stub.ModelReady(pb.ModelReadyRequest(name="colour")).ready
+
+
+def test_a_version_is_asked_for_by_its_field(stub):
+    assert stub.ModelInfer(question(raw_input_contents=[element(RED)], model_version="7")).outputs
+    assert stub.ModelReady(pb.ModelReadyRequest(name="colour", version="7")).ready
+    assert list(stub.ModelMetadata(pb.ModelMetadataRequest(name="colour", version="7")).versions) == ["7"]
+    calls = [
+        (stub.ModelInfer, question(raw_input_contents=[element(RED)], model_version="8")),
+        (stub.ModelReady, pb.ModelReadyRequest(name="colour", version="8")),
+        (stub.ModelMetadata, pb.ModelMetadataRequest(name="colour", version="8")),
+    ]
+    for call, request in calls:
+        with pytest.raises(grpc.RpcError) as refusal:
+            call(request)
+        assert refusal.value.code() == grpc.StatusCode.NOT_FOUND
+        assert "it has 7" in refusal.value.details()
+
+
+@pytest.mark.parametrize("coding", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_messages_are_answered(stub, coding):
+    request = question(
+        raw_input_contents=[element(RED)], parameters={"x": pb.InferParameter(string_param="x" * 9999)}
+    )
+    assert values(stub.ModelInfer(request, compression=coding))["label"] == element(b"red")
+
+
+def test_a_compression_bomb_is_refused(stub):
+    request = question(raw_input_contents=[bytes(65 * 2**20)])
+    with pytest.raises(grpc.RpcError) as refusal:
+        stub.ModelInfer(request, compression=grpc.Compression.Gzip)
+    assert refusal.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"\x2a\xff\xff\xff\xff\x0f", bytes(9), b"\x0a\x02\xff\xfe"])
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelReady", "ModelMetadata", "RepositoryModelLoad"])
+def test_what_is_no_message_is_an_invalid_argument(server, method, content):
+    with grpc.insecure_channel(server.grpc) as channel:
+        call = channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
+        with pytest.raises(grpc.RpcError) as refusal:
+            call(content)
+    assert refusal.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "no valid protocol buffer" in refusal.value.details()
+
+
+def test_an_unknown_method_is_unimplemented(server):
+    with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError) as refusal:
+        channel.unary_unary("/inference.GRPCInferenceService/Nothing")(b"")
+    assert refusal.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_the_request_id_comes_back_and_is_the_answers_where_it_has_none(stub):
+    request = question(raw_input_contents=[element(RED)])
+    answer, call = stub.ModelInfer.with_call(request, metadata=[("x-request-id", "mine-1")])
+    assert (answer.id, dict(call.trailing_metadata())["x-request-id"]) == ("mine-1", "mine-1")
+    with pytest.raises(grpc.RpcError) as refusal:
+        stub.ModelInfer(question(name="x"), metadata=[("x-request-id", "mine-2")])
+    assert dict(refusal.value.trailing_metadata())["x-request-id"] == "mine-2"
+    _, call = stub.ModelInfer.with_call(request)
+    assert dict(call.trailing_metadata())["x-request-id"]
+
+
+def test_health_is_of_the_server_and_of_each_model(server):
+    with grpc.insecure_channel(server.grpc) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for service in ("", "inference.GRPCInferenceService", "colour"):
+            found = health.Check(health_pb2.HealthCheckRequest(service=service))
+            assert found.status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.RpcError) as refusal:
+            health.Check(health_pb2.HealthCheckRequest(service="other"))
+    assert refusal.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_health_follows_readiness(models):
+    async def follow():
+        plane = Plane(models)
+        async with asyncio.timeout(20), calling(models, plane=plane) as (server, channel):
+            health = health_pb2_grpc.HealthStub(channel)
+            follower = asyncio.create_task(server.health.follow())
+            watch = health.Watch(health_pb2.HealthCheckRequest(service="colour"))
+            found = [(await watch.read()).status]
+            models.get_model("colour").ready = False
+            found.append((await watch.read()).status)
+            found.append((await health.Check(health_pb2.HealthCheckRequest())).status)
+            models.get_model("colour").ready = True
+            found.append((await health.Check(health_pb2.HealthCheckRequest())).status)
+            plane.draining = True
+            found.append((await health.Check(health_pb2.HealthCheckRequest())).status)
+            follower.cancel()
+            return found
+
+    serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+    assert asyncio.run(follow()) == [serving, not_serving, not_serving, serving, not_serving]
+
+
+def test_draining_finishes_what_has_begun_and_tells_those_that_watch(models, slow):
+    async def drain():
+        async with asyncio.timeout(20), calling(models) as (server, channel):
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            statuses = [(await watch.read()).status]
+            stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+            pending = asyncio.create_task(stub.ModelInfer(question(model_name="slow")).code())
+            await until(lambda: slow.begun)
+            draining = asyncio.create_task(server.drain(15))
+            statuses.append((await watch.read()).status)
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await stub.ModelInfer(question(raw_input_contents=[element(RED)]))
+            assert not draining.done()
+            slow.answer.set()
+            return statuses, refusal.value.code(), await pending, await draining
+
+    statuses, refused, code, _ = asyncio.run(drain())
+    assert statuses == [health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING]
+    assert refused == grpc.StatusCode.UNAVAILABLE
+    assert code == grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("how", ["deadline", "cancel"])
+def test_a_client_that_leaves_gives_up_its_inference(models, slow, how):
+    async def ask():
+        async with asyncio.timeout(20), calling(models) as (_, channel):
+            stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+            call = stub.ModelInfer(question(model_name="slow"), timeout=0.3 if how == "deadline" else None)
+            await until(lambda: slow.begun)
+            if how == "cancel":
+                call.cancel()
+            await until(lambda: slow.cancelled)
+            return await call.code()
+
+    expected = grpc.StatusCode.DEADLINE_EXCEEDED if how == "deadline" else grpc.StatusCode.CANCELLED
+    assert asyncio.run(ask()) == expected
+
+
+def test_too_much_at_once_is_unavailable_and_says_when_to_come_back(models):
+    async def ask():
+        async with asyncio.timeout(20), calling(models, Limits(held=100)) as (_, channel):
+            stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await stub.ModelInfer(question(raw_input_contents=[element(RED)]))
+            return refusal.value
+
+    refusal = asyncio.run(ask())
+    assert refusal.code() == grpc.StatusCode.UNAVAILABLE
+    trailers = dict(refusal.trailing_metadata())
+    assert trailers["retry-after"] == "1"
+    assert trailers["x-request-id"]
+
+
+def test_calls_beyond_the_limit_are_turned_away(models, slow):
+    async def ask():
+        async with asyncio.timeout(20), calling(models, Limits(rpcs=2)) as (_, channel):
+            stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+            calls = [stub.ModelInfer(question(model_name="slow")) for _ in range(2)]
+            await until(lambda: slow.begun == 2)
+            code = await stub.ModelInfer(question(model_name="slow")).code()
+            for call in calls:
+                call.cancel()
+            return code
+
+    assert asyncio.run(ask()) == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_the_kserve_client_is_answered(server):

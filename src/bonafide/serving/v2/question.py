@@ -21,11 +21,19 @@ SMALLEST_SIDE = 8
 
 
 class RequestError(BonafideError, InvalidInput):  # type: ignore[misc]
-    """A client sent what cannot be answered; ``status`` is of HTTP (in gRPC it is INVALID_ARGUMENT)."""
+    """A client sent what cannot be answered.
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    ``status`` is of HTTP (in gRPC it is INVALID_ARGUMENT), ``reason`` is what errors are counted by.
+    """
+
+    def __init__(self, message: str, status: int = 400, reason: str = "request") -> None:
         InvalidInput.__init__(self, message)
+        self.message = message
         self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:  # kserve's would give the reason
+        return self.message
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def _check_shape(tensor: InferInput) -> None:
 
 def _images(tensor: InferInput) -> list[bytes]:
     raw = _raw(tensor)
-    elements = _split(raw) if raw is not None else tensor.data
+    elements = _split(raw, tensor.shape[0]) if raw is not None else tensor.data
     if not isinstance(elements, list) or len(elements) != tensor.shape[0]:
         found = len(elements) if isinstance(elements, list) else "no list"
         raise RequestError(f"image: shape says {tensor.shape[0]} images, the data has {found}")
@@ -100,11 +108,13 @@ def _content(index: int, element: Any) -> bytes:
         raise RequestError(f"image[{index}]: no valid base64: {error}") from error
 
 
-def _split(raw: bytes) -> list[bytes]:
+def _split(raw: bytes, count: int) -> list[bytes]:
     """Binary BYTES tensors are elements that each follow their length, a little-endian uint32."""
     elements: list[bytes] = []
     position = 0
     while position < len(raw):
+        if len(elements) == count:
+            raise RequestError(f"image: shape says {count} images, the data has more")
         if position + 4 > len(raw):
             raise RequestError(f"image[{len(elements)}]: the binary data ends within a length prefix")
         (length,) = struct.unpack_from("<I", raw, position)

@@ -1,97 +1,151 @@
-"""The HTTP side: kserve's endpoints for health and metadata, an own one for inference, and nothing else.
+"""The HTTP side of the Open Inference Protocol v2, with the model repository extension, and nothing else.
 
-kserve's server also has v1 routes and lets any client unload the model; neither is offered here.
+KServe's server also has v1 routes, lets any client unload a model, and has no repository index. Its endpoints
+are thin and go through FastAPI, which costs more time than reading a small request; plain routes call its
+data plane here instead.
 """
 
-import logging
-from http import HTTPStatus
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import HTTPException
-from fastapi.responses import JSONResponse, Response
-from kserve.errors import ModelNotFound, ModelNotReady, ServerNotReady
-from kserve.protocol.dataplane import DataPlane
-from kserve.protocol.rest.server import metrics_handler
-from kserve.protocol.rest.v2_endpoints import V2Endpoints
-from starlette.exceptions import HTTPException as StarletteHTTPException
+import orjson
+from prometheus_client import REGISTRY, exposition
+from pydantic import BaseModel, StrictBool
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive
 
-from bonafide.serving.v2 import wire
-from bonafide.serving.v2.question import RequestError
+from bonafide.serving.v2 import body, wire
+from bonafide.serving.v2.body import Budget
+from bonafide.serving.v2.edge import Traced, failures, say
+from bonafide.serving.v2.limits import Limits
+from bonafide.serving.v2.plane import Plane, key
+from bonafide.serving.v2.refused import counted
+from bonafide.telemetry.logs import request_id
 
-logger = logging.getLogger(__name__)
-
-
-def create_app(dataplane: DataPlane, maximum_bytes: int) -> FastAPI:
-    """The application; a request body above ``maximum_bytes`` is refused while it is read."""
-    app = FastAPI(title="Bonafide predictor", docs_url=None, redoc_url=None, openapi_url=None)
-    v2 = V2Endpoints(dataplane)
-    for path, endpoint in {
-        "/v2": v2.metadata,
-        "/v2/health/live": v2.live,
-        "/v2/health/ready": v2.ready,
-        "/v2/models": v2.models,
-        "/v2/models/{model_name}": v2.model_metadata,
-        "/v2/models/{model_name}/ready": v2.model_ready,
-        "/metrics": metrics_handler,
-    }.items():
-        app.add_api_route(path, endpoint, methods=["GET"])
-
-    async def infer(model_name: str, request: Request) -> Response:
-        if not await dataplane.model_ready(model_name):
-            raise ModelNotReady(model_name)
-        body = await _body(request, maximum_bytes)
-        question = wire.read(body, request.headers.get(wire.HEADER), model_name)
-        response, _ = await dataplane.infer(model_name, question, dict(request.headers))
-        content, headers = wire.write(response)
-        return Response(content, headers=headers)
-
-    app.add_api_route("/v2/models/{model_name}/infer", infer, methods=["POST"])
-    _add_error_handlers(app)
-    return app
+GZIP_BYTES = 1024
+MODEL = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
 
 
-async def _body(request: Request, maximum: int) -> bytes:
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise RequestError(f"content-encoding {encoding!r} is not supported; send it as it is", 415)
-    too_large = RequestError(
-        f"the request is larger than {maximum:,} bytes; send fewer or smaller images", 413
-    )
-    if int(request.headers.get("content-length", 0)) > maximum:
-        raise too_large
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > maximum:
-            raise too_large
-        chunks.append(chunk)
-    return b"".join(chunks)
+class _Index(BaseModel):
+    ready: StrictBool = False
 
 
-def _add_error_handlers(app: FastAPI) -> None:
-    """Every error body is ``{"error": …}``, as the protocol has it."""
+class _Endpoints:
+    def __init__(self, plane: Plane, limits: Limits, budget: Budget) -> None:
+        self._plane = plane
+        self._limits = limits
+        self._budget = budget
 
-    def answer(status: int, message: str) -> JSONResponse:
-        return JSONResponse({"error": message}, status)
+    async def server(self, _: Request) -> Response:
+        return _json(self._plane.metadata())
 
-    @app.exception_handler(RequestError)
-    async def _(_: Request, error: RequestError) -> JSONResponse:
-        return answer(error.status, str(error))
+    async def live(self, _: Request) -> Response:
+        """Waits for nothing, however busy the models are: https://github.com/kserve/kserve/issues/3950."""
+        return _json({"live": True})
 
-    @app.exception_handler(StarletteHTTPException)
-    async def _(_: Request, error: HTTPException) -> JSONResponse:
-        return answer(error.status_code, str(error.detail))
+    async def ready(self, _: Request) -> Response:
+        ready = await self._plane.ready()
+        return _json({"ready": ready}) if ready else say(503, "not ready: a model loads, or the server stops")
 
-    @app.exception_handler(ModelNotFound)
-    async def _(_: Request, error: Exception) -> JSONResponse:
-        return answer(HTTPStatus.NOT_FOUND, f"{error} GET /v2/models lists those that do.")
+    async def models(self, _: Request) -> Response:
+        return _json({"models": list(self._plane.models.get_models())})
 
-    @app.exception_handler(ModelNotReady)
-    @app.exception_handler(ServerNotReady)
-    async def _(_: Request, error: Exception) -> JSONResponse:
-        return answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    async def model(self, request: Request) -> Response:
+        return _json(await self._plane.model_metadata(_key(request)))
 
-    @app.exception_handler(Exception)
-    async def _(_: Request, error: Exception) -> JSONResponse:
-        logger.error("a request failed", exc_info=error)
-        return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the server's log has the cause")
+    async def model_ready(self, request: Request) -> Response:
+        name = request.path_params["model"]
+        if not await self._plane.model_ready(_key(request)):
+            return say(503, f"model {name!r} is not ready")
+        return _json({"name": name, "ready": True})
+
+    async def infer(self, request: Request) -> Response:
+        """The model is looked up once, so a request ends on the version that it began with."""
+        with self._budget.share() as take:
+            with counted():
+                predictor = await self._plane.get_model(_key(request))
+                content = await body.read(request, self._limits, take)
+                question = wire.read(content, request.headers.get(wire.HEADER), request.path_params["model"])
+            question.id = question.id or request_id.get()
+            try:
+                async with cancelled_without_client(request.receive):
+                    response, _ = await predictor(question)
+            except asyncio.CancelledError:
+                return say(503, "the server stops; ask another")
+            answer, headers = wire.write(response)
+            return Response(answer, headers=headers)
+
+    async def index(self, request: Request) -> Response:
+        with self._budget.share() as take:
+            content = await body.read(request, self._limits, take)
+        asked = wire.parse(_Index, content or b"{}")
+        return _json(self._plane.models.index(asked.ready))
+
+    async def load(self, request: Request) -> Response:
+        name = request.path_params["model"]
+        await self._plane.models.load_model(name)
+        return _json({"name": name, "load": True})
+
+    async def unload(self, request: Request) -> Response:
+        name = request.path_params["model"]
+        await self._plane.models.unload_model(name)
+        return _json({"name": name, "unload": True})
+
+
+def create_app(plane: Plane, limits: Limits, budget: Budget) -> ASGIApp:
+    """The application. Answers above 1 KiB are compressed for clients that ask."""
+    endpoints = _Endpoints(plane, limits, budget)
+    routes = [
+        *(Route(f"{path}/infer", endpoints.infer, methods=["POST"]) for path in MODEL),
+        *(Route(f"{path}/ready", endpoints.model_ready) for path in MODEL),
+        *(Route(path, endpoints.model) for path in MODEL),
+        Route("/v2", endpoints.server),
+        Route("/v2/health/live", endpoints.live),
+        Route("/v2/health/ready", endpoints.ready),
+        Route("/v2/models", endpoints.models),
+        Route("/v2/repository/index", endpoints.index, methods=["POST"]),
+        Route("/v2/repository/models/{model}/load", endpoints.load, methods=["POST"]),
+        Route("/v2/repository/models/{model}/unload", endpoints.unload, methods=["POST"]),
+        Route("/metrics", _metrics),
+    ]
+    compress = Middleware(GZipMiddleware, minimum_size=GZIP_BYTES, compresslevel=1)
+    app = Starlette(routes=routes, middleware=[compress], exception_handlers=failures())
+    app.router.redirect_slashes = False
+    return Traced(app)
+
+
+@asynccontextmanager
+async def cancelled_without_client(receive: Receive) -> AsyncIterator[None]:
+    """Cancel the block when the client leaves; uvicorn lets it run on: nobody would read its answer."""
+    task = asyncio.current_task()
+    assert task is not None
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watcher.cancel()
+
+
+async def _metrics(request: Request) -> Response:
+    encode, kind = exposition.choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(REGISTRY), headers={"content-type": kind})
+
+
+def _key(request: Request) -> str:
+    return key(request.path_params["model"], request.path_params.get("version", ""))
+
+
+def _json(content: object) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")

@@ -1,39 +1,66 @@
 """The REST wire format of the Open Inference Protocol v2: JSON, with tensors appended as binary on request.
 
-kserve's own reader turns binary tensors into lists of text, which fails on any BYTES that are not UTF-8
-(a JPEG, say) and is slow on pixels. This one keeps the bytes.
+KServe's own reader turns binary tensors into lists of text, which fails on any BYTES that are not UTF-8
+(a JPEG, say) and is slow on pixels; the same conversion over gRPC is
+https://github.com/kserve/kserve/issues/3731. This one keeps the bytes.
 """
 
-from typing import Any
+import gc
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.infer_type import RequestedOutput
-from pydantic import BaseModel, NonNegativeInt, StrictInt, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    FailFast,
+    Field,
+    NonNegativeInt,
+    StrictBool,
+    StrictInt,
+    TypeAdapter,
+    ValidationError,
+)
 
+from bonafide.serving.v2.limits import MAXIMUM_VALUES
 from bonafide.serving.v2.question import RequestError
 
+Content = TypeVar("Content", bound=BaseModel)
+
 HEADER = "inference-header-content-length"
+_SIZE = TypeAdapter(NonNegativeInt)
+_LENGTH = re.compile(r"[0-9]{1,12}")
 
 
 class _Tensor(BaseModel):
     name: str
-    shape: list[StrictInt]
+    shape: Annotated[list[StrictInt], FailFast()]
     datatype: str
     parameters: dict[str, Any] = {}
     data: list[Any] | None = None
 
 
+class _OutputParameters(BaseModel, extra="allow"):
+    binary_data: StrictBool | None = None
+
+
 class _Output(BaseModel):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: _OutputParameters = Field(default_factory=_OutputParameters)
+
+
+class _Parameters(BaseModel, extra="allow"):
+    binary_data_output: StrictBool = False
 
 
 class _Body(BaseModel):
     id: str | None = None
-    parameters: dict[str, Any] = {}
-    inputs: list[_Tensor]
-    outputs: list[_Output] = []
+    parameters: _Parameters = Field(default_factory=_Parameters)
+    inputs: Annotated[list[_Tensor], FailFast()]
+    outputs: Annotated[list[_Output], FailFast()] = []
 
 
 def read(body: bytes, json_length: str | None, model: str) -> InferRequest:
@@ -48,12 +75,7 @@ def read(body: bytes, json_length: str | None, model: str) -> InferRequest:
         RequestError: names the field that does not fit.
     """
     length = len(body) if json_length is None else _length(json_length, len(body))
-    try:
-        content = _Body.model_validate(orjson.loads(body[:length]))
-    except orjson.JSONDecodeError as error:
-        raise RequestError(f"the body is no valid JSON: {error}") from error
-    except ValidationError as error:
-        raise RequestError("; ".join(map(_explain, error.errors()))) from error
+    content = parse(_Body, body[:length])
     binary = _binary(content.inputs, memoryview(body)[length:])
     inputs = []
     for tensor, raw in zip(content.inputs, binary, strict=True):
@@ -63,9 +85,39 @@ def read(body: bytes, json_length: str | None, model: str) -> InferRequest:
         model,
         inputs,
         request_id=content.id,
-        parameters=content.parameters,
-        request_outputs=[RequestedOutput(output.name, output.parameters) for output in content.outputs],
+        parameters=content.parameters.model_dump(),
+        request_outputs=[
+            _requested(output, content.parameters.binary_data_output) for output in content.outputs
+        ],
     )
+
+
+def parse(kind: type[Content], text: bytes) -> Content:
+    """JSON as ``kind``.
+
+    Raises:
+        RequestError: it is no JSON, has too many values, or a field that does not fit; the message names it.
+    """
+    if text.count(b",") > MAXIMUM_VALUES:  # base64 has no commas
+        message = f"the JSON has more than {MAXIMUM_VALUES:,} values; send pixels as a binary tensor"
+        raise RequestError(message, 413, "too-large")
+    try:
+        with _no_collections():
+            return kind.model_validate(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"the body is no valid JSON: {error}") from error
+    except ValidationError as error:
+        raise RequestError("; ".join(map(_explain, error.errors()))) from error
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """To look for cycles again and again takes ten times as long as to make many objects."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def write(response: InferResponse) -> tuple[bytes, dict[str, str]]:
@@ -76,13 +128,21 @@ def write(response: InferResponse) -> tuple[bytes, dict[str, str]]:
     return body, {"content-type": "application/octet-stream", HEADER: str(json_length)}
 
 
+def _requested(output: _Output, binary: bool) -> RequestedOutput:
+    """An output that does not say how it wants to be sent follows the request; KServe's forgets the request:
+    https://github.com/kserve/kserve/blob/v0.21.0/python/kserve/kserve/protocol/infer_type.py
+    """
+    wants = output.parameters.binary_data
+    return RequestedOutput(output.name, {"binary_data": binary if wants is None else wants})
+
+
 def _length(header: str, available: int) -> int:
-    if not header.isascii() or not header.isdigit() or int(header) > available:
+    if not _LENGTH.fullmatch(header) or int(header) > available:
         raise RequestError(f"{HEADER}: {header!r} is no length within a body of {available} bytes")
     return int(header)
 
 
-def _binary(inputs: list[_Tensor], rest: memoryview) -> list[bytes | None]:
+def _binary(inputs: Annotated[list[_Tensor], FailFast()], rest: memoryview) -> list[bytes | None]:
     """The bytes of each input, None for one whose data stands in the JSON; nothing may be missing or left."""
     parts: list[bytes | None] = []
     for tensor in inputs:
@@ -98,7 +158,7 @@ def _binary(inputs: list[_Tensor], rest: memoryview) -> list[bytes | None]:
 
 def _size(name: str, value: Any, available: int) -> int:
     try:
-        size = TypeAdapter(NonNegativeInt).validate_python(value, strict=True)
+        size = _SIZE.validate_python(value, strict=True)
     except ValidationError:
         raise RequestError(f"{name}: binary_data_size must be a whole number, got {value!r}") from None
     if size > available:

@@ -1,0 +1,85 @@
+"""From what a user names to the packages that a server follows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bonafide.errors import BonafideError
+from bonafide.home import home
+
+if TYPE_CHECKING:
+    from bonafide.serving.locations import Source
+    from bonafide.serving.predictor import Predictor
+    from bonafide.serving.reload import Load
+    from bonafide.serving.scheduler import Scheduler
+
+REGISTERED = "models:/"
+ENVIRONMENT = "dev"
+
+
+def source(place: str | None, version: str, task: str) -> "Source":
+    """Packages by version: in a folder, at ``models:/TASK@ALIAS``, or the one in service for ``task``.
+
+    Args:
+        version: of a folder that is a single package.
+    """
+    from bonafide.serving import locations
+
+    if place is None:
+        return _in_service(task)
+    return _registered(place) if place.startswith(REGISTERED) else locations.folder(Path(place), version)
+
+
+def loader(public_key: Path, scheduler: "Scheduler", variant: str) -> "Load":
+    """Verifies, loads and warms packages, whose images the scheduler's threads work on."""
+    from bonafide.serving.engine import Engine
+    from bonafide.serving.predictor import Predictor
+
+    def load(package: Path, version: str) -> "Predictor":
+        engine = Engine(package, public_key, threads=1)
+        predictor = Predictor(engine, scheduler, version or engine.info.model_digest[:12], variant)
+        predictor.load()
+        return predictor
+
+    return load
+
+
+def _in_service(task: str) -> "Source":
+    from bonafide.delivery.current import in_service
+    from bonafide.task import load_task
+
+    name = load_task(task).name
+
+    def source() -> Mapping[str, Path]:
+        current = in_service(home() / "delivery", ENVIRONMENT, name)
+        return {current.version: current.package}
+
+    return source
+
+
+def _registered(address: str) -> "Source":
+    """The version that an alias names; its package is fetched once for each version."""
+    task, _, alias = address.removeprefix(REGISTERED).partition("@")
+    if not task or not alias:
+        raise BonafideError(
+            f"{address!r} names no version; give models:/TASK@ALIAS, e.g. models:/cats@champion"
+        )
+    try:
+        import mlflow  # noqa: F401  (says now what would fail later)
+
+        from bonafide.registry import versions
+    except ImportError as error:
+        raise BonafideError(
+            f"{address} needs the registry: {error}; pip install 'bonafide[train]', or give a folder"
+        ) from error
+    fetched: dict[str, Path] = {}
+
+    def source() -> Mapping[str, Path]:
+        number = versions.named(task, alias)
+        if number not in fetched:
+            package = versions.get(task, number).package
+            fetched.clear()
+            fetched[number] = package
+        return fetched
+
+    return source
