@@ -54,7 +54,7 @@ def runtime() -> dict:
 
 
 def test_every_image_is_here():
-    assert IMAGES == ["drift", "pipeline", "predictor"]
+    assert IMAGES == ["batch", "drift", "pipeline", "predictor"]
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -102,7 +102,9 @@ def test_versions_come_from_the_copied_lock(image):
     assert not [line for line in lines if not re.fullmatch(r"[\w.-]+==\S+", line)]
 
 
-@pytest.mark.parametrize(("image", "extra"), [("pipeline", "pipelines"), ("predictor", "serve")])
+@pytest.mark.parametrize(
+    ("image", "extra"), [("batch", "batch"), ("pipeline", "pipelines"), ("predictor", "serve")]
+)
 def test_the_installed_extra_exists(image, extra):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert extra in extras
@@ -129,7 +131,11 @@ def test_the_predictor_is_what_the_runtime_starts():
     assert final_user("predictor").split(":")[0] == str(runtime()["securityContext"]["runAsUser"])
 
 
-@pytest.mark.parametrize("image", ["pipeline", "predictor"])
+def test_the_batch_image_starts_the_command():
+    assert json.loads(arguments("batch", "ENTRYPOINT")[0]) == ["bonafide", "batch"]
+
+
+@pytest.mark.parametrize("image", ["batch", "pipeline", "predictor"])
 def test_the_inference_engine_sends_no_telemetry(image):
     assert pairs(image, "ENV")["ORT_DISABLE_TELEMETRY"] == "1"
 

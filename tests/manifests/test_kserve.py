@@ -10,6 +10,7 @@ import pytest
 import typer
 import yaml
 from kubernetes.client import ApiClient
+from starlette.testclient import TestClient
 
 import bonafide
 from bonafide.cli.serve import serve
@@ -50,9 +51,11 @@ def test_nothing_is_unknown_to_kserves_types(name, kind):
 
 def test_the_runtime_starts_the_real_command(monkeypatch):
     started = {}
-    monkeypatch.setattr(
-        "bonafide.serving.server.serve", lambda *given, **named: started.update(named, given=given)
-    )
+    monkeypatch.setattr("bonafide.serving.server.serve", lambda _, **named: started.update(named))
+    monkeypatch.setattr("bonafide.serving.reload.Watcher.start", lambda _: None)
+    monkeypatch.setattr("bonafide.serving.locations.folder", lambda *given: started.update(folder=given))
+    monkeypatch.setattr("bonafide.cli.place.loader", lambda *given: started.update(loader=given))
+    monkeypatch.setattr("bonafide.telemetry.logs.configure", lambda: None)
     app = typer.Typer()
     app.command()(serve)
     app.command()(lambda: None)
@@ -62,10 +65,11 @@ def test_the_runtime_starts_the_real_command(monkeypatch):
         monkeypatch.setenv(variable["name"], variable["value"])
     app(container()["args"], standalone_mode=False)
     ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
-    assert started["given"] == (Path("/mnt/models"), Path("/etc/bonafide/keys/signing.pub"))
+    assert started["folder"] == (Path("/mnt/models"), "unreleased")
+    key, _, variant = started["loader"]
+    assert (key, variant) == (Path("/etc/bonafide/keys/signing.pub"), "stable")
     assert (started["http_port"], started["grpc_port"]) == (ports["http1"], ports["grpc"])
     assert started["host"] == "0.0.0.0"
-    assert (started["version"], started["variant"]) == ("unreleased", "stable")
 
 
 def test_the_key_is_mounted_where_the_command_reads_it():
@@ -87,15 +91,17 @@ def test_the_container_has_no_privileges():
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
-def test_probes_ask_what_the_server_answers(monkeypatch):
-    from kserve import ModelRepository
-    from kserve.protocol.dataplane import DataPlane
-
+def test_probes_ask_what_the_server_answers():
+    from bonafide.serving.v2.body import Budget
+    from bonafide.serving.v2.limits import Limits
+    from bonafide.serving.v2.plane import Plane
     from bonafide.serving.v2.rest import create_app
+    from bonafide.serving.versions import Models
 
-    paths = {route.path for route in create_app(DataPlane(ModelRepository()), 1).routes}
+    client = TestClient(create_app(Plane(Models()), Limits(), Budget(0)))
+    assert client.get("/v2/health/other").status_code == 404
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container()[probe]["httpGet"]["path"] in paths
+        assert client.get(container()[probe]["httpGet"]["path"]).status_code in (200, 503)
         assert container()[probe]["httpGet"]["port"] == container()["ports"][0]["containerPort"]
 
 

@@ -1,0 +1,187 @@
+"""``bonafide api`` and ``bonafide api-token``."""
+
+import ipaddress
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bonafide.cli.options import TaskOption
+from bonafide.errors import ConfigError
+from bonafide.home import keys
+
+if TYPE_CHECKING:
+    from bonafide.serving.api.settings import Settings
+    from bonafide.serving.api.upstream import Upstream
+    from bonafide.serving.reload import Watcher
+
+WATCH_SECONDS = 5
+SECRET = "BONAFIDE_API_SECRET"  # noqa: S105  (the variable's name)
+
+IssuerOption = Annotated[str, typer.Option(envvar="BONAFIDE_API_ISSUER", help="Who makes the tokens: `iss`.")]
+AudienceOption = Annotated[
+    str, typer.Option(envvar="BONAFIDE_API_AUDIENCE", help="Whom the tokens are for: `aud`.")
+]
+
+
+def api(
+    package: Annotated[
+        str | None,
+        typer.Argument(
+            help="What this process answers with and follows: a package, a folder with one for each version, "
+            "or models:/TASK@ALIAS. [default: the one in service]"
+        ),
+    ] = None,
+    url: Annotated[
+        str,
+        typer.Option(
+            envvar="BONAFIDE_PREDICTOR_URL", help="Ask this server instead, e.g. http://127.0.0.1:8080."
+        ),
+    ] = "",
+    model: Annotated[
+        str, typer.Option(envvar="BONAFIDE_API_MODEL", help="Name of the model on that server.")
+    ] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    jwks: Annotated[
+        str,
+        typer.Option(
+            envvar="BONAFIDE_API_JWKS",
+            help="Keys that tokens are signed for (RS256, ES256): address or file of a JSON Web Key Set.",
+        ),
+    ] = "",
+    issuer: IssuerOption = "bonafide",
+    audience: AudienceOption = "bonafide",
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Let everybody in, also from other machines.")
+    ] = False,
+    subject_rate: Annotated[
+        str, typer.Option(envvar="BONAFIDE_API_SUBJECT_RATE", help="Images for each subject of a token.")
+    ] = "600/minute",
+    address_rate: Annotated[
+        str, typer.Option(envvar="BONAFIDE_API_ADDRESS_RATE", help="Images for each address.")
+    ] = "1200/minute",
+    rate_storage: Annotated[
+        str,
+        typer.Option(
+            envvar="BONAFIDE_API_RATE_STORAGE", help="Where they are counted: redis://host:6379 for replicas."
+        ),
+    ] = "memory://",
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="BONAFIDE_API_CORS_ORIGIN", help="Pages of this origin may ask. May be repeated."
+        ),
+    ] = None,
+    trusted_proxies: Annotated[
+        str,
+        typer.Option(
+            envvar="BONAFIDE_API_TRUSTED_PROXIES",
+            help="Addresses and networks, with commas, whose X-Forwarded-For is believed.",
+        ),
+    ] = "",
+    task: TaskOption = "authenticity",
+    public_key: Annotated[
+        Path | None,
+        typer.Option(help="Key that the signature must hold for. [default: $BONAFIDE_HOME/keys/signing.pub]"),
+    ] = None,
+) -> None:
+    """Answer people's programs over HTTP: predict, batch, explain, with tokens and rate limits.
+
+    $BONAFIDE_API_SECRET, a shared secret of 32 bytes or more, takes the place of --jwks in development.
+    """
+    if package and url:
+        raise ConfigError("say who answers: a PACKAGE or --url of a server, one of them")
+    settings = _settings(
+        "bonafide api",
+        jwks=jwks,
+        issuer=issuer,
+        audience=audience,
+        subject_rate=subject_rate,
+        address_rate=address_rate,
+        rate_storage=rate_storage,
+        cors_origins=tuple(cors_origin or ()),
+    )
+    _check_door(settings, host, no_auth)
+
+    from bonafide.serving.api import app, server, upstream
+    from bonafide.serving.v2.limits import Limits
+    from bonafide.telemetry import logs
+
+    logs.configure()
+    limits = Limits()
+    answers: upstream.Upstream = upstream.Remote(url, model)
+    background: list[Callable[[], Awaitable[None]]] = []
+    if not url:
+        answers, watcher = _local(package, task, public_key or keys() / "signing.pub")
+        background.append(watcher.run)
+    server.serve(
+        app.create_app(answers, settings, limits),
+        limits,
+        host=host,
+        port=port,
+        trusted_proxies=trusted_proxies,
+        announce=lambda address: typer.echo(f"service API at {address}, its page at {address}/docs"),
+        background=background,
+    )
+
+
+def token(
+    subject: Annotated[str, typer.Argument(help="Who asks: `sub`.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What for: predict, batch, explain. [default: all]")
+    ] = None,
+    hours: Annotated[float, typer.Option(min=0.01, max=720, help="How long it holds.")] = 1,
+    issuer: IssuerOption = "bonafide",
+    audience: AudienceOption = "bonafide",
+) -> None:
+    """Print a token for development, signed with $BONAFIDE_API_SECRET."""
+    from bonafide.serving.api import auth
+
+    settings = _settings("bonafide api-token", issuer=issuer, audience=audience)
+    if not settings.needs_token:
+        raise ConfigError(f"${SECRET} is not set; make one: export {SECRET}=$(openssl rand -hex 32)")
+    if unknown := set(scope or ()) - set(auth.SCOPES):
+        raise ConfigError(f"--scope: {sorted(unknown)[0]!r} is none of {', '.join(auth.SCOPES)}")
+    typer.echo(auth.development_token(settings, subject, scope or auth.SCOPES, hours))
+
+
+def _settings(command: str, **given: Any) -> "Settings":
+    from bonafide.serving.api.settings import Settings
+    from bonafide.task import parse
+
+    return parse(Settings, given | {"secret": os.environ.get(SECRET, "")}, where=command)
+
+
+def _check_door(settings: "Settings", host: str, no_auth: bool) -> None:
+    if no_auth and settings.needs_token:
+        raise ConfigError(f"--no-auth contradicts --jwks and ${SECRET}; leave one out")
+    if not settings.needs_token and not no_auth and not _is_loopback(host):
+        raise ConfigError(
+            f"on {host} other machines could ask without a token; give --jwks, --issuer and --audience, "
+            f"or ${SECRET} for development, or say --no-auth"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream", "Watcher"]:
+    from bonafide.cli import place
+    from bonafide.model.runtime import available_cores
+    from bonafide.serving.api.upstream import Local
+    from bonafide.serving.reload import Watcher
+    from bonafide.serving.scheduler import Capacity, Scheduler
+    from bonafide.serving.versions import Models
+
+    scheduler, models = Scheduler(Capacity.of(available_cores())), Models()
+    load = place.loader(public_key, scheduler, "stable")
+    watcher = Watcher(place.source(package, "", task), load, models, WATCH_SECONDS)
+    watcher.start()
+    return Local(models, scheduler), watcher

@@ -1,0 +1,59 @@
+"""The service API as one ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+import bonafide
+from bonafide.serving.api import contract, page, problems
+from bonafide.serving.api.access import Access
+from bonafide.serving.api.door import Door
+from bonafide.serving.api.routes import Endpoints, router
+from bonafide.serving.api.settings import Settings
+from bonafide.serving.api.upstream import Upstream
+from bonafide.serving.v2.limits import Limits
+
+LIMITS = Limits()
+READABLE = ("X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate")
+
+
+def create_app(upstream: Upstream, settings: Settings, limits: Limits = LIMITS) -> FastAPI:
+    """The application; it closes ``upstream`` when it ends.
+
+    Raises:
+        ConfigError: the rate storage cannot be used.
+    """
+    door = Door(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await upstream.close()
+        await door.close()
+
+    app = FastAPI(
+        title="Bonafide",
+        summary="Detects AI-generated and altered images.",
+        description=contract.DESCRIPTION,
+        version=bonafide.__version__,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.include_router(router(Endpoints(upstream, door, limits), door))
+    page.install(app)
+    problems.install(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=READABLE,
+        )
+    app.add_middleware(Access)
+    return app

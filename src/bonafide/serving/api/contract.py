@@ -1,0 +1,80 @@
+"""What the OpenAPI document says beyond the types: bodies, headers, problems."""
+
+from http import HTTPStatus
+from typing import Any
+
+from bonafide.serving.api.schemas import Explanation
+from bonafide.serving.v2.question import MAXIMUM_IMAGES
+
+DESCRIPTION = """Send a picture and get the label that the model finds most probable, with calibrated
+probabilities of all labels.
+
+Images are JPEG, PNG or WebP files. Every error is `application/problem+json` (RFC 9457) and says what to do;
+every answer carries `X-Request-ID`, the request's own if it brings one.
+"""
+
+_FILE = {"type": "string", "format": "binary"}
+_IMAGES = ("image/jpeg", "image/png", "image/webp")
+_HEADERS = {
+    "X-Request-ID": ("The request's own, or a new one.", {"type": "string"}),
+    "RateLimit": ("Images left, and seconds until there are more.", {"type": "string"}),
+    "RateLimit-Policy": ("Images in how many seconds.", {"type": "string"}),
+}
+_WHY = {
+    400: "The form or an image is damaged.",
+    401: "No token, or one that does not hold; see `WWW-Authenticate`.",
+    403: "The token lacks the scope.",
+    408: "The body did not come in time.",
+    413: "Too many bytes, pixels or images.",
+    415: "No image, or one of another kind.",
+    429: "Too much for now; see `Retry-After`.",
+    503: "No answer for now; see `Retry-After`.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Answers with a problem."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    return {
+        status: {"description": _WHY[status], "content": content, "headers": _headers("X-Request-ID")}
+        for status in statuses
+    }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"description": _HEADERS[name][0], "schema": _HEADERS[name][1]} for name in names}
+
+
+def _form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    fields = {
+        "type": "object",
+        "properties": {name: schema},
+        "required": [name],
+        "additionalProperties": False,
+    }
+    return {"multipart/form-data": {"schema": fields}}
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_ANSWERS = {
+    200: {"description": HTTPStatus.OK.phrase, "headers": _headers(*_HEADERS)},
+    **problems(*_WHY),
+}
+_ONE = _body(_form("image", _FILE) | {kind: {"schema": _FILE} for kind in _IMAGES})
+_LIST = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": MAXIMUM_IMAGES}
+_PICTURE = {"image/png": {"schema": _FILE}}
+
+ONE: dict[str, Any] = {"responses": _ANSWERS, "openapi_extra": _ONE}
+SEVERAL: dict[str, Any] = {"responses": _ANSWERS, "openapi_extra": _body(_form("images", _LIST))}
+EXPLAINED: dict[str, Any] = {
+    "response_model": Explanation,
+    "responses": _ANSWERS | {200: _ANSWERS[200] | {"content": _PICTURE}},
+    "openapi_extra": _ONE,
+}
+METRICS: dict[str, Any] = {
+    "response_model": None,
+    "responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+}

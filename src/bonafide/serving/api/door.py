@@ -1,0 +1,65 @@
+"""What a caller must pass before his request is read: the limit of his address, his token, his own limit."""
+
+from typing import Annotated
+
+from fastapi import Request
+from fastapi.params import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+
+from bonafide.serving.api import auth
+from bonafide.serving.api.rates import Rates, address
+from bonafide.serving.api.settings import Settings
+
+BEARER = HTTPBearer(
+    auto_error=False,
+    bearerFormat="JWT",
+    description="A JSON Web Token with the scope of the path: "
+    + ", ".join(f"`{name}`" for name in auth.SCOPES)
+    + ".",
+)
+
+
+class Door:
+    """Lets callers in, or does not."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._rates = Rates(settings)
+        self._tokens = auth.Tokens(settings) if settings.needs_token else None
+
+    async def admit(
+        self,
+        request: Request,
+        needed: SecurityScopes,
+        shown: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+    ) -> None:
+        """Check and count one request; the address comes first, so that guessing tokens is limited too.
+
+        Raises:
+            Problem: 401, 403, 429 or 503.
+        """
+        await self._rates.take(request, "address", address(request))
+        if self._tokens is None:
+            return
+        if shown is None:
+            raise auth.unauthorised("")
+        caller = await self._tokens.verify(shown.credentials)
+        request.scope["state"]["subject"] = caller.subject
+        if missing := set(needed.scopes) - caller.scopes:
+            raise auth.forbidden(missing)
+        await self._rates.take(request, "subject", caller.subject)
+
+    async def count(self, request: Request, images: int) -> None:
+        """Count all ``images`` of a request that was let in as one.
+
+        Raises:
+            Problem: 413 or 429.
+        """
+        more = {"images": images - 1, "before": 1}
+        await self._rates.take(request, "address", address(request), **more)
+        if subject := request.scope["state"].get("subject"):
+            await self._rates.take(request, "subject", subject, **more)
+
+    async def close(self) -> None:
+        """Stop fetching keys."""
+        if self._tokens:
+            await self._tokens.close()

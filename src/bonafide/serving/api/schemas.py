@@ -1,0 +1,137 @@
+"""What the service API answers."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bonafide.serving.api.upstream import Answer
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+_VERDICT: dict[str, Any] = {
+    "model": "authenticity",
+    "version": "7",
+    "variant": "stable",
+    "label": "ai-generated",
+    "confidence": 0.93,
+    "probabilities": {"real": 0.05, "ai-generated": 0.93, "deepfake": 0.02},
+}
+_ID: dict[str, Any] = {"request_id": "0b9f6b8c4f2e4d0e9a5d1c7f3e2a1b00"}
+
+
+class Verdict(BaseModel):
+    """What the model says about one image."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_VERDICT]})
+
+    model: Annotated[str, Field(description="Name of the model.")]
+    version: Annotated[str, Field(description="Version of the model that answered.")]
+    variant: Annotated[str, Field(description="Where that version stands in a rollout: stable or canary.")]
+    label: Annotated[str, Field(description="The most probable label.")]
+    confidence: Annotated[Share, Field(description="The probability of `label`.")]
+    probabilities: Annotated[
+        dict[str, Share], Field(description="Calibrated probability of each label; they sum to 1.")
+    ]
+
+
+class Prediction(Verdict):
+    """What the model says about the image."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_ID | _VERDICT]})
+
+    request_id: Annotated[str, Field(description="As in the header `X-Request-ID`; it stands in the logs.")]
+
+
+class Explanation(Prediction):
+    """The same, and where the evidence for the label lies."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [_ID | _VERDICT | {"heatmap": [[0.0, 0.4], [0.1, 2.3]], "overlay": "iVBORw0KGgo…"}]
+        }
+    )
+
+    heatmap: Annotated[
+        list[list[float]],
+        Field(description="Evidence on a coarse grid over the centre square of the image, row by row."),
+    ]
+    overlay: Annotated[
+        str,
+        Field(
+            description="Base64 of a PNG in the proportions of the upright image, to be stretched over it; "
+            "clear where the model did not look.",
+            json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"},
+        ),
+    ]
+
+
+class FieldProblem(BaseModel):
+    """One field that does not fit."""
+
+    field: str
+    detail: str
+
+
+_PROBLEM: dict[str, Any] = {
+    "type": "about:blank",
+    "title": "Unsupported Media Type",
+    "status": 415,
+    "detail": "the content is no image; give JPEG, PNG or WEBP",
+    "instance": "/predict",
+    "reason": "not-an-image",
+}
+
+
+class ProblemDetails(BaseModel):
+    """Why there is no answer (RFC 9457)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM | _ID]})
+
+    type: Annotated[str, Field(description="Kind of problem, a URI.")] = "about:blank"
+    title: Annotated[str, Field(description="The same for all problems of a kind.")]
+    status: Annotated[int, Field(ge=400, le=599, description="HTTP status.")]
+    detail: Annotated[str, Field(description="What is wrong here, and what to do.")]
+    instance: Annotated[str, Field(description="Path that was asked.")]
+    request_id: Annotated[str, Field(description="As in the header `X-Request-ID`.")]
+    reason: Annotated[
+        str | None, Field(description="Why an image is refused, in one word: `truncated`, say.")
+    ] = None
+    errors: Annotated[list[FieldProblem] | None, Field(description="Fields that do not fit.")] = None
+    violated_policies: Annotated[
+        list[str] | None,
+        Field(serialization_alias="violated-policies", description="Rate limits that are used up."),
+    ] = None
+
+
+class BatchItem(BaseModel):
+    """One image of a batch: its verdict, or why it has none."""
+
+    verdict: Verdict | None = None
+    problem: ProblemDetails | None = None
+
+
+class Batch(BaseModel):
+    """One result for each image, in the order in which they were sent."""
+
+    request_id: str
+    results: list[BatchItem]
+
+
+class Status(BaseModel):
+    """That the service is well."""
+
+    status: str
+
+
+def verdict(answer: Answer, index: int) -> Verdict:
+    """One image's row of ``answer``."""
+    row = [float(share) for share in answer.probabilities[index]]
+    confidence = max(row)
+    return Verdict(
+        model=answer.model,
+        version=answer.version,
+        variant=answer.variant,
+        label=answer.labels[row.index(confidence)],
+        confidence=confidence,
+        probabilities=dict(zip(answer.labels, row, strict=True)),
+    )

@@ -1,0 +1,77 @@
+"""Runs the service API until told to stop."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from bonafide.serving.api import problems
+from bonafide.serving.server import Unsignalled, address, beside, listen
+from bonafide.serving.v2 import http
+from bonafide.serving.v2.edge import ID_HEADER, identify
+from bonafide.serving.v2.limits import Limits
+
+
+class _Protocol(http.Protocol):
+    counted_as = "api"
+    health = (b"/health", b"/ready")
+
+    def refusal(self, status: int, message: str) -> Response:
+        headers = {"Connection": "close", ID_HEADER: identify(None)}
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = "1"
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        return problems.response(problems.Problem(status, message, headers), path)
+
+
+def serve(
+    app: FastAPI,
+    limits: Limits,
+    *,
+    host: str,
+    port: int,
+    trusted_proxies: str,
+    announce: Callable[[str], None],
+    background: Sequence[Callable[[], Awaitable[None]]] = (),
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests that have begun.
+
+    Args:
+        port: 0 takes a free one.
+        trusted_proxies: addresses and networks, with commas, whose ``X-Forwarded-For`` is believed.
+        announce: called with the address, once requests are answered.
+        background: run beside the server, on its event loop, and are cancelled when it stops.
+
+    Raises:
+        BonafideError: the port cannot be had.
+    """
+    config = uvicorn.Config(
+        app,
+        http=http.bounded(limits, _Protocol),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        log_level="error",  # what clients do wrong is counted
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies,
+        server_header=False,
+        timeout_keep_alive=limits.keep_alive_seconds,
+        timeout_graceful_shutdown=limits.grace_seconds,
+    )
+    server = Unsignalled(config)
+
+    async def run() -> None:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, setattr, server, "should_exit", True)
+        async with beside(background):
+            announce(f"http://{address(host, listener.getsockname()[1])}")
+            await server.serve(sockets=[listener])
+
+    with listen(host, port) as listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())

@@ -1,0 +1,85 @@
+"""The service does what its OpenAPI document says, whatever is sent."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from bonafide.serving.api import auth
+from bonafide.serving.api.app import create_app
+from bonafide.serving.api.settings import Settings
+from tests.serving.api.conftest import BLUE, RED
+
+TOKENS = {"secret": "s" * 32, "issuer": "me", "audience": "us"}
+RATES = {"subject_rate": "1000000/minute", "address_rate": "1000000/minute"}
+TOKEN = auth.development_token(Settings(**TOKENS), "anna", auth.SCOPES, 1)
+IMAGES = ("/predict", "/predict/batch", "/predict/explain")
+SERVICE = ("/health", "/ready", "/metrics")
+
+bounded = settings(
+    max_examples=50,
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def document(local):
+    return schemathesis.openapi.from_asgi("/openapi.json", create_app(local(), Settings(**TOKENS, **RATES)))
+
+
+def conforms(case, *left_out):
+    response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
+    assert response.status_code < 500
+    case.validate_response(response, excluded_checks=list(left_out))
+    return response.status_code
+
+
+@pytest.mark.parametrize("path", SERVICE)
+def test_service(document, path):
+    @bounded
+    @given(document[path]["GET"].as_strategy())
+    def check(case):
+        assert conforms(case) == 200
+
+    check()
+
+
+@pytest.mark.parametrize("path", IMAGES)
+def test_bytes_of_any_kind(document, path):
+    """What the document calls a file may be no image, so good form is not always answered with 200."""
+
+    @bounded
+    @given(document[path]["POST"].as_strategy())
+    def check(case):
+        conforms(case, positive_data_acceptance)
+
+    check()
+
+
+@pytest.mark.parametrize("path", IMAGES)
+def test_images(document, path):
+    several = path.endswith("batch")
+    file = st.sampled_from([RED, BLUE])
+    body = st.fixed_dictionaries({"images": st.lists(file, min_size=1)} if several else {"image": file})
+
+    @bounded
+    @given(body.map(lambda form: document[path]["POST"].Case(body=form, media_type="multipart/form-data")))
+    def check(case):
+        assert conforms(case) == 200
+
+    check()
+
+
+@pytest.mark.parametrize("path", IMAGES)
+def test_what_does_not_fit(document, path):
+    @bounded
+    @given(document[path]["POST"].as_strategy(GenerationMode.NEGATIVE))
+    def check(case):
+        conforms(case)
+
+    check()
