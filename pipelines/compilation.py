@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-PIPELINES = ("training",)
+PIPELINES = ("training", "batch")
 COMPILED = Path(__file__).parent / "compiled"
 
 

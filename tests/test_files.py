@@ -180,3 +180,12 @@ def test_digest_is_sha256(tmp_path):
     assert files.sha256(tmp_path / "file") == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+
+
+def test_a_copy_is_whole_or_absent(tmp_path):
+    (tmp_path / "source").write_bytes(b"new")
+    files.copy(tmp_path / "source", tmp_path / "deep" / "target")
+    assert (tmp_path / "deep" / "target").read_bytes() == b"new"
+    with pytest.raises(BonafideError, match="cannot write"):
+        files.copy(tmp_path / "nowhere", tmp_path / "deep" / "target")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["target"]

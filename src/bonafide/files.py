@@ -42,6 +42,22 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise _refused(path, error) from error
 
 
+def copy(source: Path, target: Path) -> None:
+    """Put a copy of ``source`` at ``target`` in one step.
+
+    Raises:
+        BonafideError: the file cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.copy")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, partial)
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _refused(target, error) from error
+
+
 def write_text(path: Path, content: str) -> None:
     """:func:`write_bytes` for UTF-8 text."""
     write_bytes(path, content.encode())

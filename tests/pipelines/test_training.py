@@ -38,8 +38,9 @@ def test_the_committed_file_is_what_the_pipeline_compiles_to():
 
 def test_a_changed_pipeline_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(compilation, "COMPILED", tmp_path)
-    assert [path.name for path in compilation.stale()] == ["training.yaml"]
-    assert [path.name for path in compilation.compile_all()] == ["training.yaml"]
+    names = [f"{name}.yaml" for name in compilation.PIPELINES]
+    assert [path.name for path in compilation.stale()] == names
+    assert [path.name for path in compilation.compile_all()] == names
     assert compilation.stale() == []
     (tmp_path / "training.yaml").write_text("changed")
     assert [path.name for path in compilation.stale()] == ["training.yaml"]

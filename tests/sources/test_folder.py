@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from bonafide.data.decoding import Limits
+from bonafide.data.header import Limits
 from bonafide.errors import DataError
 from bonafide.sources.folder import folder_digest, folder_labels, read_folder
 

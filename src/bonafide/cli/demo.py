@@ -35,14 +35,15 @@ def demo(
     from rich.console import Console
 
     from bonafide.cli import outcome
+    from bonafide.cli.local import run_local
     from bonafide.cli.pipeline import with_source
-    from bonafide.cli.training import run_training
     from bonafide.delivery.current import in_service
     from pipelines.summary import collect_reports, held_out, summarise
+    from pipelines.training import arguments
 
     console = Console(file=sys.stdout, highlight=False)
     settings = with_source(load_task(task, overrides), data)
-    run = run_training(settings, console, ENVIRONMENT)
+    run = run_local("training", arguments(settings, ENVIRONMENT), console)
     folder = home() / "demo"
     reports = collect_reports(run, folder / "reports")
     summary = summarise(run) | {"model": None, "predictions": []}

@@ -1,16 +1,20 @@
 """``bonafide pipeline``: run and compile the pipelines."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bonafide.cli.options import SetOption, TaskOption
-from bonafide.errors import BonafideError, ConfigError
+from bonafide.cli.options import OverwriteOption, SetOption, TaskOption
+from bonafide.errors import BonafideError
+from bonafide.files import copy
 from bonafide.task import FolderSource, Task, load_task
 
 app = typer.Typer(help="Run and compile the pipelines.", no_args_is_help=True)
+running = typer.Typer(help="Run a pipeline on this machine.", no_args_is_help=True)
+app.add_typer(running, name="run")
 
 SourceOption = Annotated[
     Path | None,
@@ -18,31 +22,62 @@ SourceOption = Annotated[
 ]
 
 
-@app.command()
-def run(
-    name: Annotated[str, typer.Argument(help="Name of a pipeline: training.")],
+@running.command()
+def training(
     task: TaskOption = "authenticity",
     source: SourceOption = None,
     overrides: SetOption = None,
     environment: Annotated[str, typer.Option(help="Where a promoted model goes into service.")] = "dev",
 ) -> None:
-    """Run a pipeline on this machine; unchanged steps come from the cache. Exits 1 if the gate refuses."""
+    """From images to a promoted detector; unchanged steps are cached. Exits 1 if the gate refuses."""
     from rich.console import Console
 
-    from bonafide.cli.training import run_training
-    from pipelines.compilation import PIPELINES
+    from bonafide.cli.local import run_local
     from pipelines.summary import summarise
+    from pipelines.training import arguments
 
-    if name not in PIPELINES:
-        raise ConfigError(f"no pipeline {name!r}; there is {', '.join(PIPELINES)}")
     console = Console(file=sys.stdout, highlight=False)
-    finished = run_training(with_source(load_task(task, overrides), source), console, environment)
+    settings = with_source(load_task(task, overrides), source)
+    finished = run_local("training", arguments(settings, environment), console)
     gate = summarise(finished)["gate"]
     for check in gate["checks"]:
         console.print(f"{'pass' if check['passed'] else 'FAIL'}  {check['why']}")
     console.print(f"log and artifacts: {finished.folder}")
     if not gate["promote"]:
         raise typer.Exit(1)
+
+
+@running.command()
+def batch(
+    images: Annotated[
+        str, typer.Option("--input", help="A folder, a glob, a file, or one of these behind gs:// or s3://.")
+    ],
+    output: Annotated[Path, typer.Option(help="The file to write: .csv or .parquet.")],
+    task: TaskOption = "authenticity",
+    version: Annotated[
+        str, typer.Option(help="Number of a registered version. [default: the one in service]")
+    ] = "",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """From images to a table of answers. Exits 2 if none could be scored."""
+    from rich.console import Console
+
+    from bonafide.cli.batch import format_of
+    from bonafide.cli.local import run_local
+    from bonafide.serving.batch.run import keep
+
+    arguments = {"task": load_task(task).name, "format": format_of(output), "version": version}
+    keep(output, overwrite)
+    where = images if "://" in images else str(Path(images).absolute())
+    console = Console(file=sys.stdout, highlight=False)
+    finished = run_local("batch", arguments | {"images": where}, console)
+    copy(finished.artifact("score", "scores"), output)
+    counts = json.loads(finished.artifact("score", "metrics").read_text())
+    for name, count in counts.items():
+        console.print(f"{name.replace('_', ' ')}: {count:,}")
+    console.print(f"log and artifacts: {finished.folder}")
+    if not counts["scored"]:
+        raise typer.Exit(2)
 
 
 @app.command("compile")

@@ -14,13 +14,12 @@ from bonafide.cli.options import TaskOption
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.files import write_bytes
 from bonafide.home import home, keys
+from bonafide.serving.batch.listing import SUFFIXES
 from bonafide.task import load_task
 
 if TYPE_CHECKING:
     from bonafide.data.decoding import Pixels
     from bonafide.serving.client import Predictions
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""Score a folder, a glob or a bucket of images into one CSV or Parquet file. Never cached: images change."""
+
+from kfp.dsl import Dataset, Input, Metrics, Model, Output
+
+from components import component
+
+
+@component
+def score(
+    package: Input[Model],
+    images: str,
+    format: str,
+    scores: Output[Dataset],
+    metrics: Output[Metrics],
+):
+    from pathlib import Path
+
+    from bonafide.files import write_json
+    from bonafide.home import keys
+    from bonafide.serving.batch import run
+    from bonafide.serving.engine import Engine
+
+    engine = Engine(Path(package.path), keys() / "signing.pub", threads=1)
+    version = package.metadata["version"]
+    counts = run.score_images(images, Path(scores.path), engine, version, kind=format).counts()
+    scores.metadata.update(counts, format=format, version=version, digest=engine.info.model_digest)
+    for name, value in counts.items():
+        metrics.log_metric(name, value)
+    write_json(Path(metrics.path), counts)

@@ -1,0 +1,93 @@
+"""``bonafide batch``."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bonafide.cli.options import OverwriteOption, TaskOption
+from bonafide.errors import ConfigError
+from bonafide.home import home, keys
+from bonafide.task import load_task
+
+if TYPE_CHECKING:
+    from bonafide.serving.batch.run import Summary
+    from bonafide.serving.batch.table import Format
+
+
+def batch(
+    images: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="A folder, a glob, a file, or one of these behind gs:// or s3://."
+        ),
+    ],
+    output: Annotated[Path, typer.Argument(help="The file to write: .csv or .parquet.")],
+    package: Annotated[
+        Path | None, typer.Option(help="Use this model package. [default: the one in service]")
+    ] = None,
+    task: TaskOption = "authenticity",
+    public_key: Annotated[
+        Path | None,
+        typer.Option(help="Key that the package is signed for. [default: $BONAFIDE_HOME/keys/signing.pub]"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Score many images into one table; killed, the same command goes on. Exits 2 if none could be scored."""
+    from bonafide.delivery.current import in_service
+    from bonafide.serving.batch.run import score_images
+    from bonafide.serving.engine import Engine
+
+    kind = format_of(output)
+    version = ""
+    if package is None:
+        current = in_service(home() / "delivery", "dev", load_task(task).name)
+        package, version = current.package, current.version
+    engine = Engine(package, public_key or keys() / "signing.pub", threads=1)
+    summary = score_images(
+        images,
+        output,
+        engine,
+        version or engine.info.model_digest[:12],
+        kind=kind,
+        workspace=output.with_name(f".{output.name}.partial"),
+        overwrite=overwrite,
+    )
+    _print(summary, output)
+    if not summary.scored:
+        raise typer.Exit(2)
+
+
+def format_of(output: Path) -> "Format":
+    """What the name of an output asks for.
+
+    Raises:
+        ConfigError: it is neither CSV nor Parquet, or not on this machine.
+    """
+    if re.match(r"\w+:/", str(output)):
+        raise ConfigError(f"{output}: OUTPUT is written on this machine; name a file, and copy it afterwards")
+    formats: dict[str, Format] = {".csv": "csv", ".parquet": "parquet"}
+    try:
+        return formats[output.suffix.lower()]
+    except KeyError:
+        raise ConfigError(f"{output}: OUTPUT ends with .csv or .parquet, which picks the format") from None
+
+
+def _print(summary: "Summary", output: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, title=str(output), title_justify="left")
+    table.add_column()
+    table.add_column(justify="right")
+    counts = {"scored": summary.scored, **summary.failed}
+    for name, count in counts.items():
+        table.add_row(name if name == "scored" else f"failed: {name}", f"{count:,}")
+    if summary.resumed:
+        table.add_row("of these by an earlier run", f"{summary.resumed:,}")
+    if summary.skipped:
+        table.add_row("other files, passed over", f"{summary.skipped:,}")
+    table.add_row("seconds", f"{summary.seconds:.1f}")
+    table.add_row("images/s", f"{summary.images_per_second:,.0f}")
+    Console().print(table)

@@ -1,0 +1,68 @@
+"""The table of answers: Parquet parts of a run, joined to one CSV or Parquet file."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from bonafide.files import write_bytes
+from bonafide.serving.batch.scoring import Answer
+
+Format = Literal["csv", "parquet"]
+
+PARTS_A_GROUP = 100
+
+
+def schema(labels: Sequence[str], metadata: dict[str, str]) -> pa.Schema:
+    """Columns ``path``, ``label``, ``confidence``, ``probability_<label>`` (float32) and ``error``.
+
+    A row has either an error or the other columns; what it has not is null, in CSV empty.
+    """
+    numbers = ["confidence", *(f"probability_{label}" for label in labels)]
+    fields = [("path", pa.string()), ("label", pa.string())]
+    fields += [*((name, pa.float32()) for name in numbers), ("error", pa.string())]
+    return pa.schema(fields, metadata)
+
+
+def write_part(path: Path, columns: pa.Schema, labels: Sequence[str], answers: Sequence[Answer]) -> None:
+    """One part, whole or absent."""
+    rows = [_row(answer, labels) for answer in answers]
+    arrays = [
+        pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), columns.types, strict=True)
+    ]
+    stream = BytesIO()
+    pq.write_table(pa.table(arrays, columns), stream)
+    write_bytes(path, stream.getvalue())
+
+
+def join(parts: Sequence[Path], columns: pa.Schema, out: Path, kind: Format) -> Counter[str]:
+    """Write the parts as one file; returns the number of rows by reason of error, ``""`` for none."""
+    reasons: Counter[str] = Counter()
+    with _writer(out, columns, kind) as writer:
+        for first in range(0, len(parts), PARTS_A_GROUP):
+            group = [pq.ParquetFile(part).read() for part in parts[first : first + PARTS_A_GROUP]]
+            table = pa.concat_tables(group)
+            writer.write_table(table)
+            reasons.update((error or "").partition(":")[0] for error in table["error"].to_pylist())
+    return reasons
+
+
+def _writer(out: Path, columns: pa.Schema, kind: Format) -> Any:
+    if kind == "parquet":
+        return pq.ParquetWriter(out, columns)
+    return csv.CSVWriter(out, columns)
+
+
+def _row(answer: Answer, labels: Sequence[str]) -> tuple[Any, ...]:
+    # A file name may be no UTF-8, which both formats demand.
+    name = os.fsencode(answer.name).decode(errors="backslashreplace")
+    if answer.probabilities is None:
+        return (name, None, None, *(None for _ in labels), answer.error)
+    best = int(answer.probabilities.argmax())
+    return (name, labels[best], answer.probabilities[best], *answer.probabilities, None)

@@ -1,0 +1,146 @@
+"""The page of limits and errors has the numbers and the reasons of the code."""
+
+import ast
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import bonafide
+from bonafide.data import header
+from bonafide.serving import predictor, scheduler
+from bonafide.serving.api import auth, upload, upstream
+from bonafide.serving.api.settings import Settings
+from bonafide.serving.v2 import edge, limits, message, question
+from bonafide.serving.v2.rpc import CODES
+
+MIB = 2**20
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "limits-and-errors.md").read_text()
+CODE = Path(bonafide.__file__).parent
+RAISED = {"RequestError": 2, "Overloaded": 2, "ImageError": 0, "count": 2, "_ended": 1}
+"""Which argument of each call is the reason."""
+
+CAPACITY = scheduler.Capacity.of(1)
+FILE = {
+    "max_bytes": "size",
+    "max_pixels": "pixels of a JPEG in grey or colour",
+    "max_pixels_whole": "pixels of a PNG, a WebP or a JPEG in CMYK",
+    "min_side": "each side",
+    "formats": "formats",
+}
+PARTS = {
+    "scans": "scans of a JPEG",
+    "segments": "segments of a JPEG",
+    "bytes of padding": "bytes of padding in a JPEG",
+    "chunks": "chunks of a PNG",
+    "data chunks": "data chunks of a PNG",
+}
+SERVER = {
+    "body": "a request's body, as sent and once inflated; a gRPC message",
+    "held": "bodies of all requests together",
+    "header": "request line and headers of REST",
+    "connections": "REST connections",
+    "pipelined": "requests that wait on one REST connection",
+    "rpcs": "gRPC calls at once",
+    "header_seconds": "time for a header",
+    "stall_seconds": "silence within a body, or in reading an answer",
+    "upload_seconds": "time for a body",
+    "keep_alive_seconds": "idle connection",
+    "grace_seconds": "finishing requests after `SIGTERM`",
+}
+SIZES = {"max_bytes": MIB, "body": MIB, "held": MIB, "header": 1024}
+
+
+def told(name: str, value) -> str:
+    """A limit as the page writes it."""
+    if name in SIZES:
+        assert value % SIZES[name] == 0
+        return f"{value // SIZES[name]} {'MiB' if SIZES[name] == MIB else 'KiB'}"
+    if name.endswith("_seconds"):
+        return f"{value:g} s"
+    if name.startswith("max_pixels"):
+        return f"{value / 10**6:g} million"
+    if name == "min_side":
+        return f"{value} pixels or more"
+    return f"{value:,}" if isinstance(value, int) else ", ".join(value)
+
+
+IMAGES = {
+    **{FILE[name]: told(name, value) for name, value in asdict(header.LIMITS).items()},
+    **{PARTS[name]: told(name, value) for name, value in header.MAXIMUM_PARTS.items()},
+    "frames": "1",
+}
+REQUESTS = {
+    **{SERVER[name]: told(name, value) for name, value in asdict(limits.Limits()).items()},
+    "images a request": f"{question.MAXIMUM_IMAGES}",
+    "values in JSON": f"{limits.MAXIMUM_VALUES:,}",
+    f"fields of a gRPC message above {message.SMALL // MIB} MiB": f"{message.MAXIMUM_FIELDS:,}",
+    f"typed numbers in a gRPC message above {message.SMALL // MIB} MiB": (
+        f"{message.WIDEST * limits.MAXIMUM_VALUES // MIB} MiB"
+    ),
+    "images accepted and not yet answered": f"{CAPACITY.queue} for each core",
+    "time until the answer": f"{CAPACITY.deadline_seconds:g} s",
+    "what `Retry-After` asks for": f"1 to {scheduler.LONGEST_RETRY_SECONDS} s",
+    "`X-Request-ID`": f"{edge._ID.pattern.rpartition(',')[2].rstrip('}')} characters",
+    "an error's message": f"{edge.LONGEST_MESSAGE:,} characters",
+}
+API = {
+    "images of a token's subject": Settings().subject_rate,
+    "images from an address (IPv6: a /64 network)": Settings().address_rate,
+    "a token": f"{auth.LONGEST_TOKEN:,} characters",
+    "other fields of a form": f"{upload.MAXIMUM_FIELDS}",
+    "answer of the predictor behind `--url`": f"{upstream.TIMEOUT.read} s",
+}
+
+
+def table(first: str, after: str = "") -> list[list[str]]:
+    """Rows of the first table, after a text, whose header begins with a cell."""
+    begin = PAGE.index(f"\n| {first} |", PAGE.index(after))
+    lines = PAGE[begin + 1 :].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (table("An image file"), IMAGES),
+        (table("Limit", "## Requests"), REQUESTS),
+        (table("Limit", "has these besides"), API),
+    ],
+    ids=["images", "requests", "service API"],
+)
+def test_the_limits_are_those_of_the_code(rows, expected):
+    assert {row[0]: row[1] for row in rows} == expected
+
+
+def reasons(source: str) -> set[str]:
+    """Each literal reason with which a request is refused or counted."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            found.update(node.args[RAISED[name] :][:1] if name in RAISED else [])
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "attr", "") == "_refusal":
+            found.add(node.value.elts[2])
+    return {node.value for node in found if isinstance(node, ast.Constant)}
+
+
+def test_every_reason_is_told_and_no_other():
+    files = [
+        CODE / "data" / "header.py",
+        *(CODE / "serving").glob("*.py"),
+        *(CODE / "serving" / "v2").glob("*.py"),
+    ]
+    raised = set().union(*(reasons(path.read_text()) for path in files)) | {"request"}
+    assert {"queue-full", "too-complex", "connections", "http", "internal"} <= raised
+    told = {reason for row in table("REST") for reason in re.findall(r"`(.+?)`", row[2])}
+    assert told == raised
+
+
+def test_every_image_reason_has_its_status():
+    statuses = {reason: row[0] for row in table("REST") for reason in re.findall(r"`(.+?)`", row[2])}
+    for reason in reasons((CODE / "data" / "header.py").read_text()):
+        assert statuses[reason] == str(predictor.STATUS.get(reason, 400))
+    codes = {row[0]: row[1].strip("`") for row in table("REST") if row[0] in map(str, CODES)}
+    assert codes == {str(status): code.name for status, code in CODES.items()}
