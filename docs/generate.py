@@ -1,7 +1,8 @@
 """Write the reference pages that follow from the code: ``python docs/generate.py``.
 
 ``reference/cli.md`` comes from the ``bonafide`` command, ``reference/task.md`` from the task's schema and the
-meanings in ``reference/task-keys.yaml``. A test holds the committed pages against what this makes.
+meanings in ``reference/task-keys.yaml``, ``reference/metrics.md`` from what ``telemetry`` declares. A test
+holds the committed pages against what this makes.
 """
 
 import json
@@ -12,10 +13,12 @@ from typing import Any
 
 import typer
 import yaml
+from prometheus_client.metrics import Histogram, MetricWrapperBase
 
 from bonafide.cli.main import app
 from bonafide.files import write_text
 from bonafide.task import Task
+from bonafide.telemetry import metrics
 
 REFERENCE = Path(__file__).parent / "reference"
 TASKS = Path(__file__).parents[1] / "tasks"
@@ -43,6 +46,32 @@ A task is one YAML file in `tasks/`. An unknown key is an error that names the n
 can be changed for one run with `--set section.key=value`; values are YAML.
 """
 
+METRICS_HEAD = """# Metrics
+
+`GET /metrics` gives them to Prometheus on the REST port of `bonafide serve`, and on that of `bonafide api`.
+Names are as Prometheus stores them. Behind a histogram's name come `_bucket`, `_sum` and `_count`. Times are
+in seconds.
+
+On Linux the process is told too, by the Prometheus client: `process_resident_memory_bytes`,
+`process_cpu_seconds_total`, `process_open_fds` and others.
+"""
+LABELS = {
+    "model": "the task; empty where no model was reached",
+    "version": "of the model; empty where no model was reached",
+    "variant": "what `--variant` says: stable or canary, say",
+    "protocol": "`rest`, `grpc`, `api` (the service API with a model of its own), or `local`",
+    "outcome": "how it ended; the metric's meaning lists them",
+    "reason": "why; see [Limits and errors](limits-and-errors.md#errors)",
+    "stage": "`decode` and `queue` of the request's last image, `infer` of its run, `total` of the request",
+    "label": "the most probable one",
+    "digest": "the model's SHA-256",
+    "architecture": "of the model, as its package says",
+    "route": "the path as the OpenAPI page has it; `none` for others",
+    "method": "of HTTP",
+    "status": "of HTTP; 499 where the client left",
+    "by": "`subject` or `address`",
+}
+
 
 def cli_page() -> str:
     """All commands with their arguments and options."""
@@ -67,14 +96,14 @@ def _command_section(path: str, command: Any) -> str:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option"]
     usage = " ".join([path, "[OPTIONS]", *map(_placeholder, arguments)])
-    rows = [(f"`{_placeholder(each)}`", "", each.help) for each in arguments]
+    rows = [(f"`{_placeholder(each)}`", _option_default(each), _option_help(each)) for each in arguments]
     rows += [(_option_name(each), _option_default(each), _option_help(each)) for each in options]
     table = _table(("Argument or option", "Default", "Meaning"), rows)
     return f"## {path}\n\n```text\n{usage}\n```\n\n{command.help}\n\n{table}"
 
 
 def _placeholder(argument: Any) -> str:
-    name = argument.name.upper() + ("…" if argument.nargs == -1 else "")
+    name = (argument.metavar or argument.name.upper()) + ("…" if argument.nargs == -1 else "")
     return name if argument.required else f"[{name}]"
 
 
@@ -166,12 +195,41 @@ def _default(field: dict[str, Any], key: str, section: dict[str, Any]) -> str:
     return "–" if empty else f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
+def metrics_page() -> str:
+    """Every metric, every label and every bucket."""
+    declared = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
+    labels = dict.fromkeys(label for metric in declared for label in metric._labelnames)
+    told = [(f"`{label}`", LABELS[label]) for label in labels]
+    buckets = [
+        (f"`{_stored(metric)}`", ", ".join(f"{bound:g}" for bound in metric._kwargs["buckets"]))
+        for metric in declared
+        if isinstance(metric, Histogram)
+    ]
+    return "\n".join(
+        [
+            METRICS_HEAD,
+            _table(("Name", "Type", "Labels", "Meaning"), [_metric_row(metric) for metric in declared]),
+            f"## Labels\n\n{_table(('Label', 'Meaning'), told)}",
+            f"## Buckets\n\n{_table(('Histogram', 'Upper bounds'), buckets)}",
+        ]
+    )
+
+
+def _metric_row(metric: MetricWrapperBase) -> tuple[str, ...]:
+    labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+    return f"`{_stored(metric)}`", metric._type, labels, metric._documentation
+
+
+def _stored(metric: MetricWrapperBase) -> str:
+    return metric._name + ("_total" if metric._type == "counter" else "")
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-PAGES = {"cli.md": cli_page, "task.md": task_page}
+PAGES = {"cli.md": cli_page, "task.md": task_page, "metrics.md": metrics_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

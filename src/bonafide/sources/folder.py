@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bonafide.data.decoding import Limits
+from bonafide.data.header import Limits
 from bonafide.data.ingest import RawImage
 from bonafide.errors import DataError
 from bonafide.files import sha256
