@@ -106,6 +106,10 @@ def api(
     )
     _check_door(settings, host, no_auth)
 
+    from bonafide.serving import lean
+
+    lean.import_kserve()
+
     from bonafide.serving.api import app, server, upstream
     from bonafide.serving.v2.limits import Limits
     from bonafide.telemetry import logs

@@ -63,6 +63,10 @@ def serve(
 
     A new version in the same place is verified, loaded and swapped in; one that is refused changes nothing.
     """
+    from bonafide.serving import lean
+
+    lean.import_kserve()
+
     from bonafide.cli import place
     from bonafide.model.runtime import available_cores
     from bonafide.serving import server

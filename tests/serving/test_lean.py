@@ -1,0 +1,41 @@
+import subprocess
+import sys
+
+
+def run(code: str) -> None:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_server_loads_no_pandas():
+    run(
+        "import sys\n"
+        "from bonafide.serving import lean\n"
+        "lean.import_kserve()\n"
+        "import bonafide.serving.server, bonafide.serving.predictor, bonafide.serving.api.server\n"
+        "assert 'pandas' not in sys.modules\n"
+    )
+
+
+def test_kserves_conversions_still_work():
+    run(
+        "from bonafide.serving import lean\n"
+        "lean.import_kserve()\n"
+        "from kserve import InferInput, InferRequest\n"
+        "frame = InferRequest('m', [InferInput('x', [2], 'INT32', [3, 4])]).as_dataframe()\n"
+        "import pandas\n"
+        "assert isinstance(frame, pandas.DataFrame)\n"
+        "assert frame['x'].tolist() == [3, 4]\n"
+    )
+
+
+def test_what_is_there_already_stays():
+    run(
+        "import pandas\n"
+        "from bonafide.serving import lean\n"
+        "lean.import_kserve()\n"
+        "import sys\n"
+        "assert sys.modules['pandas'] is pandas\n"
+        "from kserve.protocol import infer_type\n"
+        "assert infer_type.pd is pandas\n"
+    )
