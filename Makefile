@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-pipeline lock clean
+.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-pipeline bench-serving lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ demo: $(VENV)/.pipelines ## From images to a gated, signed, served detector (DAT
 	@$(BIN)/bonafide demo $(if $(DATA),"$(DATA)") $(ARGS)
 
 test: $(VENV)/.dev ## The tests (under 10 minutes on 2 cores)
-	@$(BIN)/pytest -m "not e2e" $(ARGS)
+	@$(BIN)/pytest -m "not e2e" -n 2 $(ARGS)
 
 test-e2e: $(VENV)/.dev ## The long tests: the whole loop, kills, DVC against the pipeline
 	@$(BIN)/pytest -m e2e $(ARGS)
@@ -42,6 +42,9 @@ repro: $(VENV)/.pipelines ## The same steps by DVC: dvc repro
 
 seeds: $(VENV)/.pipelines ## Train and judge with three seeds; writes docs/benchmarks/results.md
 	$(BIN)/python -m benchmarks.seeds
+
+bench-serving: $(VENV)/.pipelines ## Servers against each other and the bare loop; writes docs/benchmarks/serving.md
+	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 bench-pipeline: $(VENV)/.pipelines ## Orchestrated run against the same library calls; writes docs/benchmarks/pipeline.md
 	$(BIN)/python -m benchmarks.pipeline

@@ -71,12 +71,12 @@ def test_the_metrics_tell_what_is_loaded(steps):
     models = Models()
     expected: list[str] = []
     for step in steps:
-        models.add(*(predictor(version) for version in step))
+        models.add(*(predictor(version, name="told") for version in step))
         expected = list(dict.fromkeys(step + expected))[:KEEP]
-        assert models.versions("colour") == tuple(expected)
-        assert loaded("colour") == set(expected)
-    models.remove("colour")
-    assert loaded("colour") == set()
+        assert models.versions("told") == tuple(expected)
+        assert loaded("told") == set(expected)
+    models.remove("told")
+    assert loaded("told") == set()
 
 
 def test_a_model_that_was_taken_out_is_not_ready(models):

@@ -42,7 +42,7 @@ class Capacity:
     decoders: int
     workers: int
     queue: int
-    batch: int = 4
+    batch: int = 2
     wait_seconds: float = 0.001
     deadline_seconds: float = 10.0
 

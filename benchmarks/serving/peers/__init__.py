@@ -1,0 +1,1 @@
+"""Other model servers, each written as its own documentation writes it."""
