@@ -75,7 +75,7 @@ def _measure(
             more["soak"] = extras.soak(small, cores, soak, advance)
     return {
         "machine": machine.describe(cores),
-        "settings": f"{repeats} repeats of {saturation:g} s, {seconds:g} s at {measure.RATE:g} requests/s.",
+        "settings": f"Repeats: {repeats}, of {saturation:g} s; {seconds:g} s at {measure.RATE:g} requests/s.",
         "limit": _summed_limit(loops),
         "systems": {
             system.name: _summed(system, visits[system.name]) for system in asked if system.name in visits
@@ -89,10 +89,10 @@ def _visit(
     system: System, measured: Subject, cores: Cores, saturation: float, fixed_seconds: float
 ) -> dict[str, Any]:
     with measure.visit(system, measured, cores) as visited:
-        found: dict[str, Any] = {"idle_mib": measure.idle_mib(visited)}
-        if fixed_seconds:
+        found = {"idle_mib": measure.idle_mib(visited), **measure.saturate(visited, saturation)}
+        if fixed_seconds:  # last: what it is too much for has a backlog for long
             found["fixed"] = measure.fixed_rate(visited, fixed_seconds)
-        return found | measure.saturate(visited, saturation)
+        return found
 
 
 def _limit(measured: Subject, cores: Cores, seconds: float) -> dict[str, float]:
