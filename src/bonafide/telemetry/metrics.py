@@ -1,6 +1,6 @@
 """Every Prometheus metric: name, labels, help. Servers emit them; rules and dashboards take the names."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, exposition
 
 MODEL = ("model", "version", "variant")
 STAGES = ("decode", "queue", "infer", "total")
@@ -47,3 +47,9 @@ API_SECONDS = Histogram(
 API_LIMITED = Counter(
     "bonafide_api_rate_limited", "Requests refused because of a rate limit, by what was counted", ("by",)
 )
+
+
+def exposed(accept: str) -> tuple[bytes, str]:
+    """All metrics of this process and their content type, in a format that an ``Accept`` header takes."""
+    encode, kind = exposition.choose_encoder(accept)
+    return encode(REGISTRY), kind

@@ -6,7 +6,6 @@ from starlette.testclient import TestClient
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.upstream import Local
-from bonafide.serving.engine import Engine
 from bonafide.serving.predictor import Predictor
 from bonafide.serving.scheduler import Capacity, Scheduler
 from bonafide.serving.versions import Models
@@ -14,11 +13,6 @@ from tests import packages
 
 RED = packages.image((220, 10, 10), 40)
 BLUE = packages.image((10, 10, 220), 40, "JPEG")
-
-
-@pytest.fixture(scope="session")
-def engine(signed):
-    return Engine(signed.path, signed.public_key, 1)
 
 
 @pytest.fixture

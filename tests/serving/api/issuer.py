@@ -2,13 +2,14 @@
 
 import contextlib
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import get_default_algorithms
+
+from tests.serving.api.listening import listening
 
 ISSUER, AUDIENCE = "https://issuer.example", "bonafide"
 
@@ -62,15 +63,8 @@ class Issuer:
             def log_message(self, *_):
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/keys"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        with listening(Handler) as address:
+            yield f"{address}/keys"
 
 
 def payload(**claims):

@@ -5,7 +5,7 @@ import contextlib
 import json
 import socket
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from bonafide.serving.api import upstream
 from bonafide.serving.api.upstream import Remote
 from tests import packages
 from tests.serving.api.conftest import BLUE, RED, problem
+from tests.serving.api.listening import listening
 
 MODELS = json.dumps({"models": ["colour"]})
 
@@ -45,16 +46,11 @@ def answering(status, body, headers=None, delay=0.0):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", requests
-    finally:
-        waiting.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as address:
+        try:
+            yield address, requests
+        finally:
+            waiting.set()
 
 
 def test_both_predictors_answer_alike(server, local):

@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Security
 from fastapi.responses import Response
-from prometheus_client import REGISTRY, exposition
 from starlette.requests import ClientDisconnect
 
 from bonafide.serving import overlay
@@ -22,6 +21,7 @@ from bonafide.serving.v2.body import Budget
 from bonafide.serving.v2.limits import Limits
 from bonafide.serving.v2.question import RequestError
 from bonafide.serving.v2.rest import cancelled_without_client
+from bonafide.telemetry import metrics
 from bonafide.telemetry.logs import request_id
 
 AT_ONCE = 8
@@ -87,8 +87,8 @@ class Endpoints:
 
     async def metrics(self, request: Request) -> Response:
         """Metrics of this process, for Prometheus."""
-        encode, kind = exposition.choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(REGISTRY), headers={"content-type": kind})
+        content, kind = metrics.exposed(request.headers.get("accept", ""))
+        return Response(content, headers={"content-type": kind})
 
     @asynccontextmanager
     async def _body(self, request: Request) -> AsyncIterator[bytes]:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import orjson
-from prometheus_client import REGISTRY, exposition
 from pydantic import BaseModel, StrictBool
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -26,6 +25,7 @@ from bonafide.serving.v2.edge import Traced, failures, say
 from bonafide.serving.v2.limits import Limits
 from bonafide.serving.v2.plane import Plane, key
 from bonafide.serving.v2.refused import counted
+from bonafide.telemetry import metrics
 from bonafide.telemetry.logs import request_id
 
 GZIP_BYTES = 1024
@@ -139,8 +139,8 @@ async def cancelled_without_client(receive: Receive) -> AsyncIterator[None]:
 
 
 async def _metrics(request: Request) -> Response:
-    encode, kind = exposition.choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(REGISTRY), headers={"content-type": kind})
+    content, kind = metrics.exposed(request.headers.get("accept", ""))
+    return Response(content, headers={"content-type": kind})
 
 
 def _key(request: Request) -> str:
