@@ -3,15 +3,14 @@
 import sys
 from pathlib import Path
 
-from bonafide.data.splits import split
+from bonafide.data.split import split
 from bonafide.data.validate import validate
 from bonafide.delivery.promote import promote_version
-from bonafide.evaluation.champion import compare_with_champion
+from bonafide.evaluation.compare import compare
 from bonafide.evaluation.evaluate import evaluate
-from bonafide.evaluation.packaging import export
-from bonafide.evaluation.verdict import judge
+from bonafide.evaluation.export import export
 from bonafide.home import home, keys
-from bonafide.model.training import train
+from bonafide.model.train import train
 from bonafide.registry import versions
 from bonafide.registry.tracking import run_logger
 from bonafide.sources.ingest import ingest
@@ -33,8 +32,8 @@ def main(scratch: Path, overrides: list[str]) -> None:
     train(splits, model, task.model, task.seed, logger)
     evaluate(model, splits, evaluation, task.evaluation, task.seed)
     champion = versions.champion_package(task.name)
-    compare_with_champion(evaluation, splits, champion, public_key, comparison, task.evaluation, task.seed)
-    if judge(evaluation, comparison, gate, task.gate).promote:
+    compare(evaluation, splits, champion, public_key, comparison, task.evaluation, task.seed)
+    if gate(evaluation, comparison, gate, task.gate).promote:
         export(model, splits, evaluation, comparison, gate, package, task, keys())
         version = versions.register(package, splits, evaluation, gate, public_key)
         promote_version(task.name, version.number, home() / "delivery", "dev")

@@ -16,12 +16,12 @@ def compare(
 ):
     from pathlib import Path
 
-    from bonafide.evaluation import champion
+    from bonafide.evaluation import compare
     from bonafide.home import keys
     from bonafide.registry import versions
     from bonafide.task import Evaluation
 
-    found = champion.compare_with_champion(
+    found = compare.compare(
         Path(evaluation.path),
         Path(dataset.path),
         versions.champion_package(task),

@@ -25,7 +25,7 @@ def evaluate(
     config = Evaluation.model_validate(settings)
     out = Path(evaluation.path)
     found = evaluate.evaluate(Path(model.path), Path(dataset.path), out, config, seed)
-    shutil.copyfile(out / measured.REPORT, report.path)
+    shutil.copyfile(out / measured.EVALUATION_REPORT, report.path)
     for name, value in found.headline().items():
         metrics.log_metric(name, value)
     confusion.log_confusion_matrix(list(found.metrics.labels), found.metrics.confusion)

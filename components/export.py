@@ -17,11 +17,11 @@ def export(
 ):
     from pathlib import Path
 
-    from bonafide.evaluation import packaging
+    from bonafide.evaluation import export
     from bonafide.home import keys
     from bonafide.task import Task
 
-    info = packaging.export(
+    info = export.export(
         Path(model.path),
         Path(dataset.path),
         Path(evaluation.path),

@@ -16,11 +16,11 @@ def gate(
     import shutil
     from pathlib import Path
 
-    from bonafide.evaluation.verdict import REPORT, judge
+    from bonafide.evaluation import gate
     from bonafide.task import Gate
 
     out, config = Path(verdict.path), Gate.model_validate(settings)
-    decided = judge(Path(evaluation.path), Path(comparison.path), out, config)
-    shutil.copyfile(out / REPORT, report.path)
+    decided = gate.gate(Path(evaluation.path), Path(comparison.path), out, config)
+    shutil.copyfile(out / gate.GATE_REPORT, report.path)
     verdict.metadata.update(promote=decided.promote)
     return decided.promote

@@ -15,10 +15,10 @@ def split(
 ):
     from pathlib import Path
 
-    from bonafide.data import splits as splitting
+    from bonafide.data import split
     from bonafide.task import Split
 
-    info = splitting.split(
+    info = split.split(
         Path(dataset.path),
         Path(validation.path),
         Path(splits.path),

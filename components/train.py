@@ -10,10 +10,10 @@ def train(dataset: Input[Dataset], task: str, settings: dict, seed: int, model: 
     from pathlib import Path
 
     from bonafide import task as configuration
-    from bonafide.model import training
+    from bonafide.model import train
     from bonafide.registry.tracking import run_logger
 
     config = configuration.Model.model_validate(settings)
     logger = run_logger(task, {**config.model_dump(), "seed": seed})
-    info = training.train(Path(dataset.path), Path(model.path), config, seed, logger)
+    info = train.train(Path(dataset.path), Path(model.path), config, seed, logger)
     model.metadata.update(architecture=config.architecture, parameters=info.parameters, run=info.run_id)

@@ -21,4 +21,4 @@ def validate(
 
     config = Validation.model_validate(settings)
     validate.validate(Path(dataset.path), Path(validation.path), config, seed)
-    shutil.copyfile(Path(validation.path) / validate.REPORT, report.path)
+    shutil.copyfile(Path(validation.path) / validate.VALIDATION_REPORT, report.path)

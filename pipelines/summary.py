@@ -8,8 +8,8 @@ from typing import Any
 from pipelines.runners.local import Run
 
 REPORTS = {
-    "validation": ("validate", "validation", "report.html"),
-    "evaluation": ("evaluate", "evaluation", "report.html"),
+    "validation": ("validate", "validation", "validation.html"),
+    "evaluation": ("evaluate", "evaluation", "evaluation.html"),
     "gate": ("gate", "verdict", "gate.html"),
 }
 
@@ -46,20 +46,3 @@ def collect_reports(run: Run, folder: Path) -> dict[str, Path]:
 
 def _json(path: Path) -> Any:
     return json.loads(path.read_text())
-
-
-def held_out(run: Run, labels: tuple[str, ...], per_label: int) -> list[dict[str, Any]]:
-    """A few test images of each label: ``image`` (its path), ``truth`` and ``content`` (its bytes)."""
-    from bonafide.data import dataset
-
-    table = dataset.read(run.artifact("split", "splits"), "test", ["image", "label_name"])
-    names = table["label_name"].to_pylist()
-    chosen = []
-    for label in labels:
-        rows = [index for index, name in enumerate(names) if name == label]
-        chosen += rows[:: max(1, len(rows) // per_label)][:per_label]
-    images = (table["image"][index].as_py() for index in chosen)
-    return [
-        {"image": image["path"], "truth": names[index], "content": image["bytes"]}
-        for index, image in zip(chosen, images, strict=True)
-    ]

@@ -11,7 +11,7 @@ import pytest
 from bonafide.task import Evaluation, Gate, Model, Split, Task, Validation, load_task
 
 if TYPE_CHECKING:
-    from bonafide.data.ingest import RawImage
+    from bonafide.data.build import RawImage
     from bonafide.model.architectures import Detector
 
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
@@ -85,11 +85,11 @@ def tiny() -> Task:
 
 @pytest.fixture(scope="session")
 def dataset(shared: Path, tiny: Task) -> Path:
-    from bonafide.data.ingest import ingest
-    from bonafide.data.splits import split
+    from bonafide.data.build import build_dataset
+    from bonafide.data.split import split
     from bonafide.data.validate import validate
 
-    ingest(_images(tiny.labels), tiny.labels, shared / "images", SEED)
+    build_dataset(_images(tiny.labels), tiny.labels, shared / "images", SEED)
     validate(shared / "images", shared / "validation", Validation(shortcut_limit=1), SEED)
     split(shared / "images", shared / "validation", shared / "dataset", tiny.split, SEED)
     return shared / "dataset"
@@ -97,7 +97,7 @@ def dataset(shared: Path, tiny: Task) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint(shared: Path, tiny: Task, dataset: Path) -> Path:
-    from bonafide.model.training import train
+    from bonafide.model.train import train
 
     train(dataset, shared / "checkpoint", tiny.model, SEED)
     return shared / "checkpoint"
@@ -106,17 +106,17 @@ def checkpoint(shared: Path, tiny: Task, dataset: Path) -> Path:
 @pytest.fixture(scope="session")
 def made(shared: Path, tiny: Task, dataset: Path, checkpoint: Path) -> Made:
     """Everything from the checkpoint to the signed package of a first model."""
-    from bonafide.evaluation.champion import compare_with_champion
+    from bonafide.evaluation.compare import compare
     from bonafide.evaluation.evaluate import evaluate
-    from bonafide.evaluation.packaging import export
-    from bonafide.evaluation.verdict import judge
+    from bonafide.evaluation.export import export
+    from bonafide.evaluation.gate import gate
 
     names = ("keys", "dataset", "checkpoint", "evaluation", "comparison", "gate", "package")
     run = Made(tiny, *(shared / name for name in names))
     evaluate(checkpoint, dataset, run.evaluation, tiny.evaluation, SEED)
     no_key = run.keys / "signing.pub"
-    compare_with_champion(run.evaluation, dataset, None, no_key, run.comparison, tiny.evaluation, SEED)
-    assert judge(run.evaluation, run.comparison, run.gate, tiny.gate).promote
+    compare(run.evaluation, dataset, None, no_key, run.comparison, tiny.evaluation, SEED)
+    assert gate(run.evaluation, run.comparison, run.gate, tiny.gate).promote
     export(checkpoint, dataset, run.evaluation, run.comparison, run.gate, run.package, tiny, run.keys)
     return run
 
@@ -167,7 +167,7 @@ def _images(labels: tuple[str, ...]) -> Iterator["RawImage"]:
     import numpy as np
     from PIL import Image
 
-    from bonafide.data.ingest import RawImage
+    from bonafide.data.build import RawImage
     from tests.data.pictures import encode, picture
 
     rows, columns = np.indices((SIZE, SIZE))

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from bonafide.cores import available_cores
 from bonafide.data.decoding import decode_to
-from bonafide.model.runtime import available_cores
 
 WARM_UP = 10
 

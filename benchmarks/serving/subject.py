@@ -16,7 +16,7 @@ from bonafide import __version__
 from bonafide.data.decoding import decode, decode_to, fit
 from bonafide.model import package, signing
 from bonafide.model.architectures import Detector
-from bonafide.model.export import to_onnx
+from bonafide.model.graph import to_onnx
 from bonafide.model.package import PackageInfo
 from bonafide.sources.photographs import PHOTOGRAPHS
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import DatasetInfo
-from bonafide.data.ingest import RawImage, ingest
 from tests.data.pictures import LABELS
 
 
@@ -12,6 +12,6 @@ from tests.data.pictures import LABELS
 def make_dataset(tmp_path: Path) -> Callable[..., tuple[Path, DatasetInfo]]:
     def make(images: list[RawImage], labels=LABELS) -> tuple[Path, DatasetInfo]:
         folder = tmp_path / "dataset"
-        return folder, ingest(images, labels, folder, seed=1)
+        return folder, build_dataset(images, labels, folder, seed=1)
 
     return make

@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from bonafide.data.ingest import RawImage
+from bonafide.data.build import RawImage
 
 LABELS = ("real", "ai-generated", "deepfake")
 

@@ -4,9 +4,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from bonafide.data.build import RawImage
 from bonafide.data.dataset import Quarantined
-from bonafide.data.ingest import RawImage
-from bonafide.data.validate import merge_groups, read_verdict, validate
+from bonafide.data.validate import merge_groups, validate
+from bonafide.data.verdict import read_verdict
 from bonafide.errors import DataError
 from bonafide.task import Validation
 from tests.data.pictures import LABELS, encode, picture, raw_images
@@ -31,13 +32,13 @@ def test_a_class_with_another_jpeg_quality_is_refused_and_the_fact_named(make_da
         for number, image in enumerate(raw_images(120))
     ]
     folder, _ = make_dataset(images)
-    with pytest.raises(DataError, match=r"shortcuts.*'quantisation'.*report\.html"):
+    with pytest.raises(DataError, match=r"shortcuts.*'quantisation'.*validation\.html"):
         validate(folder, tmp_path / "out", LENIENT, seed=1)
     verdict = read_verdict(tmp_path / "out")
     assert not verdict.passed
     assert verdict.shortcuts.worst_fact == "quantisation"
     assert verdict.shortcuts.by_fact["quantisation"] > 0.6
-    assert "quantisation" in (tmp_path / "out" / "report.html").read_text()
+    assert "quantisation" in (tmp_path / "out" / "validation.html").read_text()
 
 
 def test_exact_duplicates_keep_the_first_and_conflicts_keep_none(make_dataset, tmp_path):
@@ -94,7 +95,7 @@ def test_quarantined_files_are_in_the_report_and_the_share(make_dataset, tmp_pat
     torn = RawImage("real/<script>alert(1)</script>.jpg", b"no image", "real", "test")
     folder, info = make_dataset([*raw_images(99), torn])
     verdict = validate(folder, tmp_path / "out", LENIENT, seed=1)
-    page = (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "validation.html").read_text()
     assert verdict.quarantined_share == pytest.approx(0.01)
     assert info.quarantined[0] == Quarantined(
         path=torn.path, reason="not-an-image", message=info.quarantined[0].message
@@ -106,9 +107,12 @@ def test_quarantined_files_are_in_the_report_and_the_share(make_dataset, tmp_pat
 def test_the_report_is_one_accessible_file(make_dataset, tmp_path):
     folder, _ = make_dataset(raw_images(90))
     validate(folder, tmp_path / "out", LENIENT, seed=1)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "validation.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "validation.html",
+        "validation.json",
+    ]
     seen = _Tags()
-    seen.feed((tmp_path / "out" / "report.html").read_text())
+    seen.feed((tmp_path / "out" / "validation.html").read_text())
     images = [attributes for tag, attributes in seen.tags if tag == "img"]
     assert len(images) == 3 * 8
     assert all(image["src"].startswith("data:image/") and image["alt"] for image in images)
@@ -123,7 +127,7 @@ def test_the_report_is_the_same_for_the_same_seed(make_dataset, tmp_path):
     pages = []
     for name in ("first", "second"):
         validate(folder, tmp_path / name, LENIENT, seed=3)
-        pages.append((tmp_path / name / "report.html").read_bytes())
+        pages.append((tmp_path / name / "validation.html").read_bytes())
     assert pages[0] == pages[1]
 
 

@@ -6,7 +6,7 @@ import yaml
 
 from bonafide.data.dataset import DatasetInfo
 from bonafide.evaluation.card import CardFacts, model_card
-from bonafide.evaluation.comparison import Comparison, compare
+from bonafide.evaluation.compare import Comparison, compare_answers
 from bonafide.evaluation.gate import decide
 from bonafide.evaluation.metrics import measure
 from bonafide.evaluation.robustness import Degraded
@@ -120,7 +120,7 @@ def test_limits_follow_the_facts(card, measured):
 
 def test_the_champion_is_told(measured, make_answers):
     truth, probabilities = make_answers()
-    comparison = compare(truth, probabilities, probabilities, "7", 100, 0)
+    comparison = compare_answers(truth, probabilities, probabilities, "7", 100, 0)
     assert "Against champion 7" in model_card(facts(measured, comparison=comparison))
     assert "There was no champion" in model_card(facts(measured))
 

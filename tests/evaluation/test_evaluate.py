@@ -7,7 +7,13 @@ import pytest
 from bonafide.data import dataset as datasets
 from bonafide.errors import DataError, PackageError
 from bonafide.evaluation.evaluate import evaluate
-from bonafide.evaluation.measured import MEASURED, PREDICTIONS, REPORT, read_measured, read_predictions
+from bonafide.evaluation.measured import (
+    EVALUATION_REPORT,
+    MEASURED,
+    PREDICTIONS,
+    read_measured,
+    read_predictions,
+)
 from bonafide.model.checkpoint import load
 from bonafide.model.images import Images
 from bonafide.model.inference import answer
@@ -15,8 +21,10 @@ from tests.conftest import SEED, SIZE, UNSEEN
 
 
 def test_three_files_and_what_was_measured(made):
-    assert sorted(path.name for path in made.evaluation.iterdir()) == [MEASURED, PREDICTIONS, REPORT]
-    assert (made.evaluation / REPORT).read_text().lower().startswith("<!doctype html>")
+    assert sorted(path.name for path in made.evaluation.iterdir()) == sorted(
+        [MEASURED, PREDICTIONS, EVALUATION_REPORT]
+    )
+    assert (made.evaluation / EVALUATION_REPORT).read_text().lower().startswith("<!doctype html>")
     measured = read_measured(made.evaluation)
     assert json.loads((made.evaluation / MEASURED).read_text()) == measured.model_dump(mode="json")
     assert measured.latency_ms > 0
@@ -47,7 +55,7 @@ def test_metrics_are_of_those_predictions(made):
 
 def test_generators_that_training_never_saw_are_named(made):
     assert read_measured(made.evaluation).unseen == (UNSEEN,)
-    assert UNSEEN in (made.evaluation / REPORT).read_text()
+    assert UNSEEN in (made.evaluation / EVALUATION_REPORT).read_text()
     seen = datasets.read(made.dataset, "train", ["generator"])["generator"].to_pylist()
     assert UNSEEN not in seen
 

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -5,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bonafide.evaluation.bootstrap import Interval
-from bonafide.evaluation.comparison import Comparison
-from bonafide.evaluation.gate import Verdict, decide
+from bonafide.evaluation.compare import Comparison, read_comparison
+from bonafide.evaluation.gate import GATE_REPORT, VERDICT, Verdict, decide, read_verdict
+from bonafide.evaluation.gate import gate as judge
+from bonafide.evaluation.measured import read_measured
 from bonafide.evaluation.metrics import LabelMetrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.task import Gate
@@ -166,3 +169,35 @@ def test_worse_never_turns_a_refusal_into_a_promotion(measured, good, worse, cha
         one_worse = [after[i] if i == index else good[i] for i in range(9)]
         assert before.promote or not verdict(*one_worse).promote
     assert before.promote or not verdict(*after).promote
+
+
+def test_the_verdict_is_what_the_gate_decides_on_the_files(made):
+    measured = read_measured(made.evaluation)
+    expected = decide(
+        measured.metrics,
+        read_comparison(made.comparison),
+        made.task.gate,
+        measured.robustness,
+        measured.latency_ms,
+    )
+    assert read_verdict(made.gate) == expected
+    assert json.loads((made.gate / VERDICT).read_text())["promote"] is True
+    assert sorted(path.name for path in made.gate.iterdir()) == sorted([VERDICT, GATE_REPORT])
+
+
+@pytest.mark.parametrize(
+    ("gate", "failed"),
+    [
+        (Gate(accuracy=1.0, macro_f1=0.3), "accuracy"),
+        (Gate(accuracy=0.4, macro_f1=1.0), "macro F1"),
+        (Gate(accuracy=0.4, macro_f1=0.3, latency_ms=1e-6), "latency"),
+    ],
+)
+def test_a_refusal_names_what_failed(made, tmp_path, gate, failed):
+    verdict = judge(made.evaluation, made.comparison, tmp_path / "gate", gate)
+    assert not verdict.promote
+    assert [check.name for check in verdict.checks if not check.passed] == [failed]
+    (why,) = (check.why for check in verdict.checks if not check.passed)
+    page = (tmp_path / "gate" / GATE_REPORT).read_text()
+    assert failed in page
+    assert why.split(" is ")[0] in page

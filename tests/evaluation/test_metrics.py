@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sklearn
 
 from bonafide.errors import DataError
-from bonafide.evaluation.metrics import Metrics, measure
+from bonafide.evaluation.metrics import Metrics, check_predictions, measure
 
 LABELS = ("real", "ai-generated", "deepfake")
 
@@ -110,3 +110,22 @@ def test_predictions_are_checked():
 def test_a_slice_of_another_length():
     with pytest.raises(DataError, match="'source' has 1 values for 2 images"):
         measure(np.array([0, 1]), np.eye(2, dtype=np.float32), ("a", "b"), 100, 0, {"source": ["x"]})
+
+
+def test_good_predictions_pass(make_answers):
+    check_predictions(*make_answers(), 3)
+
+
+@pytest.mark.parametrize(
+    ("truth", "probabilities", "says"),
+    [
+        ([], np.empty((0, 2)), "no images"),
+        ([0, 1], np.ones((2, 3)), r"\[2, 3\], expected \[2, 2\]"),
+        ([0, 2], np.ones((2, 2)), "run from 0 to 2"),
+        ([-1, 1], np.ones((2, 2)), "run from -1"),
+        ([0, 1], np.array([[0.5, 0.5], [np.nan, 0.5]]), "of 1 of 2 images are not finite"),
+    ],
+)
+def test_predictions_that_cannot_be_measured(truth, probabilities, says):
+    with pytest.raises(DataError, match=says):
+        check_predictions(np.array(truth, np.int64), probabilities.astype(np.float32), 2)

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from bonafide.evaluation.comparison import Comparison
+from bonafide.evaluation.compare import Comparison
 from bonafide.evaluation.gallery import Tile
 from bonafide.evaluation.gate import Check, Verdict
 from bonafide.evaluation.metrics import measure
@@ -104,11 +104,11 @@ def test_parts_without_facts_are_left_out_and_undefined_measures_are_dashes():
 
 
 def test_the_comparison_is_told_with_its_sign(measured, make_answers):
-    from bonafide.evaluation.comparison import compare
+    from bonafide.evaluation.compare import compare_answers
 
     truth, probabilities = make_answers()
     better = make_answers(skill=4.0).probabilities
-    comparison = compare(truth, better, probabilities, "7", 100, 0)
+    comparison = compare_answers(truth, better, probabilities, "7", 100, 0)
     text = Page(evaluation_html("T", measured, comparison=comparison)).text
     assert "Against champion 7" in text
     assert f"+{comparison.accuracy_difference.value:.3f}" in text

@@ -7,9 +7,10 @@ import numpy as np
 import onnx
 import pytest
 
+from bonafide.cores import available_cores
 from bonafide.errors import PackageError
 from bonafide.model import package, signing
-from bonafide.model.runtime import OUTPUTS, OnnxModel, available_cores
+from bonafide.model.runtime import OUTPUTS, OnnxModel
 from tests import packages
 
 

@@ -65,7 +65,7 @@ def test_the_run_holds_metrics_and_reports(made, record):
     accuracy = read_measured(made.evaluation).metrics.accuracy.value
     assert client().get_run(run).data.metrics["test_accuracy"] == pytest.approx(accuracy)
     reports = {file.path for file in client().list_artifacts(run, "reports")}
-    names = ("dataset.json", "evaluation.json", "report.html", "gate.html")
+    names = ("dataset.json", "evaluation.json", "evaluation.html", "gate.html")
     assert reports == {f"reports/{name}" for name in names}
 
 

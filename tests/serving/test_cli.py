@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
+from bonafide.cores import available_cores
 from bonafide.errors import BonafideError, ConfigError, PackageError
 from bonafide.model.package import verify
-from bonafide.model.runtime import available_cores
 from bonafide.serving.overlay import GAP, SIDE
 from tests import packages
 

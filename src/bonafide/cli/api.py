@@ -178,7 +178,7 @@ def _is_loopback(host: str) -> bool:
 
 def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream", "Watcher"]:
     from bonafide.cli import place
-    from bonafide.model.runtime import available_cores
+    from bonafide.cores import available_cores
     from bonafide.serving.api.upstream import Local
     from bonafide.serving.reload import Watcher
     from bonafide.serving.scheduler import Capacity, Scheduler

@@ -1,19 +1,16 @@
 """``bonafide batch``."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bonafide.cli.options import OverwriteOption, TaskOption
-from bonafide.errors import ConfigError
 from bonafide.home import home, keys
 from bonafide.task import load_task
 
 if TYPE_CHECKING:
     from bonafide.serving.batch.run import Summary
-    from bonafide.serving.batch.table import Format
 
 
 def batch(
@@ -37,6 +34,7 @@ def batch(
     """Score many images into one table; killed, the same command goes on. Exits 2 if none could be scored."""
     from bonafide.delivery.current import in_service
     from bonafide.serving.batch.run import score_images
+    from bonafide.serving.batch.table import format_of
     from bonafide.serving.engine import Engine
 
     kind = format_of(output)
@@ -57,21 +55,6 @@ def batch(
     _print(summary, output)
     if not summary.scored:
         raise typer.Exit(2)
-
-
-def format_of(output: Path) -> "Format":
-    """What the name of an output asks for.
-
-    Raises:
-        ConfigError: it is neither CSV nor Parquet, or not on this machine.
-    """
-    if re.match(r"\w+:/", str(output)):
-        raise ConfigError(f"{output}: OUTPUT is written on this machine; name a file, and copy it afterwards")
-    formats: dict[str, Format] = {".csv": "csv", ".parquet": "parquet"}
-    try:
-        return formats[output.suffix.lower()]
-    except KeyError:
-        raise ConfigError(f"{output}: OUTPUT ends with .csv or .parquet, which picks the format") from None
 
 
 def _print(summary: "Summary", output: Path) -> None:

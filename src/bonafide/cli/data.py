@@ -48,12 +48,12 @@ def ingest(
 def validate(
     dataset: DatasetArgument, out: OutArgument, task: TaskOption = "authenticity", overrides: SetOption = None
 ) -> None:
-    """Audit a dataset: duplicates, balance, shortcuts; writes validation.json and report.html."""
-    from bonafide.data.validate import REPORT, validate
+    """Audit a dataset: duplicates, balance, shortcuts; writes validation.json and validation.html."""
+    from bonafide.data.validate import VALIDATION_REPORT, validate
 
     settings = load_task(task, overrides)
     validate(dataset, out, settings.validation, settings.seed)
-    typer.echo(f"all checks passed; report: {out / REPORT}")
+    typer.echo(f"all checks passed; report: {out / VALIDATION_REPORT}")
 
 
 @app.command()
@@ -65,7 +65,7 @@ def split(
     overrides: SetOption = None,
 ) -> None:
     """Divide a dataset into train, val and test with no group in two of them."""
-    from bonafide.data.splits import split
+    from bonafide.data.split import split
 
     settings = load_task(task, overrides)
     info = split(dataset, validation, out, settings.split, settings.seed)

@@ -35,10 +35,11 @@ def demo(
     from rich.console import Console
 
     from bonafide.cli import outcome
-    from bonafide.cli.local import run_local
-    from bonafide.cli.pipeline import with_source
+    from bonafide.cli.live import run_local
+    from bonafide.data.dataset import examples
     from bonafide.delivery.current import in_service
-    from pipelines.summary import collect_reports, held_out, summarise
+    from bonafide.sources.folder import with_source
+    from pipelines.summary import collect_reports, summarise
     from pipelines.training import arguments
 
     console = Console(file=sys.stdout, highlight=False)
@@ -53,7 +54,7 @@ def demo(
         outcome.print_places(console, reports, folder / "summary.json")
         raise typer.Exit(1)
     current = in_service(home() / "delivery", ENVIRONMENT, settings.name)
-    images = held_out(run, settings.labels, SHOWN_PER_LABEL)
+    images = examples(run.artifact("split", "splits"), "test", settings.labels, SHOWN_PER_LABEL)
     summary["model"] = {"version": current.version, "package": str(current.package)}
     _serve(console, current, images, summary, folder / "summary.json", reports, keep_serving)
 

@@ -23,7 +23,7 @@ def train(
     dataset: DatasetArgument, out: OutArgument, task: TaskOption = "authenticity", overrides: SetOption = None
 ) -> None:
     """Train and calibrate a detector, tracked in MLflow; a killed training resumes."""
-    from bonafide.model.training import train
+    from bonafide.model.train import train
     from bonafide.registry.tracking import run_logger
 
     settings = load_task(task, overrides)
@@ -41,14 +41,14 @@ def evaluate(
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
-    """Measure a detector on the test split; writes evaluation.json, predictions.parquet, report.html."""
+    """Measure a detector on the test split; writes evaluation.json, predictions.parquet, evaluation.html."""
     from bonafide.evaluation.evaluate import evaluate
-    from bonafide.evaluation.measured import REPORT
+    from bonafide.evaluation.measured import EVALUATION_REPORT
 
     settings = load_task(task, overrides)
     measured = evaluate(checkpoint, dataset, out, settings.evaluation, settings.seed)
     typer.echo(f"accuracy {measured.metrics.accuracy}, macro F1 {measured.metrics.macro_f1}")
-    typer.echo(f"report: {out / REPORT}")
+    typer.echo(f"report: {out / EVALUATION_REPORT}")
 
 
 @app.command()
@@ -60,12 +60,12 @@ def compare(
     overrides: SetOption = None,
 ) -> None:
     """Let the champion answer the same test images."""
-    from bonafide.evaluation.champion import compare_with_champion
+    from bonafide.evaluation.compare import compare
     from bonafide.registry.versions import champion_package
 
     settings = load_task(task, overrides)
     champion = champion_package(settings.name)
-    found = compare_with_champion(
+    found = compare(
         evaluation, dataset, champion, keys() / "signing.pub", out, settings.evaluation, settings.seed
     )
     if found.champion:
@@ -83,9 +83,9 @@ def gate(
     overrides: SetOption = None,
 ) -> None:
     """Decide whether the model may be promoted; exits 1 if not. Writes gate.json and gate.html."""
-    from bonafide.evaluation.verdict import judge
+    from bonafide.evaluation.gate import gate
 
-    verdict = judge(evaluation, comparison, out, load_task(task, overrides).gate)
+    verdict = gate(evaluation, comparison, out, load_task(task, overrides).gate)
     for check in verdict.checks:
         typer.echo(f"{'pass' if check.passed else 'FAIL'}  {check.why}")
     if not verdict.promote:
@@ -104,7 +104,7 @@ def export(
     overrides: SetOption = None,
 ) -> None:
     """Write a signed package with the ONNX graph, held against the evaluated model."""
-    from bonafide.evaluation.packaging import export
+    from bonafide.evaluation.export import export
 
     settings = load_task(task, overrides)
     info = export(checkpoint, dataset, evaluation, comparison, gate, out, settings, keys())

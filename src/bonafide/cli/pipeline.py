@@ -10,7 +10,7 @@ import typer
 from bonafide.cli.options import OverwriteOption, SetOption, TaskOption
 from bonafide.errors import BonafideError
 from bonafide.files import copy
-from bonafide.task import FolderSource, Task, load_task
+from bonafide.task import load_task
 
 app = typer.Typer(help="Run and compile the pipelines.", no_args_is_help=True)
 running = typer.Typer(help="Run a pipeline on this machine.", no_args_is_help=True)
@@ -32,7 +32,8 @@ def training(
     """From images to a promoted detector; unchanged steps are cached. Exits 1 if the gate refuses."""
     from rich.console import Console
 
-    from bonafide.cli.local import run_local
+    from bonafide.cli.live import run_local
+    from bonafide.sources.folder import with_source
     from pipelines.summary import summarise
     from pipelines.training import arguments
 
@@ -62,9 +63,9 @@ def batch(
     """From images to a table of answers. Exits 2 if none could be scored."""
     from rich.console import Console
 
-    from bonafide.cli.batch import format_of
-    from bonafide.cli.local import run_local
+    from bonafide.cli.live import run_local
     from bonafide.serving.batch.run import keep
+    from bonafide.serving.batch.table import format_of
 
     arguments = {"task": load_task(task).name, "format": format_of(output), "version": version}
     keep(output, overwrite)
@@ -92,14 +93,3 @@ def compile_pipelines(
             typer.echo(f"wrote {path}")
     elif old := stale():
         raise BonafideError(f"stale: {', '.join(map(str, old))}; run `bonafide pipeline compile`")
-
-
-def with_source(task: Task, folder: Path | None) -> Task:
-    """The task reading ``folder`` instead of its own source, with the content's digest for caching."""
-    from bonafide.sources.folder import folder_digest
-
-    source = FolderSource(path=str(folder)) if folder else task.source
-    if not isinstance(source, FolderSource):
-        return task
-    path = Path(source.path).resolve()
-    return task.model_copy(update={"source": FolderSource(path=str(path), digest=folder_digest(path))})

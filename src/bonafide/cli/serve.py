@@ -68,7 +68,7 @@ def serve(
     lean.import_kserve()
 
     from bonafide.cli import place
-    from bonafide.model.runtime import available_cores
+    from bonafide.cores import available_cores
     from bonafide.serving import server
     from bonafide.serving.reload import Watcher
     from bonafide.serving.scheduler import Capacity, Scheduler

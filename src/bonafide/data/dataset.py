@@ -170,6 +170,21 @@ def images(folder: Path, split: str) -> Iterator[tuple[dict[str, Any], bytes]]:
             yield {"path": image["path"], **row}, image["bytes"]
 
 
+def examples(folder: Path, split: str, labels: tuple[str, ...], per_label: int) -> list[dict[str, Any]]:
+    """A few images of each label: ``image`` (its path), ``truth`` and ``content`` (its bytes)."""
+    names = read(folder, split, ["label_name"])["label_name"].to_pylist()
+    chosen = []
+    for label in labels:
+        rows = [index for index, name in enumerate(names) if name == label]
+        chosen += rows[:: max(1, len(rows) // per_label)][:per_label]
+    found = {
+        index: {"image": row["path"], "truth": row["label_name"], "content": content}
+        for index, (row, content) in enumerate(images(folder, split))
+        if index in chosen
+    }
+    return [found[index] for index in chosen]
+
+
 class ShardWriter:
     """Stream record batches of :data:`SCHEMA` to ``<folder>/<split>/part-NNNNN.parquet``.
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bonafide import pages
 from bonafide.data.dataset import DatasetInfo
 from bonafide.data.decoding import decode
 from bonafide.data.shortcuts import FACTS, Facts, ShortcutAudit
-from bonafide.data.validate import ValidationVerdict
+from bonafide.data.verdict import ValidationVerdict
 
 THUMBNAIL = 112
 LISTED = 200
@@ -35,16 +36,8 @@ def render(
         samples: a few image files a label.
         missing: empty cells by column.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("bonafide.data"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("validation.html").render(
+    return pages.render(
+        "validation.html",
         info=info,
         verdict=verdict,
         counts=next(iter(info.counts.values())),

@@ -1,6 +1,5 @@
 """Is a dataset fit to train on? Duplicates, balance and the shortcut audit, as a verdict and a report."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 from bonafide import files
 from bonafide.data.dataset import ALL, SCHEMA, images, read, read_info
 from bonafide.data.duplicates import exact_duplicates, near_pairs
+from bonafide.data.report import render
 from bonafide.data.shortcuts import Facts, ShortcutAudit, audit, file_facts
-from bonafide.errors import ConfigError, DataError
-from bonafide.task import Config, Validation, parse
+from bonafide.data.verdict import VERDICT, AuditCheck, Excluded, ValidationVerdict
+from bonafide.errors import DataError
+from bonafide.task import Validation
 
-VERDICT = "validation.json"
-REPORT = "report.html"
+VALIDATION_REPORT = "validation.html"
 AUDITED = 50_000
 SHOWN = 8
 
@@ -24,39 +24,8 @@ DUPLICATE = "duplicate"
 CONFLICT = "conflicting-labels"
 
 
-class Check(Config):
-    """One requirement: what was measured, what is required, and a sentence that says what it means."""
-
-    name: str
-    passed: bool
-    measured: float
-    required: float
-    why: str
-
-
-class Excluded(Config):
-    """An image that splits leave out; ``row`` is its position in the dataset, ``of`` the path it repeats."""
-
-    row: int
-    sha256: str
-    path: str
-    reason: str
-    of: str
-
-
-class ValidationVerdict(Config):
-    """What ``validation.json`` holds. ``merged_groups`` maps a group to the one it is to stay with."""
-
-    passed: bool
-    checks: tuple[Check, ...]
-    excluded: tuple[Excluded, ...]
-    merged_groups: dict[str, str]
-    quarantined_share: float
-    shortcuts: ShortcutAudit | None
-
-
 def validate(dataset: Path, out: Path, config: Validation, seed: int) -> ValidationVerdict:
-    """Check a dataset and write ``out/validation.json`` and ``out/report.html``.
+    """Check a dataset and write ``out/validation.json`` and ``out/validation.html``.
 
     Of exact duplicates the first stays; if their labels conflict, none does. Near duplicates all stay,
     but their groups are merged, so that a split cannot part them.
@@ -64,8 +33,6 @@ def validate(dataset: Path, out: Path, config: Validation, seed: int) -> Validat
     Raises:
         DataError: a check failed; the message names it with its figures, and the report stays.
     """
-    from bonafide.data.report import render
-
     info = read_info(dataset)
     table = read(dataset, ALL, ["image.path", "label", "label_name", "sha256", "phash", "group"])
     rows = table.to_pydict()
@@ -87,26 +54,11 @@ def validate(dataset: Path, out: Path, config: Validation, seed: int) -> Validat
         files.write_json(folder / VERDICT, verdict.model_dump(mode="json"))
         labelled = [(rows["label_name"][row], fact) for row, fact in facts.items()]
         page = render(info, verdict, labelled, samples, _missing(dataset))
-        files.write_text(folder / REPORT, page)
+        files.write_text(folder / VALIDATION_REPORT, page)
     if not verdict.passed:
         failed = "; ".join(f"{check.name}: {check.why}" for check in checks if not check.passed)
-        raise DataError(f"the dataset is not fit to train on. {failed}. Report: {out / REPORT}")
+        raise DataError(f"the dataset is not fit to train on. {failed}. Report: {out / VALIDATION_REPORT}")
     return verdict
-
-
-def read_verdict(folder: Path) -> ValidationVerdict:
-    """Read ``validation.json``.
-
-    Raises:
-        DataError: it is not there, or was written by something else.
-    """
-    path = folder / VERDICT
-    try:
-        return parse(ValidationVerdict, json.loads(path.read_text()), where=str(path))
-    except OSError as error:
-        raise DataError(f"{folder} holds no {VERDICT}; validate the dataset first") from error
-    except (ValueError, ConfigError) as error:
-        raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error
 
 
 def merge_groups(hashes: list[str], groups: list[str], distance: int) -> dict[str, str]:
@@ -184,19 +136,19 @@ def _audit(facts: dict[int, Facts], rows: dict[str, list[Any]], seed: int) -> Sh
 
 def _check(
     remaining: Counter[str], labels: tuple[str, ...], shortcuts: ShortcutAudit | None, config: Validation
-) -> list[Check]:
+) -> list[AuditCheck]:
     counts = {label: remaining[label] for label in labels}
     rarest, commonest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     ratio = counts[commonest] / max(1, counts[rarest])
     checks = [
-        Check(
+        AuditCheck(
             name="minimum-per-label",
             passed=counts[rarest] >= config.minimum_per_label,
             measured=counts[rarest],
             required=config.minimum_per_label,
             why=f"{rarest!r} has {counts[rarest]} usable images, {config.minimum_per_label} are required",
         ),
-        Check(
+        AuditCheck(
             name="class-balance",
             passed=ratio <= config.maximum_imbalance,
             measured=ratio,
@@ -208,7 +160,7 @@ def _check(
     return checks if shortcuts is None else [*checks, _shortcut_check(shortcuts, config.shortcut_limit)]
 
 
-def _shortcut_check(shortcuts: ShortcutAudit, limit: float) -> Check:
+def _shortcut_check(shortcuts: ShortcutAudit, limit: float) -> AuditCheck:
     alone = shortcuts.by_fact[shortcuts.worst_fact]
     measured = max(shortcuts.balanced_accuracy, alone)
     passed = measured <= limit
@@ -216,7 +168,7 @@ def _shortcut_check(shortcuts: ShortcutAudit, limit: float) -> Check:
         f"; the most telling fact is {shortcuts.worst_fact!r} with {alone:.2f}: encode all classes alike, or "
         "remove the difference, and ingest again"
     )
-    return Check(
+    return AuditCheck(
         name="shortcuts",
         passed=passed,
         measured=measured,

@@ -8,13 +8,13 @@ from typing import Any
 import yaml
 
 from bonafide.data.dataset import DatasetInfo
-from bonafide.evaluation.comparison import Comparison
+from bonafide.evaluation.compare import Comparison
 from bonafide.evaluation.failures import known_failures
 from bonafide.evaluation.gate import Verdict
 from bonafide.evaluation.metrics import Metrics
-from bonafide.evaluation.rendering import render
 from bonafide.evaluation.robustness import Degraded
 from bonafide.model.package import PackageInfo
+from bonafide.pages import render
 from bonafide.task import Task
 
 

@@ -10,7 +10,7 @@ from bonafide.data import dataset as datasets
 from bonafide.errors import DataError
 from bonafide.evaluation.failures import confident_errors, representatives
 from bonafide.evaluation.gallery import Tile
-from bonafide.evaluation.measured import MEASURED, PREDICTIONS, REPORT, SPLIT, Measured
+from bonafide.evaluation.measured import EVALUATION_REPORT, MEASURED, PREDICTIONS, SPLIT, Measured
 from bonafide.evaluation.metrics import measure
 from bonafide.evaluation.robustness import Degraded, robustness
 from bonafide.files import new_folder, write_text
@@ -24,7 +24,7 @@ COLUMNS = ["sha256", "label", "generator", "source", "group"]
 
 
 def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, seed: int) -> Measured:
-    """Answer the test split and write ``evaluation.json``, ``predictions.parquet`` and ``report.html``.
+    """Answer the test split and write ``evaluation.json``, ``predictions.parquet`` and ``evaluation.html``.
 
     Raises:
         DataError: the dataset lacks a split or its labels are not the detector's.
@@ -49,7 +49,8 @@ def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, see
     with new_folder(out, MEASURED) as folder:
         write_text(folder / MEASURED, measured.model_dump_json(indent=2) + "\n")
         _write_predictions(folder / PREDICTIONS, rows, answers)
-        write_text(folder / REPORT, _report(training, measured, images, answers, slices["generator"]))
+        page = _report(training, measured, images, answers, slices["generator"])
+        write_text(folder / EVALUATION_REPORT, page)
     return measured
 
 

@@ -1,14 +1,19 @@
-"""The quality gate: may this model be promoted, and why (not)."""
+"""The gate step: may this model be promoted, and why (not)."""
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 from bonafide.evaluation.bootstrap import Interval
-from bonafide.evaluation.comparison import Comparison
+from bonafide.evaluation.compare import Comparison, read_comparison
+from bonafide.evaluation.measured import read_measured
 from bonafide.evaluation.metrics import LabelMetrics, Metrics
 from bonafide.evaluation.robustness import Degraded
+from bonafide.files import new_folder, write_text
 from bonafide.task import Config, Gate
+
+VERDICT, GATE_REPORT = "gate.json", "gate.html"
 
 Sense = Literal["at least", "at most"]
 
@@ -30,6 +35,25 @@ class Verdict(Config):
     promote: bool
     champion: str | None
     checks: tuple[Check, ...]
+
+
+def gate(evaluation: Path, comparison: Path, out: Path, config: Gate) -> Verdict:
+    """Decide, and write ``gate.json`` and ``gate.html`` to ``out``."""
+    from bonafide.evaluation.report import gate_html
+
+    measured = read_measured(evaluation)
+    verdict = decide(
+        measured.metrics, read_comparison(comparison), config, measured.robustness, measured.latency_ms
+    )
+    with new_folder(out, VERDICT) as folder:
+        write_text(folder / VERDICT, verdict.model_dump_json(indent=2) + "\n")
+        write_text(folder / GATE_REPORT, gate_html(verdict, "Quality gate"))
+    return verdict
+
+
+def read_verdict(gate: Path) -> Verdict:
+    """Read ``gate.json`` back."""
+    return Verdict.model_validate_json((gate / VERDICT).read_bytes())
 
 
 def decide(

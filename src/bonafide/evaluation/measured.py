@@ -12,7 +12,8 @@ from bonafide.evaluation.robustness import Degraded
 from bonafide.task import Config
 
 SPLIT = "test"
-MEASURED, PREDICTIONS, REPORT = "evaluation.json", "predictions.parquet", "report.html"
+MEASURED, PREDICTIONS = "evaluation.json", "predictions.parquet"
+EVALUATION_REPORT = "evaluation.html"
 
 
 class Measured(Config):

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from bonafide.errors import DataError
 from bonafide.evaluation import statistics
 from bonafide.evaluation.bootstrap import Array, Interval, Number, bootstrap
-from bonafide.evaluation.predictions import check_predictions
-from bonafide.evaluation.rates import Key, rated, rates, values_of
-from bonafide.evaluation.statistics import Flags, Labels
+from bonafide.evaluation.statistics import Flags, Key, Labels, rated, rates, values_of
 from bonafide.task import Config
 
 BINS = 15
@@ -219,3 +217,31 @@ def _under(found: Mapping[Key, Interval], *prefix: str) -> dict[str, Interval]:
         for key, interval in found.items()
         if key[:depth] == prefix and len(key) == depth + 1
     }
+
+
+def check_predictions(truth: NDArray[np.int64], probabilities: NDArray[np.float32], classes: int) -> None:
+    """Refuse predictions that cannot be measured.
+
+    Args:
+        truth: int64 [N].
+        probabilities: float32 [N, K].
+        classes: K.
+
+    Raises:
+        DataError: no images, shapes that do not match, a label index out of range or a probability
+            that is not a finite number.
+    """
+    if not len(truth):
+        raise DataError("no images to measure: the split is empty; give it more groups")
+    if probabilities.shape != (len(truth), classes):
+        raise DataError(
+            f"probabilities are {list(probabilities.shape)}, expected {[len(truth), classes]}: "
+            "one row an image, one column a label"
+        )
+    if truth.min() < 0 or truth.max() >= classes:
+        raise DataError(f"labels run from {truth.min()} to {truth.max()}; the task has 0 to {classes - 1}")
+    if broken := int((~np.isfinite(probabilities)).any(1).sum()):
+        raise DataError(
+            f"probabilities of {broken} of {len(truth)} images are not finite: the training diverged; "
+            "lower model.learning_rate"
+        )

@@ -17,8 +17,8 @@ from matplotlib.ticker import MaxNLocator
 
 from bonafide.evaluation.bootstrap import Interval
 from bonafide.evaluation.metrics import LabelMetrics, Metrics, SliceMetrics
-from bonafide.evaluation.rendering import number
 from bonafide.evaluation.robustness import Degraded
+from bonafide.pages import number
 
 INK, MUTED, GRID, PAPER = "#1c2127", "#5c6773", "#d9dee4", "#fdfdfd"
 BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"

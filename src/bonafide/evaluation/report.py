@@ -6,13 +6,13 @@ Importing this module loads matplotlib; import it where a report is written.
 from collections.abc import Collection, Mapping, Sequence
 
 from bonafide.evaluation import plots
-from bonafide.evaluation.comparison import Comparison
+from bonafide.evaluation.compare import Comparison
 from bonafide.evaluation.failures import known_failures
 from bonafide.evaluation.gallery import Tile, gallery
 from bonafide.evaluation.gate import Verdict
 from bonafide.evaluation.metrics import Metrics
-from bonafide.evaluation.rendering import percent, render
 from bonafide.evaluation.robustness import Degraded
+from bonafide.pages import percent, render
 
 RESAMPLED_IMAGES = (
     "Intervals come from resampling images. Images cut from one photograph are alike, so for new photographs "

@@ -4,6 +4,8 @@
 returns float64 [B] arrays (or [B, …] where said), so that one code path gives values and intervals.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,8 @@ from bonafide.evaluation.bootstrap import Array
 
 Labels = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Key = tuple[str, ...]
+Rates = dict[Key, tuple[Flags, Flags]]
 
 
 def ratio(numerator: Array, denominator: Array, undefined: float) -> Array:
@@ -90,3 +94,48 @@ def expected_calibration_error(weights: Array, confidence: Array, correct: Flags
     """ECE (Guo et al. 2017, equation 3): mean |accuracy - confidence| over bins, by their share of images."""
     gap = binned(weights, bins_of(confidence, bins), bins, correct - confidence)
     return ratio(np.abs(gap).sum(1), weights.sum(1), np.nan)
+
+
+def rates(
+    truth: Labels, predicted: Labels, labels: tuple[str, ...], slices: Mapping[str, Sequence[str | None]]
+) -> Rates:
+    """Every share of images that is measured: by key the images that count and those they are a share of.
+
+    Args:
+        truth: int64 [N].
+        predicted: int64 [N].
+        labels: names, the negative class first.
+        slices: by slice name one value an image; None leaves an image out.
+
+    Returns:
+        Two bool [N] by key.
+    """
+    correct, side = predicted == truth, (predicted != 0) == (truth != 0)
+    found: Rates = {
+        ("binary", "accuracy"): (side, np.full(len(truth), True)),
+        ("binary", "true_positive_rate"): (predicted != 0, truth != 0),
+        ("binary", "false_positive_rate"): (predicted != 0, truth == 0),
+    }
+    for name, values in slices.items():
+        column = np.array(values, dtype=object)
+        for value in values_of(values):
+            within = column == value
+            found["slice", name, value, "accuracy"] = correct, within
+            found["slice", name, value, "binary_accuracy"] = side, within
+            for index in np.unique(truth[within]):
+                asked = within & (truth == index)
+                found["slice", name, value, "recall", labels[index]] = correct, asked
+    return found
+
+
+def rated(weights: Array, parts: Rates) -> dict[Key, Array]:
+    """The shares in each of B resamples, float64 [B] by key; NaN where nothing was asked."""
+    asked = np.array([asked for _, asked in parts.values()], dtype=np.float64).T
+    right = np.array([right & asked for right, asked in parts.values()], dtype=np.float64).T
+    found = ratio(weights @ right, weights @ asked, np.nan)
+    return dict(zip(parts, found.T, strict=True))
+
+
+def values_of(values: Iterable[str | None]) -> list[str]:
+    """The distinct values of a slice, sorted."""
+    return sorted({value for value in values if value is not None})

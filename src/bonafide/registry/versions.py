@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bonafide.data.dataset import INFO
 from bonafide.errors import DeliveryError
-from bonafide.evaluation.measured import MEASURED, REPORT, read_measured
-from bonafide.evaluation.verdict import REPORT as GATE_REPORT
-from bonafide.evaluation.verdict import read_verdict
+from bonafide.evaluation.gate import GATE_REPORT, read_verdict
+from bonafide.evaluation.measured import EVALUATION_REPORT, MEASURED, read_measured
 from bonafide.model.package import PackageInfo, verify
 from bonafide.registry.tracking import client, experiment
 
@@ -157,7 +156,7 @@ def _lineage(info: PackageInfo, gate: Path) -> dict[str, str]:
 def _log_reports(mlflow: "MlflowClient", run: str, dataset: Path, evaluation: Path, gate: Path) -> None:
     for name, value in read_measured(evaluation).headline().items():
         mlflow.log_metric(run, f"test_{name}", value)
-    for path in (dataset / INFO, evaluation / MEASURED, evaluation / REPORT, gate / GATE_REPORT):
+    for path in (dataset / INFO, evaluation / MEASURED, evaluation / EVALUATION_REPORT, gate / GATE_REPORT):
         mlflow.log_artifact(run, str(path), "reports")
 
 

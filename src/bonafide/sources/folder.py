@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from bonafide.data.build import RawImage
 from bonafide.data.header import Limits
-from bonafide.data.ingest import RawImage
 from bonafide.errors import DataError
 from bonafide.files import sha256
+from bonafide.task import FolderSource, Task
 
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
@@ -56,6 +57,15 @@ def folder_digest(path: Path) -> str:
         read.append(path / MANIFEST)
     lines = (f"{sha256(file)} {_name(path, file)}\n" for file in read)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def with_source(task: Task, folder: Path | None) -> Task:
+    """The task reading ``folder`` instead of its own source, with the content's digest for caching."""
+    source = FolderSource(path=str(folder)) if folder else task.source
+    if not isinstance(source, FolderSource):
+        return task
+    path = Path(source.path).resolve()
+    return task.model_copy(update={"source": FolderSource(path=str(path), digest=folder_digest(path))})
 
 
 def _find(path: Path) -> list[tuple[str, Path]]:

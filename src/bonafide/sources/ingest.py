@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
+from bonafide.data.build import build_dataset
 from bonafide.data.dataset import DatasetInfo
-from bonafide.data.ingest import ingest as ingest_images
 from bonafide.sources.folder import read_folder
 from bonafide.task import FolderSource, Source
 
@@ -16,9 +16,9 @@ def ingest(source: Source, labels: tuple[str, ...], out: Path, seed: int) -> Dat
         DataError: the source is not there, or holds no usable images of at least two of the labels.
     """
     if isinstance(source, FolderSource):
-        return ingest_images(read_folder(Path(source.path)), labels, out, seed)
+        return build_dataset(read_folder(Path(source.path)), labels, out, seed)
     from bonafide.sources.sample import build_sample
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = build_sample(Path(scratch) / "sample", source.images, source.size, seed)
-        return ingest_images(read_folder(folder), labels, out, seed)
+        return build_dataset(read_folder(folder), labels, out, seed)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bonafide.errors import BonafideError
-from bonafide.serving.batch.listing import Entry, Listing, chosen, fixed_part, listed
+from bonafide.serving.batch.entries import Entry, Listing, chosen, fixed_part
+from bonafide.serving.batch.listing import listed
 
 
 @pytest.fixture

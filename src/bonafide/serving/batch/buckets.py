@@ -4,8 +4,9 @@ import glob
 from typing import Any
 
 from bonafide.errors import BonafideError, ImageError
-from bonafide.serving.batch.listing import Entry, Listing, chosen, fixed_part
+from bonafide.serving.batch.entries import Entry, Listing, chosen, fixed_part
 
+SCHEMES = ("gs://", "s3://")
 STAMPS = ("generation", "ETag")  # of gcsfs and of s3fs
 
 

@@ -1,47 +1,14 @@
 """Which images a folder, a glob, a file or a bucket holds, always in the same order."""
 
 import glob
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
 
 from bonafide.errors import BonafideError, ImageError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-SCHEMES = ("gs://", "s3://")
-
-
-class Entry(NamedTuple):
-    """One file: its path below the input with ``/``, its bytes, and a stamp that changes when it does."""
-
-    name: str
-    size: int
-    stamp: str
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The images to score, sorted by name, and how many other files were passed over.
-
-    ``read(entry, limit)`` returns a file's first ``limit`` bytes. It raises ImageError for a file that is
-    gone or may not be read, and BonafideError if nothing can be read any more.
-    """
-
-    entries: tuple[Entry, ...]
-    skipped: int
-    read: Callable[[Entry, int], bytes]
-
-    def digest(self) -> str:
-        """A SHA-256 over names, sizes and stamps."""
-        digest = hashlib.sha256()
-        for entry in self.entries:
-            digest.update("\0".join(map(str, entry)).encode(errors="surrogateescape") + b"\0\n")
-        return digest.hexdigest()
+from bonafide.serving.batch.buckets import SCHEMES, listed_bucket
+from bonafide.serving.batch.entries import Entry, Listing, chosen, fixed_part
 
 
 def listed(where: str) -> Listing:
@@ -56,8 +23,6 @@ def listed(where: str) -> Listing:
     if "://" not in where:
         found = _local(where)
     elif where.startswith(SCHEMES):
-        from bonafide.serving.batch.buckets import listed_bucket
-
         found = listed_bucket(where)
     else:
         raise BonafideError(f"{where}: give a folder, a glob, a file, {' or '.join(SCHEMES)}")
@@ -67,22 +32,6 @@ def listed(where: str) -> Listing:
             f"{where} holds no JPEG, PNG or WebP file{other}; give images or a folder of them"
         )
     return found
-
-
-def chosen(files: Iterable[Entry], read: Callable[[Entry, int], bytes]) -> Listing:
-    """The listing of those files that an image's suffix marks."""
-    images, skipped = [], 0
-    for entry in files:
-        if entry.name.lower().endswith(SUFFIXES):
-            images.append(entry)
-        else:
-            skipped += 1
-    return Listing(tuple(sorted(images)), skipped, read)
-
-
-def fixed_part(pattern: str) -> str:
-    """The folders of a glob up to the first wildcard."""
-    return "/".join(takewhile(lambda part: not glob.has_magic(part), pattern.split("/")))
 
 
 def _local(where: str) -> Listing:

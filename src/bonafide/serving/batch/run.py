@@ -15,13 +15,14 @@ from typing import get_args
 import pyarrow as pa
 
 from bonafide import __version__
+from bonafide.cores import available_cores
 from bonafide.data.header import Limits
 from bonafide.errors import BonafideError, ConfigError
 from bonafide.home import home
-from bonafide.model.runtime import available_cores
 from bonafide.progress import progress
 from bonafide.serving.batch import table
-from bonafide.serving.batch.listing import Listing, listed
+from bonafide.serving.batch.entries import Listing
+from bonafide.serving.batch.listing import listed
 from bonafide.serving.batch.scoring import answers
 from bonafide.serving.batch.workspace import opened, unfinished
 from bonafide.serving.engine import Engine

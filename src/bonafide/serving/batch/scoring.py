@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bonafide.data.header import Limits
 from bonafide.errors import ImageError
-from bonafide.serving.batch.listing import Entry, Listing
+from bonafide.serving.batch.entries import Entry, Listing
 from bonafide.serving.engine import Engine
 
 READERS = 16

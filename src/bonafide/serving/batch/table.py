@@ -1,6 +1,7 @@
 """The table of answers: Parquet parts of a run, joined to one CSV or Parquet file."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
@@ -11,12 +12,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from bonafide.errors import ConfigError
 from bonafide.files import write_bytes
 from bonafide.serving.batch.scoring import Answer
 
 Format = Literal["csv", "parquet"]
 
 PARTS_A_GROUP = 100
+
+
+def format_of(output: Path) -> Format:
+    """What the name of an output asks for.
+
+    Raises:
+        ConfigError: it is neither CSV nor Parquet, or not on this machine.
+    """
+    if re.match(r"\w+:/", str(output)):
+        raise ConfigError(f"{output}: OUTPUT is written on this machine; name a file, and copy it afterwards")
+    formats: dict[str, Format] = {".csv": "csv", ".parquet": "parquet"}
+    try:
+        return formats[output.suffix.lower()]
+    except KeyError:
+        raise ConfigError(f"{output}: OUTPUT ends with .csv or .parquet, which picks the format") from None
 
 
 def schema(labels: Sequence[str], metadata: dict[str, str]) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""A run's steps on the terminal: a live table there, a line a finished step elsewhere."""
+"""A local run in front of a person: a live table on a terminal, a line a finished step elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +11,29 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from bonafide.errors import BonafideError
+
 if TYPE_CHECKING:
+    from pipelines.runners.local import Run
     from pipelines.runners.steps import Step
+
+
+def run_local(name: str, arguments: dict[str, Any], console: Console) -> "Run":
+    """Run the pipeline of that name and show its steps.
+
+    Raises:
+        BonafideError: a step failed; says which, why, and where the log is.
+    """
+    from pipelines.compilation import load
+    from pipelines.runners import local
+
+    with steps_view(console) as view:
+        finished = local.run(load(name), arguments, view.changed)
+    if not finished.succeeded:
+        failed = next((step.name for step in finished.steps if step.state == "FAILURE"), "the pipeline")
+        reason = finished.error or "an unexpected error"
+        raise BonafideError(f"{failed} failed: {reason} (log: {finished.log})")
+    return finished
 
 
 class StepsView:

@@ -1,6 +1,6 @@
 import json
 
-from bonafide.registry.outcomes import FILE, record
+from bonafide.telemetry.outcomes import FILE, record
 
 
 def test_outcomes_are_appended_one_a_line(own_home, capsys):

@@ -7,11 +7,11 @@ import imagehash
 import pytest
 from PIL import Image
 
+from bonafide.data import build as building
 from bonafide.data import dataset
-from bonafide.data import ingest as ingesting
+from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import ALL
 from bonafide.data.decoding import decode
-from bonafide.data.ingest import RawImage, ingest
 from bonafide.errors import BonafideError, DataError
 from tests.data.pictures import LABELS, encode, picture, raw_images
 from tests.data.test_decoding import png_bomb
@@ -72,9 +72,9 @@ def test_bad_files_are_quarantined_with_their_reason(make_dataset):
 
 def test_the_same_images_give_the_same_digest_with_any_number_of_threads(tmp_path):
     images = raw_images(40)
-    digests = {ingest(iter(images), LABELS, tmp_path / str(n), workers=n).digest for n in (1, 3)}
+    digests = {build_dataset(iter(images), LABELS, tmp_path / str(n), workers=n).digest for n in (1, 3)}
     assert len(digests) == 1
-    assert ingest(images[:-1], LABELS, tmp_path / "less").digest not in digests
+    assert build_dataset(images[:-1], LABELS, tmp_path / "less").digest not in digests
 
 
 @pytest.mark.parametrize(
@@ -98,19 +98,19 @@ def test_the_same_images_give_the_same_digest_with_any_number_of_threads(tmp_pat
 )
 def test_what_cannot_be_trained_on_is_refused_and_leaves_nothing(tmp_path, images, message):
     with pytest.raises(DataError, match=message):
-        ingest(images, LABELS, tmp_path / "dataset")
+        build_dataset(images, LABELS, tmp_path / "dataset")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_source_that_breaks_leaves_nothing_and_the_old_dataset_stays(tmp_path):
-    before = ingest(raw_images(30), LABELS, tmp_path / "dataset")
+    before = build_dataset(raw_images(30), LABELS, tmp_path / "dataset")
 
     def breaking():
         yield from raw_images(60)
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        ingest(breaking(), LABELS, tmp_path / "dataset")
+        build_dataset(breaking(), LABELS, tmp_path / "dataset")
     assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
     assert dataset.read_info(tmp_path / "dataset") == before
 
@@ -121,7 +121,7 @@ def test_a_full_disk_is_a_readable_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr(dataset.ShardWriter, "write", full)
     with pytest.raises(BonafideError, match="No space left"):
-        ingest(raw_images(100), LABELS, tmp_path / "dataset")
+        build_dataset(raw_images(100), LABELS, tmp_path / "dataset")
     assert not list(tmp_path.iterdir())
 
 
@@ -133,7 +133,7 @@ def test_the_source_is_not_read_ahead_without_bound(monkeypatch):
             read.append(image)
             yield image
 
-    stream = ingesting._in_order(_Immediate(), lambda image: image, source(), ahead=8)
+    stream = building._in_order(_Immediate(), lambda image: image, source(), ahead=8)
     next(stream)
     assert len(read) == 8
 
@@ -150,5 +150,5 @@ class _Immediate:
 def test_a_thousand_images_take_seconds(tmp_path):
     images = raw_images(1000)
     start = time.perf_counter()
-    ingest(images, LABELS, tmp_path / "dataset")
+    build_dataset(images, LABELS, tmp_path / "dataset")
     assert time.perf_counter() - start < 4

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from bonafide.errors import PackageError
+from bonafide.evaluation.export import CARD, REFERENCE, export
+from bonafide.evaluation.gate import VERDICT, gate
 from bonafide.evaluation.measured import read_measured, read_predictions
-from bonafide.evaluation.packaging import CARD, REFERENCE, export
-from bonafide.evaluation.verdict import VERDICT, judge
 from bonafide.model.checkpoint import load, read_info
 from bonafide.model.inference import classify
 from bonafide.model.package import verify
@@ -63,7 +63,7 @@ def test_the_same_model_has_the_same_digest(made, tmp_path):
 
 
 def test_what_the_gate_refused_is_not_exported(made, tmp_path):
-    judge(made.evaluation, made.comparison, tmp_path / "gate", Gate(accuracy=1.0))
+    gate(made.evaluation, made.comparison, tmp_path / "gate", Gate(accuracy=1.0))
     with pytest.raises(PackageError, match=r"gate\.json refuses this model"):
         export_again(made, tmp_path / "package", gate=tmp_path / "gate")
     assert not (tmp_path / "package").exists()

@@ -7,7 +7,7 @@ import torch
 
 from bonafide.errors import PackageError
 from bonafide.model.architectures import Detector
-from bonafide.model.export import check_parity, to_onnx
+from bonafide.model.graph import check_parity, to_onnx
 from bonafide.model.runtime import OUTPUTS
 from tests.conftest import SIZE
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bonafide.data import dataset
 from bonafide.data.dataset import ALL
-from bonafide.data.splits import LEFT_OUT, assign, split
+from bonafide.data.split import LEFT_OUT, assign, split
 from bonafide.data.validate import validate
 from bonafide.errors import DataError
 from bonafide.task import Split, Validation

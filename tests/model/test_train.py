@@ -18,7 +18,7 @@ from bonafide.errors import DataError
 from bonafide.model.checkpoint import WEIGHTS, load, read_info
 from bonafide.model.images import Images
 from bonafide.model.inference import answer
-from bonafide.model.training import Training, train
+from bonafide.model.train import Training, train
 from bonafide.task import Model
 from tests.conftest import SEED, SIZE
 
@@ -72,7 +72,7 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(checkpoint, dataset
 TRAIN = """
     import sys
     from pathlib import Path
-    from bonafide.model.training import train
+    from bonafide.model.train import train
     from bonafide.task import Model
 
     dataset, out, config, seed = sys.argv[1:]

@@ -4,7 +4,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from bonafide.evaluation.bootstrap import Interval
-from bonafide.evaluation.rendering import cell, number, percent, render, signed, span
+from bonafide.pages import cell, number, percent, render, signed, span
 
 
 def test_numbers():

@@ -11,13 +11,12 @@ from bonafide import __version__
 from bonafide.data import dataset as datasets
 from bonafide.errors import PackageError
 from bonafide.evaluation.card import CardFacts, model_card
-from bonafide.evaluation.champion import answers_of, read_comparison
-from bonafide.evaluation.gate import Verdict
+from bonafide.evaluation.compare import answers_of, read_comparison
+from bonafide.evaluation.gate import VERDICT, Verdict, read_verdict
 from bonafide.evaluation.measured import Measured, Predictions, read_measured, read_predictions
-from bonafide.evaluation.verdict import VERDICT, read_verdict
 from bonafide.files import sha256
 from bonafide.model import checkpoint as checkpoints
-from bonafide.model.export import check_parity, to_onnx
+from bonafide.model.graph import check_parity, to_onnx
 from bonafide.model.package import MODEL, PackageInfo, build
 from bonafide.model.runtime import OnnxModel
 from bonafide.model.signing import ensure_key

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from bonafide.cli.steps import StepsView, steps_view
+from bonafide.cli.live import StepsView, steps_view
 from pipelines.runners.steps import Step
 
 STEPS = (

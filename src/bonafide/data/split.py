@@ -22,7 +22,7 @@ from bonafide.data.dataset import (
     read_info,
     write_info,
 )
-from bonafide.data.validate import read_verdict
+from bonafide.data.verdict import read_verdict
 from bonafide.errors import DataError
 from bonafide.task import Split
 

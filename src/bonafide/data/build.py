@@ -44,7 +44,7 @@ class RawImage:
     group: str | None = None
 
 
-def ingest(
+def build_dataset(
     images: Iterable[RawImage],
     labels: tuple[str, ...],
     out: Path,

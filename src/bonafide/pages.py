@@ -1,13 +1,18 @@
-"""The templates of the reports and the model card."""
+"""The templates of reports and model cards: one style for all pages."""
 
 import math
 import re
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from bonafide.evaluation.bootstrap import Interval
+
+class Ends(Protocol):
+    """The ends of an interval."""
+
+    low: float
+    high: float
 
 
 def render(template: str, **context: Any) -> str:
@@ -27,11 +32,11 @@ def signed(value: float) -> str:
     return f"{value:+.3f}" if math.isfinite(value) else "–"
 
 
-def span(interval: Interval | tuple[float, float] | None, sign: bool = False) -> str:
+def span(interval: Ends | tuple[float, float] | None, sign: bool = False) -> str:
     """``0.890 – 0.934``, or a dash."""
     if interval is None:
         return "–"
-    low, high = (interval.low, interval.high) if isinstance(interval, Interval) else interval
+    low, high = interval if isinstance(interval, tuple) else (interval.low, interval.high)
     form = signed if sign else number
     return f"{form(low)} – {form(high)}" if math.isfinite(low) else "–"
 
@@ -50,7 +55,7 @@ def cell(value: object) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("bonafide.evaluation"),
+        loader=PackageLoader("bonafide"),
         autoescape=select_autoescape(("html",)),
         undefined=StrictUndefined,
         trim_blocks=True,

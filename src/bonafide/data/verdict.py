@@ -1,0 +1,56 @@
+"""What a validation found, as ``validation.json``."""
+
+import json
+from pathlib import Path
+
+from bonafide.data.shortcuts import ShortcutAudit
+from bonafide.errors import ConfigError, DataError
+from bonafide.task import Config, parse
+
+VERDICT = "validation.json"
+
+
+class AuditCheck(Config):
+    """One requirement: what was measured, what is required, and a sentence that says what it means."""
+
+    name: str
+    passed: bool
+    measured: float
+    required: float
+    why: str
+
+
+class Excluded(Config):
+    """An image that splits leave out; ``row`` is its position in the dataset, ``of`` the path it repeats."""
+
+    row: int
+    sha256: str
+    path: str
+    reason: str
+    of: str
+
+
+class ValidationVerdict(Config):
+    """What ``validation.json`` holds. ``merged_groups`` maps a group to the one it is to stay with."""
+
+    passed: bool
+    checks: tuple[AuditCheck, ...]
+    excluded: tuple[Excluded, ...]
+    merged_groups: dict[str, str]
+    quarantined_share: float
+    shortcuts: ShortcutAudit | None
+
+
+def read_verdict(folder: Path) -> ValidationVerdict:
+    """Read ``validation.json``.
+
+    Raises:
+        DataError: it is not there, or was written by something else.
+    """
+    path = folder / VERDICT
+    try:
+        return parse(ValidationVerdict, json.loads(path.read_text()), where=str(path))
+    except OSError as error:
+        raise DataError(f"{folder} holds no {VERDICT}; validate the dataset first") from error
+    except (ValueError, ConfigError) as error:
+        raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error

@@ -1,0 +1,127 @@
+"""The compare step: the challenger beside the model in service, on the same images."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonafide.data.dataset import read, read_info
+from bonafide.data.decoding import decode_to
+from bonafide.evaluation import statistics
+from bonafide.evaluation.bootstrap import Array, Interval, bootstrap
+from bonafide.evaluation.measured import SPLIT, read_predictions
+from bonafide.evaluation.metrics import check_predictions
+from bonafide.files import write_text
+from bonafide.model.package import verify
+from bonafide.model.runtime import OnnxModel
+from bonafide.task import Config, Evaluation
+
+COMPARISON = "comparison.json"
+BATCH = 64
+
+
+class Comparison(Config):
+    """Differences are challenger minus champion; all but ``n`` are None where there is no champion.
+
+    ``disagreement`` is the share of images on which the two answer with different labels.
+    """
+
+    n: int
+    champion: str | None = None
+    accuracy_difference: Interval | None = None
+    macro_f1_difference: Interval | None = None
+    disagreement: float | None = None
+
+
+def compare(
+    evaluation: Path,
+    dataset: Path,
+    champion: tuple[str, Path] | None,
+    public_key: Path,
+    out: Path,
+    config: Evaluation,
+    seed: int,
+) -> Comparison:
+    """Let the champion answer the challenger's test images and write ``out/comparison.json``.
+
+    Args:
+        champion: version and package of the model in service (verified before it is loaded), or None. One
+            with other labels cannot be compared, which the gate refuses.
+
+    Raises:
+        PackageError: the champion's package does not hold.
+    """
+    challenger = read_predictions(evaluation)
+    version, answers = None, None
+    if champion:
+        version, package = champion
+        model = OnnxModel(package, verify(package, public_key))
+        if model.info.labels == read_info(dataset).labels:
+            answers = answers_of(model, dataset)
+    comparison = compare_answers(
+        challenger.truth, challenger.probabilities, answers, version, config.bootstrap_samples, seed
+    )
+    write_text(out / COMPARISON, comparison.model_dump_json(indent=2) + "\n")
+    return comparison
+
+
+def read_comparison(folder: Path) -> Comparison:
+    """Read ``comparison.json`` back."""
+    return Comparison.model_validate_json((folder / COMPARISON).read_bytes())
+
+
+def answers_of(model: OnnxModel, dataset: Path) -> NDArray[np.float32]:
+    """A packaged model's probabilities for the test split, FP32 [N, K]."""
+    contents = read(dataset, SPLIT, ["image.bytes"])["bytes"]
+    answers = []
+    for start in range(0, len(contents), BATCH):
+        batch = contents[start : start + BATCH].to_pylist()
+        pixels = np.stack([decode_to(content, model.info.input_size) for content in batch])
+        answers.append(model.run(pixels)["probabilities"])
+    return np.concatenate(answers)
+
+
+def compare_answers(
+    truth: NDArray[np.int64],
+    challenger: NDArray[np.float32],
+    champion: NDArray[np.float32] | None,
+    champion_version: str | None,
+    samples: int,
+    seed: int,
+) -> Comparison:
+    """Compare two models by a paired bootstrap: a resample holds the same images for both.
+
+    Args:
+        truth: int64 [N].
+        challenger: its probabilities, float32 [N, K].
+        champion: its probabilities, float32 [N, K], or None for a first model.
+        champion_version: as the registry names it.
+        samples: bootstrap resamples.
+        seed: of the resamples.
+
+    Raises:
+        DataError: predictions that cannot be measured (see :mod:`bonafide.evaluation.metrics`).
+    """
+    classes = challenger.shape[1]
+    check_predictions(truth, challenger, classes)
+    if champion is None:
+        return Comparison(n=len(truth), champion=champion_version)
+    check_predictions(truth, champion, classes)
+    ours, theirs = challenger.argmax(1), champion.argmax(1)
+
+    def differences(weights: Array) -> dict[str, Array]:
+        new = statistics.confusion(weights, truth, ours, classes)
+        old = statistics.confusion(weights, truth, theirs, classes)
+        return {
+            "accuracy": statistics.accuracy(new) - statistics.accuracy(old),
+            "macro_f1": statistics.by_label(new)[2].mean(1) - statistics.by_label(old)[2].mean(1),
+        }
+
+    found = bootstrap(differences, len(truth), samples, seed)
+    return Comparison(
+        n=len(truth),
+        champion=champion_version,
+        accuracy_difference=found["accuracy"],
+        macro_f1_difference=found["macro_f1"],
+        disagreement=float(np.mean(ours != theirs)),
+    )

@@ -1,0 +1,123 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from bonafide.errors import DataError, PackageError
+from bonafide.evaluation.compare import (
+    Comparison,
+    answers_of,
+    compare,
+    compare_answers,
+    read_comparison,
+)
+from bonafide.evaluation.gate import decide
+from bonafide.evaluation.measured import read_measured, read_predictions
+from bonafide.model.package import verify
+from bonafide.model.runtime import OnnxModel
+from tests.conftest import SEED
+
+
+@pytest.fixture
+def compared(made, tmp_path):
+    def with_champion(package, dataset=made.dataset):
+        return compare(
+            made.evaluation,
+            dataset,
+            ("7", package),
+            made.keys / "signing.pub",
+            tmp_path / "comparison",
+            made.task.evaluation,
+            SEED,
+        )
+
+    return with_champion
+
+
+def test_a_first_model_has_nothing_to_be_compared_with(made):
+    comparison = read_comparison(made.comparison)
+    assert comparison.n == len(read_predictions(made.evaluation).truth)
+    assert comparison.champion is None
+    assert comparison.accuracy_difference is None
+
+
+def test_a_champion_is_no_better_than_itself(made, compared, tmp_path):
+    comparison = compared(made.package)
+    assert comparison == read_comparison(tmp_path / "comparison")
+    assert comparison.champion == "7"
+    assert comparison.disagreement == 0
+    for difference in (comparison.accuracy_difference, comparison.macro_f1_difference):
+        assert (difference.low, difference.value, difference.high) == (0, 0, 0)
+
+
+def test_a_champion_answers_the_same_images_in_the_same_order(made):
+    model = OnnxModel(made.package, verify(made.package, made.keys / "signing.pub"))
+    expected = read_predictions(made.evaluation).probabilities
+    assert answers_of(model, made.dataset) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_champion_that_was_changed_is_not_loaded(made, compared, tmp_path):
+    package = shutil.copytree(made.package, tmp_path / "package")
+    with (package / "model.onnx").open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(PackageError, match="was changed after signing"):
+        compared(package)
+    assert not (tmp_path / "comparison").exists()
+
+
+def test_a_champion_with_other_labels_is_not_compared_and_not_passed(made, compared, tmp_path):
+    dataset = shutil.copytree(made.dataset, tmp_path / "dataset")
+    info = json.loads((dataset / "dataset.json").read_text())
+    info["labels"] = info["labels"][::-1]
+    (dataset / "dataset.json").write_text(json.dumps(info))
+    comparison = compared(made.package, dataset)
+    assert comparison.champion == "7"
+    assert comparison.accuracy_difference is None
+    measured = read_measured(made.evaluation)
+    verdict = decide(measured.metrics, comparison, made.task.gate, measured.robustness, measured.latency_ms)
+    assert not verdict.promote
+
+
+def test_differences_are_challenger_minus_champion(make_answers):
+    truth, challenger = make_answers(skill=2.0)
+    champion = make_answers(seed=0, skill=1.0).probabilities
+    found = compare_answers(truth, challenger, champion, "3", samples=200, seed=0)
+    new, old = challenger.argmax(1), champion.argmax(1)
+    gained = accuracy_score(truth, new) - accuracy_score(truth, old)
+    assert gained > 0
+    assert found.accuracy_difference.value == pytest.approx(gained)
+    gained = f1_score(truth, new, average="macro") - f1_score(truth, old, average="macro")
+    assert found.macro_f1_difference.value == pytest.approx(gained)
+    assert found.disagreement == pytest.approx(np.mean(new != old))
+    assert (found.champion, found.n) == ("3", len(truth))
+
+
+def test_a_model_against_itself_differs_by_nothing(make_answers):
+    truth, probabilities = make_answers()
+    found = compare_answers(truth, probabilities, probabilities, "1", samples=100, seed=0)
+    assert found.accuracy_difference.model_dump() == {"value": 0, "low": 0, "high": 0}
+    assert found.disagreement == 0
+
+
+def test_the_bootstrap_is_paired(make_answers):
+    """One answer of 240 differs; unpaired resamples would spread by about 0.1."""
+    truth, probabilities = make_answers()
+    changed = probabilities.copy()
+    right = int(np.flatnonzero(probabilities.argmax(1) == truth)[0])
+    changed[right] = np.roll(probabilities[right], 1)
+    difference = compare_answers(truth, changed, probabilities, "1", samples=200, seed=0).accuracy_difference
+    assert difference.value == pytest.approx(-1 / 240)
+    assert difference.high - difference.low < 0.02
+
+
+def test_no_champion(make_answers):
+    truth, probabilities = make_answers()
+    assert compare_answers(truth, probabilities, None, None, 100, 0) == Comparison(n=len(truth))
+
+
+def test_a_champion_with_other_labels_is_refused(make_answers):
+    truth, probabilities = make_answers()
+    with pytest.raises(DataError, match=r"\[240, 2\], expected \[240, 3\]"):
+        compare_answers(truth, probabilities, probabilities[:, :2], "1", 100, 0)
