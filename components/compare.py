@@ -1,6 +1,6 @@
 """Let the model in service answer the same images. Never cached: who is in service changes."""
 
-from kfp.dsl import Artifact, Dataset, Input, Output
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
 from components import component
 
@@ -8,6 +8,7 @@ from components import component
 @component
 def compare(
     task: str,
+    model: Input[Model],
     evaluation: Input[Artifact],
     dataset: Input[Dataset],
     settings: dict,
@@ -22,6 +23,7 @@ def compare(
     from bonafide.task import Evaluation
 
     found = compare.compare(
+        Path(model.path),
         Path(evaluation.path),
         Path(dataset.path),
         versions.champion_package(task),

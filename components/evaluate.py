@@ -19,15 +19,15 @@ def evaluate(
     import shutil
     from pathlib import Path
 
-    from bonafide.evaluation import evaluate, measured
+    from bonafide.evaluation import evaluate
     from bonafide.task import Evaluation
 
     config = Evaluation.model_validate(settings)
     out = Path(evaluation.path)
     found = evaluate.evaluate(Path(model.path), Path(dataset.path), out, config, seed)
-    shutil.copyfile(out / measured.EVALUATION_REPORT, report.path)
+    shutil.copyfile(out / evaluate.EVALUATION_REPORT, report.path)
     for name, value in found.headline().items():
         metrics.log_metric(name, value)
     confusion.log_confusion_matrix(list(found.metrics.labels), found.metrics.confusion)
     for artifact in (metrics, confusion):  # kfp's local cache takes an artifact without a file for a lost one
-        shutil.copyfile(out / measured.MEASURED, artifact.path)
+        shutil.copyfile(out / evaluate.MEASURED, artifact.path)

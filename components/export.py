@@ -1,4 +1,4 @@
-"""Turn a detector that passed its gate into a signed package with an ONNX graph."""
+"""Turn a model that passed its gate into a signed package."""
 
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 

@@ -1,4 +1,4 @@
-"""Train and calibrate a detector, tracked in MLflow."""
+"""Train and calibrate a detector and trace its graph, tracked in MLflow."""
 
 from kfp.dsl import Dataset, Input, Model, Output
 

@@ -7,7 +7,7 @@
 5. evaluate  metrics with intervals, slices, robustness
 6. compare   the champion answers the same images
 7. gate      floors and non-inferiority decide
-8. export    the ONNX graph in a signed package
+8. export    a signed package around the graph
 9. register  a version with its lineage
 10. promote  a commit to the delivery folder
 """
@@ -69,6 +69,7 @@ def training(
 
         compared = compare(
             task=name,
+            model=trained.outputs["model"],
             evaluation=measured.outputs["evaluation"],
             dataset=splits,
             settings=evaluation_settings,

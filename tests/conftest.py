@@ -78,7 +78,7 @@ def tiny() -> Task:
                 augment=False,
             ),
             "evaluation": Evaluation(bootstrap_samples=100, robustness_images=6),
-            "gate": Gate(accuracy=0.4, macro_f1=0.3),
+            "gate": Gate(accuracy=0.4, macro_f1=0.3, latency_ms=10_000),
         }
     )
 
@@ -115,7 +115,7 @@ def made(shared: Path, tiny: Task, dataset: Path, checkpoint: Path) -> Made:
     run = Made(tiny, *(shared / name for name in names))
     evaluate(checkpoint, dataset, run.evaluation, tiny.evaluation, SEED)
     no_key = run.keys / "signing.pub"
-    compare(run.evaluation, dataset, None, no_key, run.comparison, tiny.evaluation, SEED)
+    compare(checkpoint, run.evaluation, dataset, None, no_key, run.comparison, tiny.evaluation, SEED)
     assert gate(run.evaluation, run.comparison, run.gate, tiny.gate).promote
     export(checkpoint, dataset, run.evaluation, run.comparison, run.gate, run.package, tiny, run.keys)
     return run

@@ -16,7 +16,9 @@ from bonafide import __version__
 from bonafide.data.decoding import decode, decode_to, fit
 from bonafide.model import package, signing
 from bonafide.model.architectures import Detector
+from bonafide.model.decision import Decision
 from bonafide.model.graph import to_onnx
+from bonafide.model.info import ImageInput
 from bonafide.model.package import PackageInfo
 from bonafide.sources.photographs import PHOTOGRAPHS
 
@@ -81,9 +83,9 @@ def make(folder: Path, architecture: str, size: int, side: int) -> Subject:
         task="authenticity",
         labels=LABELS,
         architecture=architecture,
-        input_size=size,
+        input=ImageInput(size=size),
         temperature=1.0,
-        thresholds={},
+        decision=Decision(thresholds=dict.fromkeys(LABELS, 0)),
         embedding_size=detector.embedding_size,
         heatmap_size=detector.heatmap_size(),
         metrics={},

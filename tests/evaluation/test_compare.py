@@ -8,23 +8,21 @@ from sklearn.metrics import accuracy_score, f1_score
 from bonafide.errors import DataError, PackageError
 from bonafide.evaluation.compare import (
     Comparison,
-    answers_of,
     compare,
     compare_answers,
     read_comparison,
 )
+from bonafide.evaluation.evaluate import read_measured, read_predictions
 from bonafide.evaluation.gate import decide
-from bonafide.evaluation.measured import read_measured, read_predictions
-from bonafide.model.package import verify
-from bonafide.model.runtime import OnnxModel
 from tests.conftest import SEED
 
 
 @pytest.fixture
 def compared(made, tmp_path):
-    def with_champion(package, dataset=made.dataset):
+    def with_champion(package, dataset=made.dataset, evaluation=made.evaluation):
         return compare(
-            made.evaluation,
+            made.checkpoint,
+            evaluation,
             dataset,
             ("7", package),
             made.keys / "signing.pub",
@@ -52,10 +50,21 @@ def test_a_champion_is_no_better_than_itself(made, compared, tmp_path):
         assert (difference.low, difference.value, difference.high) == (0, 0, 0)
 
 
-def test_a_champion_answers_the_same_images_in_the_same_order(made):
-    model = OnnxModel(made.package, verify(made.package, made.keys / "signing.pub"))
-    expected = read_predictions(made.evaluation).probabilities
-    assert answers_of(model, made.dataset) == pytest.approx(expected, abs=1e-4)
+def test_both_graphs_are_timed_each_time(made, compared):
+    first, second = compared(made.package), compared(made.package)
+    for latency in (first.latency, first.champion_latency):
+        assert 0 < latency.low <= latency.median <= latency.high
+    assert first.latency != second.latency
+    assert read_comparison(made.comparison).champion_latency is None
+
+
+def test_an_evaluation_of_another_model_or_other_data_is_refused(made, compared, tmp_path):
+    for name in ("model_digest", "data_digest"):
+        folder = shutil.copytree(made.evaluation, tmp_path / name)
+        content = json.loads((folder / "evaluation.json").read_text()) | {name: "0" * 64}
+        (folder / "evaluation.json").write_text(json.dumps(content))
+        with pytest.raises(DataError, match="evaluate again"):
+            compared(made.package, evaluation=folder)
 
 
 def test_a_champion_that_was_changed_is_not_loaded(made, compared, tmp_path):
@@ -76,7 +85,7 @@ def test_a_champion_with_other_labels_is_not_compared_and_not_passed(made, compa
     assert comparison.champion == "7"
     assert comparison.accuracy_difference is None
     measured = read_measured(made.evaluation)
-    verdict = decide(measured.metrics, comparison, made.task.gate, measured.robustness, measured.latency_ms)
+    verdict = decide(measured.metrics, comparison, made.task.gate, measured.robustness)
     assert not verdict.promote
 
 

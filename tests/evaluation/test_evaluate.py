@@ -1,23 +1,27 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from bonafide.data import dataset as datasets
 from bonafide.errors import DataError, PackageError
-from bonafide.evaluation.evaluate import evaluate
-from bonafide.evaluation.measured import (
+from bonafide.evaluation.evaluate import (
     EVALUATION_REPORT,
     MEASURED,
     PREDICTIONS,
+    evaluate,
     read_measured,
     read_predictions,
 )
-from bonafide.model.checkpoint import load
-from bonafide.model.images import Images
-from bonafide.model.inference import answer
-from tests.conftest import SEED, SIZE, UNSEEN
+from bonafide.files import sha256
+from bonafide.model.answers import answer
+from bonafide.model.checkpoint import read_info
+from bonafide.model.info import MODEL
+from bonafide.model.runtime import OnnxModel
+from tests.conftest import SEED, UNSEEN
 
 
 def test_three_files_and_what_was_measured(made):
@@ -27,7 +31,8 @@ def test_three_files_and_what_was_measured(made):
     assert (made.evaluation / EVALUATION_REPORT).read_text().lower().startswith("<!doctype html>")
     measured = read_measured(made.evaluation)
     assert json.loads((made.evaluation / MEASURED).read_text()) == measured.model_dump(mode="json")
-    assert measured.latency_ms > 0
+    assert measured.model_digest == sha256(made.checkpoint / MODEL)
+    assert measured.data_digest == datasets.read_info(made.dataset).digest
     assert len(measured.robustness) >= 7
     assert {degraded.n for degraded in measured.robustness} == {6}
 
@@ -35,11 +40,32 @@ def test_three_files_and_what_was_measured(made):
 def test_predictions_are_the_answers_for_the_test_rows(made):
     predictions = read_predictions(made.evaluation)
     rows = datasets.read(made.dataset, "test", ["label"])["label"].to_numpy()
-    answers = answer(load(made.checkpoint), Images(made.dataset, "test", SIZE))
+    model = OnnxModel(made.checkpoint, read_info(made.checkpoint), threads=1)
+    answers = answer(model, made.dataset, "test", ("probabilities",))
     assert np.array_equal(predictions.truth, rows)
-    assert predictions.probabilities.dtype == predictions.embedding.dtype == np.float32
-    assert np.array_equal(predictions.probabilities, answers.probabilities)
-    assert np.array_equal(predictions.embedding, answers.embedding)
+    assert predictions.probabilities.dtype == np.float32
+    assert np.array_equal(predictions.probabilities, answers["probabilities"])
+
+
+def test_groups_are_those_of_the_rows(made):
+    names = datasets.read(made.dataset, "test", ["group"])["group"].to_pylist()
+    groups = read_predictions(made.evaluation).groups
+    assert len(set(groups.tolist())) == len(set(names)) == len(set(zip(groups.tolist(), names, strict=True)))
+
+
+def test_no_torch_is_needed(made, tmp_path):
+    """What is evaluated is the graph, so evaluating loads neither torch nor the weights."""
+    folder = shutil.copytree(made.checkpoint, tmp_path / "checkpoint")
+    (folder / "weights.safetensors").unlink()
+    script = f"""
+import sys
+from pathlib import Path
+from bonafide.evaluation.evaluate import evaluate
+from bonafide.task import Evaluation
+evaluate(Path({str(folder)!r}), Path({str(made.dataset)!r}), Path({str(tmp_path / "out")!r}), Evaluation(), 1)
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_metrics_are_of_those_predictions(made):

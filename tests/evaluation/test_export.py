@@ -1,18 +1,22 @@
 import io
+import json
 import shutil
 
 import numpy as np
 import pytest
 
+from bonafide.data import dataset as datasets
 from bonafide.errors import PackageError
+from bonafide.evaluation.evaluate import read_measured
 from bonafide.evaluation.export import CARD, REFERENCE, export
 from bonafide.evaluation.gate import VERDICT, gate
-from bonafide.evaluation.measured import read_measured, read_predictions
-from bonafide.model.checkpoint import load, read_info
-from bonafide.model.inference import classify
+from bonafide.model.answers import answer
+from bonafide.model.checkpoint import read_info
+from bonafide.model.info import MODEL
 from bonafide.model.package import verify
-from bonafide.model.runtime import OUTPUTS, OnnxModel
+from bonafide.model.runtime import OnnxModel
 from bonafide.task import Gate
+from tests.conftest import UNSEEN
 
 
 def export_again(made, out, **folders):
@@ -28,26 +32,29 @@ def test_the_package_is_complete_signed_and_describes_the_model(made):
     names = {path.name for path in made.package.iterdir()}
     assert names >= {"model.onnx", "package.json", CARD, VERDICT, REFERENCE, "SHA256SUMS", "signature"}
     assert not any(name.endswith((".pt", ".pkl", ".ckpt", ".safetensors")) for name in names)
-    assert (info.task, info.labels, info.input_size) == ("authenticity", training.labels, 32)
-    assert (info.temperature, info.thresholds) == (training.temperature, training.thresholds)
+    assert (info.task, info.labels, info.image.size) == ("authenticity", training.labels, 32)
+    assert (info.temperature, info.decision) == (training.temperature, training.decision)
     assert info.data_digest == training.data_digest
     assert info.metrics == read_measured(made.evaluation).metrics.model_dump(mode="json")
 
 
-def test_the_packaged_model_answers_as_the_evaluated_one(made):
-    model = OnnxModel(made.package, verify(made.package, made.keys / "signing.pub"))
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    answers = model.run(pixels, OUTPUTS)
-    assert answers["probabilities"] == pytest.approx(classify(load(made.checkpoint), pixels), abs=1e-4)
-    assert answers["heatmap"].shape[1:] == model.info.heatmap_size
-    assert answers["embedding"].shape[1] == model.info.embedding_size
+def test_the_packaged_graph_is_the_evaluated_one(made):
+    info = verify(made.package, made.keys / "signing.pub")
+    assert (made.package / MODEL).read_bytes() == (made.checkpoint / MODEL).read_bytes()
+    assert info.model_digest == read_measured(made.evaluation).model_digest
 
 
-def test_the_reference_of_drift_is_plain_arrays_of_the_test_images(made):
+def test_the_reference_of_drift_is_the_graphs_answers_for_the_validation_images(made):
+    """The class mix and the generators that the model knows: nothing of the held-out generator."""
+    model = OnnxModel(made.package, verify(made.package, made.keys / "signing.pub"), threads=1)
+    expected = answer(model, made.dataset, "val", ("embedding", "probabilities"))
+    rows = datasets.read(made.dataset, "val", ["label", "generator"])
+    assert UNSEEN not in rows["generator"].to_pylist()
     with np.load(io.BytesIO((made.package / REFERENCE).read_bytes()), allow_pickle=False) as reference:
-        predictions = read_predictions(made.evaluation)
-        assert np.array_equal(reference["embedding"], predictions.embedding)
-        assert np.array_equal(reference["probabilities"], predictions.probabilities)
+        assert set(reference) == {"embedding", "probabilities", "label"}
+        assert np.array_equal(reference["label"], rows["label"].to_numpy())
+        for name, values in expected.items():
+            assert np.array_equal(reference[name], values)
 
 
 def test_verdict_and_card_travel_with_the_model(made):
@@ -69,22 +76,11 @@ def test_what_the_gate_refused_is_not_exported(made, tmp_path):
     assert not (tmp_path / "package").exists()
 
 
-@pytest.fixture
-def other_evaluation(made, tmp_path):
-    """Predictions that the checkpoint would not give."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    folder = shutil.copytree(made.evaluation, tmp_path / "evaluation")
-    table = pq.read_table(folder / "predictions.parquet")
-    column = table.column_names.index("probabilities")
-    turned = [row[1:] + row[:1] for row in table["probabilities"].to_pylist()]
-    changed = table.set_column(column, "probabilities", pa.array(turned, pa.list_(pa.float32())))
-    pq.write_table(changed, folder / "predictions.parquet")
-    return folder
-
-
-def test_a_graph_that_answers_otherwise_leaves_no_signed_package(made, tmp_path, other_evaluation):
-    with pytest.raises(PackageError, match="differs from the trained model"):
-        export_again(made, tmp_path / "package", evaluation=other_evaluation)
+@pytest.mark.parametrize(("folder", "file"), [("gate", "gate.json"), ("evaluation", "evaluation.json")])
+def test_what_was_said_of_another_model_is_not_exported(made, tmp_path, folder, file):
+    other = shutil.copytree(getattr(made, folder), tmp_path / folder)
+    content = json.loads((other / file).read_text()) | {"model_digest": "0" * 64}
+    (other / file).write_text(json.dumps(content))
+    with pytest.raises(PackageError, match="did not judge"):
+        export_again(made, tmp_path / "package", **{folder: other})
     assert not (tmp_path / "package").exists()

@@ -4,25 +4,30 @@ import pytest
 from bonafide.evaluation.failures import confident_errors, known_failures, representatives
 from bonafide.evaluation.metrics import measure
 from bonafide.evaluation.robustness import Degraded
+from bonafide.model.decision import Decision, decide
 
 TRUTH = np.array([0, 0, 0, 1, 1, 1])
 FAKE = np.array([0.1, 0.95, 0.6, 0.9, 0.2, 0.7], np.float32)
 PROBABILITIES = np.stack([1 - FAKE, FAKE], axis=1)
 
 
+def decided(fake):
+    shares = np.stack([1 - fake, fake], axis=1)
+    return decide(shares, ("real", "fake"), Decision(thresholds={"real": 0, "fake": 0}))
+
+
 def test_confident_errors_come_first():
-    assert confident_errors(TRUTH, PROBABILITIES, 10).tolist() == [1, 4, 2]
-    assert confident_errors(TRUTH, PROBABILITIES, 1).tolist() == [1]
-    assert confident_errors(TRUTH[:1], PROBABILITIES[:1], 5).tolist() == []
+    assert confident_errors(TRUTH, decided(FAKE), 10).tolist() == [1, 4, 2]
+    assert confident_errors(TRUTH, decided(FAKE), 1).tolist() == [1]
+    assert confident_errors(TRUTH[:1], decided(FAKE[:1]), 5).tolist() == []
 
 
 def test_representatives_are_the_right_answers_nearest_the_median_of_their_label():
     truth = np.array([0, 1, 1, 1, 1])
     fake = np.array([0.1, 0.9, 0.7, 0.65, 0.2], np.float32)
-    probabilities = np.stack([1 - fake, fake], axis=1)
-    assert representatives(truth, probabilities, 1).tolist() == [0, 2]
-    assert representatives(truth, probabilities, 5).tolist() == [0, 2, 3, 1]
-    assert representatives(truth[-1:], probabilities[-1:], 5).tolist() == []
+    assert representatives(truth, decided(fake), 1).tolist() == [0, 2]
+    assert representatives(truth, decided(fake), 5).tolist() == [0, 2, 3, 1]
+    assert representatives(truth[-1:], decided(fake[-1:]), 5).tolist() == []
 
 
 def test_sentences_name_the_worst_of_everything():

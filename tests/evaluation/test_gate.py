@@ -5,17 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bonafide.errors import DataError
 from bonafide.evaluation.bootstrap import Interval
 from bonafide.evaluation.compare import Comparison, read_comparison
+from bonafide.evaluation.evaluate import read_measured
 from bonafide.evaluation.gate import GATE_REPORT, VERDICT, Verdict, decide, read_verdict
 from bonafide.evaluation.gate import gate as judge
-from bonafide.evaluation.measured import read_measured
 from bonafide.evaluation.metrics import LabelMetrics
 from bonafide.evaluation.robustness import Degraded
+from bonafide.model.latency import Latency
 from bonafide.task import Gate
 
 NONE = Gate(accuracy=0.0, macro_f1=0.0)
-FIRST = Comparison(n=100)
+QUICK = Latency(median=12.5, low=12, high=14)
+FIRST = Comparison(n=100, latency=QUICK)
 EVERY = Gate(
     accuracy=0.8,
     macro_f1=0.8,
@@ -55,13 +58,16 @@ def under(*accuracies):
     return [Degraded(name="blur", level=i + 1, accuracy=each, n=10) for i, each in enumerate(accuracies)]
 
 
-def against(value, low, champion="7"):
+def against(value, low, champion="7", milliseconds=12.5):
     difference = Interval(value=value, low=low, high=value + 0.02)
-    return Comparison(n=100, champion=champion, accuracy_difference=difference, disagreement=0.1)
+    latency = Latency(median=milliseconds, low=milliseconds, high=milliseconds)
+    return Comparison(
+        n=100, champion=champion, accuracy_difference=difference, disagreement=0.1, latency=latency
+    )
 
 
 def test_a_good_model_keeps_every_check(measured):
-    verdict = decide(scored(measured), against(0.01, -0.01), EVERY, under(0.8, 0.75), 12.5)
+    verdict = decide(scored(measured), against(0.01, -0.01), EVERY, under(0.8, 0.75))
     assert verdict.promote
     assert verdict.champion == "7"
     assert [check.name for check in verdict.checks] == [
@@ -82,9 +88,15 @@ BAD = {
     "recall of deepfake": ({"recall": 0.79}, {}),
     "F1 of real": ({"f1": 0.79}, {}),
     "ECE": ({"ece": 0.11}, {}),
-    "latency": ({}, {"latency_ms": 20.1}),
+    "latency": ({}, {"comparison": against(0.0, -0.02, milliseconds=20.1)}),
     "accuracy under blur σ 2": ({}, {"robustness": under(0.8, 0.69)}),
     "not worse than the champion": ({}, {"comparison": against(0.0, -0.021)}),
+}
+
+BROKEN = {
+    "latency": {"comparison": against(0.0, -0.02, milliseconds=math.nan)},
+    "accuracy under blur σ 2": {"robustness": under(0.8, math.nan)},
+    "not worse than the champion": {"comparison": against(math.nan, math.nan)},
 }
 
 
@@ -94,13 +106,8 @@ def test_each_check_refuses_alone(measured, name, broken):
     scores, rest = BAD[name]
     if broken:
         scores = dict.fromkeys(scores, math.nan)
-        rest = {
-            key: {"latency_ms": math.nan, "robustness": under(0.8, math.nan)}.get(
-                key, against(math.nan, math.nan)
-            )
-            for key in rest
-        }
-    good = {"comparison": against(0.0, -0.02), "robustness": under(0.8, 0.7), "latency_ms": 20.0}
+        rest = BROKEN.get(name, rest)
+    good = {"comparison": against(0.0, -0.02, milliseconds=20), "robustness": under(0.8, 0.7)}
     verdict = decide(scored(measured, **scores), config=EVERY, **(good | rest))
     assert not verdict.promote
     assert [check.name for check in verdict.checks if not check.passed] == [name]
@@ -108,11 +115,11 @@ def test_each_check_refuses_alone(measured, name, broken):
 
 def test_the_bounds_themselves_pass(measured):
     metrics = scored(measured, 0.8, 0.8, 0.8, 0.8, 0.1)
-    assert decide(metrics, against(0.0, -0.02), EVERY, under(0.7), 20.0).promote
+    assert decide(metrics, against(0.0, -0.02, milliseconds=20), EVERY, under(0.7)).promote
 
 
 def test_what_was_not_measured_does_not_pass(measured):
-    verdict = decide(scored(measured), Comparison(n=9, champion="7"), EVERY, [], None)
+    verdict = decide(scored(measured), Comparison(n=9, champion="7"), EVERY, [])
     failed = {check.name: check for check in verdict.checks if not check.passed}
     assert list(failed) == ["latency", "accuracy when degraded", "not worse than the champion"]
     assert all(check.measured is None for check in failed.values())
@@ -122,27 +129,27 @@ def test_what_was_not_measured_does_not_pass(measured):
 def test_a_label_without_images_does_not_pass(measured):
     labels = measured.labels | {"deepfake": measured.labels["deepfake"].model_copy(update={"support": 0})}
     metrics = measured.model_copy(update={"labels": labels})
-    verdict = decide(metrics, FIRST, NONE.model_copy(update={"recall": {"deepfake": 0.0}}), [], None)
+    verdict = decide(metrics, FIRST, NONE.model_copy(update={"recall": {"deepfake": 0.0}}), [])
     assert not verdict.promote
 
 
 def test_a_first_model_passes_the_comparison_and_says_why(measured):
-    check = decide(scored(measured), FIRST, Gate(), [], None).checks[-1]
+    check = decide(scored(measured), FIRST, Gate(), []).checks[-1]
     assert check.passed
     assert check.measured is None
     assert "no champion yet" in check.why
 
 
 def test_reasons_are_sentences_with_the_numbers(measured):
-    low = decide(scored(measured, accuracy=0.8), FIRST, Gate(accuracy=0.85), [], None).checks[0]
+    low = decide(scored(measured, accuracy=0.8), FIRST, Gate(accuracy=0.85), []).checks[0]
     assert low.why == "The accuracy of 0.8 is 0.05 below the floor of 0.85."
     assert low.interval == pytest.approx((0.78, 0.82))
-    close = decide(scored(measured, accuracy=0.86), FIRST, Gate(accuracy=0.85), [], None).checks[0]
+    close = decide(scored(measured, accuracy=0.86), FIRST, Gate(accuracy=0.85), []).checks[0]
     assert "reaches down to 0.840" in close.why
 
 
 def test_json_and_back(measured):
-    verdict = decide(scored(measured, recall=math.nan), against(0.0, -0.5), EVERY, under(0.1), None)
+    verdict = decide(scored(measured, recall=math.nan), against(0.0, -0.5), EVERY, under(0.1))
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
 
 
@@ -155,9 +162,9 @@ losses = st.tuples(*[loss] * 9)
 @given(good=inputs, worse=losses, champion=st.booleans())
 def test_worse_never_turns_a_refusal_into_a_promotion(measured, good, worse, champion):
     def verdict(accuracy, macro_f1, recall, f1, ece, mild, strong, difference, latency):
-        comparison = against(difference, difference - 0.01) if champion else FIRST
+        comparison = against(difference, difference - 0.01, "7" if champion else None, latency)
         metrics = scored(measured, accuracy, macro_f1, recall, f1, ece)
-        return decide(metrics, comparison, EVERY, under(mild, strong), latency)
+        return decide(metrics, comparison, EVERY, under(mild, strong))
 
     grows = {4, 8}
     after = [
@@ -178,7 +185,6 @@ def test_the_verdict_is_what_the_gate_decides_on_the_files(made):
         read_comparison(made.comparison),
         made.task.gate,
         measured.robustness,
-        measured.latency_ms,
     )
     assert read_verdict(made.gate) == expected
     assert json.loads((made.gate / VERDICT).read_text())["promote"] is True
@@ -201,3 +207,20 @@ def test_a_refusal_names_what_failed(made, tmp_path, gate, failed):
     page = (tmp_path / "gate" / GATE_REPORT).read_text()
     assert failed in page
     assert why.split(" is ")[0] in page
+
+
+def test_latency_is_a_median_with_its_spread(made):
+    (check,) = (check for check in read_verdict(made.gate).checks if check.name == "latency")
+    latency = read_comparison(made.comparison).latency
+    assert check.measured == latency.median
+    assert check.interval == (latency.low, latency.high)
+
+
+@pytest.mark.parametrize("digest", ["model_digest", "data_digest"])
+def test_a_comparison_of_another_model_or_other_data_is_refused(made, tmp_path, digest):
+    comparison = tmp_path / "comparison.json"
+    content = json.loads((made.comparison / "comparison.json").read_text()) | {digest: "0" * 64}
+    comparison.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="compare again"):
+        judge(made.evaluation, tmp_path, tmp_path / "gate", made.task.gate)
+    assert not (tmp_path / "gate").exists()

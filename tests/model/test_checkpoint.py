@@ -1,11 +1,14 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from bonafide.errors import PackageError
 from bonafide.model.checkpoint import INFO, WEIGHTS, load, new_detector, read_info, save
+from bonafide.model.info import MODEL
+from tests.conftest import SIZE
 
 
 @pytest.fixture
@@ -16,7 +19,8 @@ def copy(checkpoint, tmp_path):
 def test_what_is_saved_is_loaded(checkpoint, tmp_path):
     detector, info = load(checkpoint), read_info(checkpoint)
     assert not detector.training
-    save(tmp_path / "again", detector, info)
+    probe = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
+    assert save(tmp_path / "again", detector, info, probe) == info
     again = load(tmp_path / "again").state_dict()
     for name, value in detector.state_dict().items():
         assert torch.equal(value, again[name]), name
@@ -24,8 +28,8 @@ def test_what_is_saved_is_loaded(checkpoint, tmp_path):
     assert {"temperature", "projection", "projection_mean"} <= set(again)
 
 
-def test_two_plain_files_without_pickle(checkpoint):
-    assert sorted(path.name for path in checkpoint.iterdir()) == [INFO, WEIGHTS]
+def test_plain_files_without_pickle(checkpoint):
+    assert sorted(path.name for path in checkpoint.iterdir()) == sorted([INFO, WEIGHTS, MODEL])
     json.loads((checkpoint / INFO).read_text())
     length = int.from_bytes((checkpoint / WEIGHTS).read_bytes()[:8], "little")
     header = json.loads((checkpoint / WEIGHTS).read_bytes()[8 : 8 + length])
@@ -72,3 +76,18 @@ def test_missing_weights_are_refused(copy):
     (copy / WEIGHTS).unlink()
     with pytest.raises(PackageError, match="does not fit"):
         load(copy)
+
+
+def test_a_graph_that_answers_otherwise_leaves_no_checkpoint(checkpoint, tmp_path, monkeypatch):
+    detector, info = load(checkpoint), read_info(checkpoint)
+
+    def another(_, path):
+        shutil.copyfile(checkpoint / MODEL, path)
+
+    monkeypatch.setattr("bonafide.model.graph.to_onnx", another)
+    with torch.no_grad():
+        detector.head.weight.neg_()
+    probe = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
+    with pytest.raises(PackageError, match="differs from the trained model"):
+        save(tmp_path / "out", detector, info, probe)
+    assert not (tmp_path / "out").exists()

@@ -143,11 +143,11 @@ def test_a_broken_signature_is_refused(copy, signed, content):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, "format version 2, this Bonafide reads 1"),
+        ({"format_version": 1}, "format version 1, this Bonafide reads 2"),
         ({"format_version": None}, "format version None"),
         ({"lables": ["a"]}, "unknown key 'lables'; did you mean 'labels'"),
         ({"temperature": 0}, "temperature"),
-        ({"thresholds": {"purple": 0.5}}, "purple"),
+        ({"decision": {"thresholds": {"purple": 0.5}}}, "purple"),
         ({"model_digest": "0" * 64}, "is not the model that package.json names"),
     ],
 )

@@ -10,8 +10,12 @@ import pytest
 from bonafide.cores import available_cores
 from bonafide.errors import PackageError
 from bonafide.model import package, signing
-from bonafide.model.runtime import OUTPUTS, OnnxModel
+from bonafide.model.decision import Decision
+from bonafide.model.graph import OUTPUTS
+from bonafide.model.runtime import OnnxModel
 from tests import packages
+
+TWO = Decision(thresholds={"a": 0.5, "b": 0.5})
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +69,16 @@ def test_a_model_swapped_after_verification_is_refused(tmp_path):
     ("content", "changes", "message"),
     [
         (b"no graph", {}, "ONNX Runtime cannot load it"),
-        (packages.graph(), {"input_size": 32}, r"pixels must be tensor\(uint8\) \[N, 32, 32, 3\]"),
-        (packages.graph(), {"labels": ("a", "b"), "thresholds": {}}, r"probabilities must be"),
+        (
+            packages.graph(),
+            {"input": {"modality": "image", "size": 32}},
+            r"pixels must be tensor\(uint8\) \[N, 32, 32, 3\]",
+        ),
+        (
+            packages.graph(),
+            {"labels": ("a", "b"), "decision": {"thresholds": {"a": 0.5, "b": 0.5}}},
+            r"probabilities must be",
+        ),
         (packages.graph(), {"embedding_size": 4}, "embedding must be"),
         (packages.graph(), {"heatmap_size": (4, 5)}, "heatmap must be"),
     ],

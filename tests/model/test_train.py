@@ -15,9 +15,10 @@ from scipy.special import log_softmax
 
 from bonafide.data import dataset as datasets
 from bonafide.errors import DataError
+from bonafide.model.answers import Answers, answer
 from bonafide.model.checkpoint import WEIGHTS, load, read_info
 from bonafide.model.images import Images
-from bonafide.model.inference import answer
+from bonafide.model.runtime import OnnxModel
 from bonafide.model.train import Training, train
 from bonafide.task import Model
 from tests.conftest import SEED, SIZE
@@ -31,9 +32,14 @@ def changed(config: Model, **values) -> Model:
     return Model.model_validate(config.model_dump() | values)
 
 
+def answered(checkpoint: Path, dataset: Path, split: str) -> Answers:
+    model = OnnxModel(checkpoint, read_info(checkpoint), threads=1)
+    return answer(model, dataset, split, model.info.outputs)
+
+
 def accuracy(checkpoint: Path, dataset: Path, split: str = "test") -> float:
-    images = Images(dataset, split, SIZE)
-    return float((answer(load(checkpoint), images).probabilities.argmax(1) == images.labels).mean())
+    truth = datasets.read(dataset, split, ["label"])["label"].to_numpy()
+    return float((answered(checkpoint, dataset, split)["probabilities"].argmax(1) == truth).mean())
 
 
 def logits(checkpoint: Path, dataset: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -48,9 +54,9 @@ def nll(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def test_it_learns_and_does_not_collapse_in_evaluation(checkpoint, dataset):
-    answers = answer(load(checkpoint), Images(dataset, "test", SIZE))
     assert accuracy(checkpoint, dataset) > 0.7
-    assert set(answers.probabilities.argmax(axis=1)) == {0, 1, 2}
+    probabilities = answered(checkpoint, dataset, "test")["probabilities"]
+    assert set(probabilities.argmax(axis=1)) == {0, 1, 2}
 
 
 def test_shuffled_labels_teach_nothing(checkpoint, dataset, tiny, tmp_path):
@@ -121,7 +127,7 @@ def test_the_temperature_lowers_the_loss_on_validation(checkpoint, dataset):
 
 
 def test_the_embedding_is_the_pca_of_the_training_images(checkpoint, dataset):
-    embedding = answer(load(checkpoint), Images(dataset, "train", SIZE)).embedding
+    embedding = answered(checkpoint, dataset, "train")["embedding"]
     covariance = np.cov(embedding.T)
     spread = np.diag(covariance)
     assert embedding.shape[1] == 32
@@ -152,7 +158,7 @@ def test_a_class_without_training_images_has_a_finite_weight(tiny):
 
 
 def test_thresholds_are_probabilities_of_the_labels(checkpoint, tiny):
-    thresholds = read_info(checkpoint).thresholds
+    thresholds = read_info(checkpoint).decision.thresholds
     assert tuple(thresholds) == tiny.labels
     assert all(0 <= threshold <= 1 for threshold in thresholds.values())
 

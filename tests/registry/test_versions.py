@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from bonafide.errors import BonafideError, PackageError
-from bonafide.evaluation.measured import read_measured
+from bonafide.evaluation.evaluate import read_measured
 from bonafide.model import package, signing
 from bonafide.model.package import verify
 from bonafide.registry import versions

@@ -49,7 +49,7 @@ def test_remote_and_local_answers_are_the_same(server, signed, heatmap):
     assert (remote.labels, remote.model, remote.version) == (packages.LABELS, "colour", "7")
     assert (local.labels, local.model) == (packages.LABELS, "colour")
     np.testing.assert_allclose(remote.probabilities, local.probabilities, atol=1e-6)
-    assert [remote.label(index) for index in range(3)] == ["red", "green", "blue"]
+    assert list(remote.names) == ["red", "green", "blue"]
     if heatmap:
         np.testing.assert_allclose(remote.heatmaps, local.heatmaps, atol=1e-6)
     else:
@@ -61,9 +61,7 @@ def test_more_images_than_a_request_takes_are_split(server):
     count = BATCH * 2 + 5
     many = predict_remote(server.url, [IMAGES[index % 3] for index in range(count)], "colour", False)
     assert many.probabilities.shape == (count, 3)
-    assert [many.label(index) for index in range(count)] == [
-        packages.LABELS[index % 3] for index in range(count)
-    ]
+    assert list(many.names) == [packages.LABELS[index % 3] for index in range(count)]
 
 
 def test_a_refusal_tells_the_servers_reason(server):

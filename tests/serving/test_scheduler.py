@@ -20,7 +20,7 @@ class Held:
     """An engine whose model answers the first pixel, when it is let; it notes each batch."""
 
     def __init__(self, free: bool = True) -> None:
-        self.info = SimpleNamespace(input_size=packages.SIZE)
+        self.info = SimpleNamespace(image=SimpleNamespace(size=packages.SIZE))
         self.model = self
         self.free = threading.Event()
         self.batches: list[int] = []

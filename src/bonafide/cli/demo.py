@@ -78,7 +78,8 @@ def _serve(
         answers = predict_remote(server.url, contents, None, False)
         for index, image in enumerate(images):
             shares = map(float, answers.probabilities[index])
-            image["label"] = answers.label(index)
+            image["label"] = answers.names[index]
+            image["uncertain"] = bool(answers.uncertain[index])
             image["probabilities"] = dict(zip(answers.labels, shares, strict=True))
         summary["predictions"] = images
         write_json(summary_file, summary)

@@ -42,8 +42,7 @@ def evaluate(
     overrides: SetOption = None,
 ) -> None:
     """Measure a detector on the test split; writes evaluation.json, predictions.parquet, evaluation.html."""
-    from bonafide.evaluation.evaluate import evaluate
-    from bonafide.evaluation.measured import EVALUATION_REPORT
+    from bonafide.evaluation.evaluate import EVALUATION_REPORT, evaluate
 
     settings = load_task(task, overrides)
     measured = evaluate(checkpoint, dataset, out, settings.evaluation, settings.seed)
@@ -53,6 +52,7 @@ def evaluate(
 
 @app.command()
 def compare(
+    checkpoint: Checkpoint,
     evaluation: EvaluationFolder,
     dataset: DatasetArgument,
     out: OutArgument,
@@ -66,7 +66,14 @@ def compare(
     settings = load_task(task, overrides)
     champion = champion_package(settings.name)
     found = compare(
-        evaluation, dataset, champion, keys() / "signing.pub", out, settings.evaluation, settings.seed
+        checkpoint,
+        evaluation,
+        dataset,
+        champion,
+        keys() / "signing.pub",
+        out,
+        settings.evaluation,
+        settings.seed,
     )
     if found.champion:
         typer.echo(f"accuracy against version {found.champion}: {found.accuracy_difference}")

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,16 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """One image's probabilities by label, or why it has none."""
+    """One image's label and probabilities by label, or why it has none."""
 
     path: Path
-    probabilities: dict[str, float]
+    label: str = ""
+    uncertain: bool = False
+    probabilities: dict[str, float] = field(default_factory=dict)
     error: str = ""
-
-    @property
-    def label(self) -> str:
-        """The most probable label."""
-        return max(self.probabilities, key=self.probabilities.__getitem__)
 
 
 def predict(
@@ -101,16 +98,17 @@ def _read(
             pixels[path] = decode(content).pixels
             contents[path] = content
         except OSError as error:
-            refused[path] = Answer(path, {}, f"unreadable: {error.strerror}")
+            refused[path] = Answer(path, error=f"unreadable: {error.strerror}")
         except ImageError as error:
-            refused[path] = Answer(path, {}, f"{error.reason}: {error}")
+            refused[path] = Answer(path, error=f"{error.reason}: {error}")
     return contents, pixels, refused
 
 
 def _answers(paths: Sequence[Path], predictions: "Predictions") -> dict[Path, Answer]:
+    rows = zip(paths, predictions.names, predictions.uncertain, predictions.probabilities, strict=True)
     return {
-        path: Answer(path, dict(zip(predictions.labels, map(float, row), strict=True)))
-        for path, row in zip(paths, predictions.probabilities, strict=True)
+        path: Answer(path, name, bool(uncertain), dict(zip(predictions.labels, map(float, row), strict=True)))
+        for path, name, uncertain, row in rows
     }
 
 
@@ -135,7 +133,11 @@ def _print_json(answers: Sequence[Answer], predictions: "Predictions | None") ->
 def _told(answer: Answer) -> dict[str, Any]:
     if answer.error:
         return {"error": answer.error}
-    return {"label": answer.label, "probabilities": answer.probabilities}
+    return {
+        "label": answer.label,
+        "uncertain": answer.uncertain,
+        "probabilities": answer.probabilities,
+    }
 
 
 def _print_table(answers: Sequence[Answer], predictions: "Predictions | None") -> None:
@@ -157,8 +159,9 @@ def _print_table(answers: Sequence[Answer], predictions: "Predictions | None") -
             table.add_row(Text(name), Text(answer.error.partition(":")[0], style="red"))
             continue
         shares = [f"{answer.probabilities[label]:.3f}" for label in labels]
-        confidence = f"{max(answer.probabilities.values()):.1%}"
-        table.add_row(Text(name), Text(answer.label, style="bold"), confidence, *shares)
+        confidence = f"{answer.probabilities[answer.label]:.1%}"
+        label = Text.assemble((answer.label, "bold"), (" uncertain", "yellow") if answer.uncertain else "")
+        table.add_row(Text(name), label, confidence, *shares)
     console = Console()
     console.print(table)
     for answer in answers:

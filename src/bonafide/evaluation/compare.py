@@ -5,35 +5,44 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide.data.dataset import read, read_info
-from bonafide.data.decoding import decode_to
+from bonafide.data.dataset import read_info
+from bonafide.errors import DataError
 from bonafide.evaluation import statistics
 from bonafide.evaluation.bootstrap import Array, Interval, bootstrap
-from bonafide.evaluation.measured import SPLIT, read_predictions
+from bonafide.evaluation.evaluate import SPLIT, read_measured, read_predictions
 from bonafide.evaluation.metrics import check_predictions
 from bonafide.files import write_text
+from bonafide.model.answers import answer
+from bonafide.model.checkpoint import read_info as read_training
+from bonafide.model.latency import Latency, measure_latency
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Config, Evaluation
 
 COMPARISON = "comparison.json"
-BATCH = 64
 
 
 class Comparison(Config):
-    """Differences are challenger minus champion; all but ``n`` are None where there is no champion.
+    """Differences are challenger minus champion; they are None where there is no champion.
 
-    ``disagreement`` is the share of images on which the two answer with different labels.
+    ``disagreement`` is the share of images on which the two answer with different labels. ``latency`` is
+    that of the challenger's graph and ``champion_latency`` that of the champion's, on the same machine.
+    ``model_digest`` is of the challenger, ``data_digest`` of the dataset.
     """
 
     n: int
+    model_digest: str = ""
+    data_digest: str = ""
     champion: str | None = None
     accuracy_difference: Interval | None = None
     macro_f1_difference: Interval | None = None
     disagreement: float | None = None
+    latency: Latency | None = None
+    champion_latency: Latency | None = None
 
 
 def compare(
+    checkpoint: Path,
     evaluation: Path,
     dataset: Path,
     champion: tuple[str, Path] | None,
@@ -42,7 +51,7 @@ def compare(
     config: Evaluation,
     seed: int,
 ) -> Comparison:
-    """Let the champion answer the challenger's test images and write ``out/comparison.json``.
+    """Let the champion answer the challenger's test images, time both, and write ``out/comparison.json``.
 
     Args:
         champion: version and package of the model in service (verified before it is loaded), or None. One
@@ -50,16 +59,29 @@ def compare(
 
     Raises:
         PackageError: the champion's package does not hold.
+        DataError: the evaluation is of another model or other data.
     """
+    training, measured, held_out = read_training(checkpoint), read_measured(evaluation), read_info(dataset)
+    if (measured.model_digest, measured.data_digest) != (training.model_digest, held_out.digest):
+        raise DataError(f"{evaluation} is not of {checkpoint} on {dataset}; evaluate again")
     challenger = read_predictions(evaluation)
-    version, answers = None, None
+    version, answers, latency = None, None, None
     if champion:
         version, package = champion
-        model = OnnxModel(package, verify(package, public_key))
-        if model.info.labels == read_info(dataset).labels:
-            answers = answers_of(model, dataset)
-    comparison = compare_answers(
+        model = OnnxModel(package, verify(package, public_key), threads=1)
+        latency = measure_latency(model)
+        if model.info.labels == held_out.labels:
+            answers = answer(model, dataset, SPLIT, ("probabilities",))["probabilities"]
+    found = compare_answers(
         challenger.truth, challenger.probabilities, answers, version, config.bootstrap_samples, seed
+    )
+    comparison = found.model_copy(
+        update={
+            "model_digest": training.model_digest,
+            "data_digest": held_out.digest,
+            "latency": measure_latency(OnnxModel(checkpoint, training, threads=1)),
+            "champion_latency": latency,
+        }
     )
     write_text(out / COMPARISON, comparison.model_dump_json(indent=2) + "\n")
     return comparison
@@ -68,17 +90,6 @@ def compare(
 def read_comparison(folder: Path) -> Comparison:
     """Read ``comparison.json`` back."""
     return Comparison.model_validate_json((folder / COMPARISON).read_bytes())
-
-
-def answers_of(model: OnnxModel, dataset: Path) -> NDArray[np.float32]:
-    """A packaged model's probabilities for the test split, FP32 [N, K]."""
-    contents = read(dataset, SPLIT, ["image.bytes"])["bytes"]
-    answers = []
-    for start in range(0, len(contents), BATCH):
-        batch = contents[start : start + BATCH].to_pylist()
-        pixels = np.stack([decode_to(content, model.info.input_size) for content in batch])
-        answers.append(model.run(pixels)["probabilities"])
-    return np.concatenate(answers)
 
 
 def compare_answers(

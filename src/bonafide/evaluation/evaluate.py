@@ -1,26 +1,57 @@
-"""The evaluation step: what a detector does on held-out images, as files for machines and for people."""
+"""The evaluate step: what the graph does on held-out images, as files for machines and for people."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bonafide.data import dataset as datasets
 from bonafide.errors import DataError
 from bonafide.evaluation.failures import confident_errors, representatives
 from bonafide.evaluation.gallery import Tile
-from bonafide.evaluation.measured import EVALUATION_REPORT, MEASURED, PREDICTIONS, SPLIT, Measured
-from bonafide.evaluation.metrics import measure
+from bonafide.evaluation.metrics import Metrics, measure
 from bonafide.evaluation.robustness import Degraded, robustness
 from bonafide.files import new_folder, write_text
-from bonafide.model.architectures import Detector
-from bonafide.model.checkpoint import TrainingInfo, load, read_info
-from bonafide.model.images import Images
-from bonafide.model.inference import Answers, answer, classify, latency
-from bonafide.task import Evaluation
+from bonafide.model.answers import Answers, answer, classify, pixels_of
+from bonafide.model.checkpoint import TrainingInfo, read_info
+from bonafide.model.decision import decide
+from bonafide.model.runtime import OnnxModel
+from bonafide.task import Config, Evaluation
 
+SPLIT = "test"
+MEASURED, PREDICTIONS = "evaluation.json", "predictions.parquet"
+EVALUATION_REPORT = "evaluation.html"
 COLUMNS = ["sha256", "label", "generator", "source", "group"]
+
+
+class Measured(Config):
+    """``evaluation.json``: all that was measured, of which graph, on which data.
+
+    ``unseen`` are generators that training never saw.
+    """
+
+    model_digest: str
+    data_digest: str
+    metrics: Metrics
+    robustness: tuple[Degraded, ...]
+    unseen: tuple[str, ...]
+
+    def headline(self) -> dict[str, float]:
+        """The figures that run lists show."""
+        names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "ece")
+        return {name: getattr(self.metrics, name).value for name in names}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Arrays: truth int64 [N], probabilities FP32 [N, K], groups int64 [N] (equal where groups are)."""
+
+    truth: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    groups: NDArray[np.int64]
 
 
 def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, seed: int) -> Measured:
@@ -30,34 +61,60 @@ def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, see
         DataError: the dataset lacks a split or its labels are not the detector's.
         PackageError: ``checkpoint`` is no checkpoint.
     """
-    detector, training = load(checkpoint), read_info(checkpoint)
-    if datasets.read_info(dataset).labels != training.labels:
+    training, held_out = read_info(checkpoint), datasets.read_info(dataset)
+    if held_out.labels != training.labels:
         raise DataError(f"{dataset} has other labels than the detector, {list(training.labels)}; train again")
-    images = Images(dataset, SPLIT, training.model.input_size)
+    model = OnnxModel(checkpoint, training, threads=1)
     rows = datasets.read(dataset, SPLIT, COLUMNS)
+    answers = answer(model, dataset, SPLIT, training.outputs)
+    predictions = _predictions(rows, answers["probabilities"])
     slices = {name: rows[name].to_pylist() for name in ("generator", "source")}
-    answers = answer(detector, images)
     metrics = measure(
-        images.labels, answers.probabilities, training.labels, config.bootstrap_samples, seed, slices
+        predictions.truth,
+        predictions.probabilities,
+        training.labels,
+        config.bootstrap_samples,
+        seed,
+        slices,
     )
     measured = Measured(
+        model_digest=training.model_digest,
+        data_digest=held_out.digest,
         metrics=metrics,
-        robustness=tuple(_robustness(detector, images, config.robustness_images, seed)),
-        latency_ms=latency(detector),
+        robustness=tuple(_robustness(model, dataset, predictions.truth, config.robustness_images, seed)),
         unseen=_unseen(dataset, slices["generator"]),
     )
+    tiles = _tiles(training, dataset, predictions.truth, answers, slices["generator"])
     with new_folder(out, MEASURED) as folder:
         write_text(folder / MEASURED, measured.model_dump_json(indent=2) + "\n")
         _write_predictions(folder / PREDICTIONS, rows, answers)
-        page = _report(training, measured, images, answers, slices["generator"])
-        write_text(folder / EVALUATION_REPORT, page)
+        write_text(folder / EVALUATION_REPORT, _report(training, measured, tiles))
     return measured
 
 
-def _robustness(detector: Detector, images: Images, count: int, seed: int) -> list[Degraded]:
-    chosen = np.random.default_rng(seed).permutation(len(images))[:count]
-    pixels = np.stack([images.pixels(index) for index in chosen])
-    return robustness(lambda batch: classify(detector, batch), pixels, images.labels[chosen])
+def read_measured(evaluation: Path) -> Measured:
+    """Read ``evaluation.json`` back."""
+    return Measured.model_validate_json((evaluation / MEASURED).read_bytes())
+
+
+def read_predictions(evaluation: Path) -> Predictions:
+    """Read ``predictions.parquet`` back."""
+    table = pq.read_table(evaluation / PREDICTIONS)
+    return _predictions(table, np.array(table["probabilities"].to_pylist(), np.float32))
+
+
+def _predictions(rows: pa.Table, probabilities: NDArray[np.float32]) -> Predictions:
+    groups = np.unique(np.array(rows["group"].to_pylist(), np.str_), return_inverse=True)[1]
+    return Predictions(rows["label"].to_numpy(), probabilities, groups)
+
+
+def _robustness(
+    model: OnnxModel, dataset: Path, truth: NDArray[np.int64], count: int, seed: int
+) -> list[Degraded]:
+    chosen = np.random.default_rng(seed).permutation(len(truth))[:count]
+    seen = pixels_of(dataset, SPLIT, chosen.tolist(), model.info.image.size)
+    pixels = np.stack([seen[row] for row in chosen.tolist()])
+    return robustness(lambda batch: classify(model, batch), pixels, truth[chosen])
 
 
 def _unseen(dataset: Path, generators: list[str | None]) -> tuple[str, ...]:
@@ -66,35 +123,42 @@ def _unseen(dataset: Path, generators: list[str | None]) -> tuple[str, ...]:
 
 
 def _write_predictions(path: Path, rows: pa.Table, answers: Answers) -> None:
-    for name in ("probabilities", "embedding"):
-        column = pa.array(getattr(answers, name).tolist(), pa.list_(pa.float32()))
-        rows = rows.append_column(name, column)
+    for name in answers.keys() - {"heatmap"}:
+        rows = rows.append_column(name, pa.array(answers[name].tolist(), pa.list_(pa.float32())))
     pq.write_table(rows, path)
 
 
-def _report(
-    training: TrainingInfo, measured: Measured, images: Images, answers: Answers, generators: list[str | None]
-) -> str:
+def _tiles(
+    training: TrainingInfo,
+    dataset: Path,
+    truth: NDArray[np.int64],
+    answers: Answers,
+    generators: list[str | None],
+) -> list[Tile]:
+    """The most confident wrong answers and some typical right ones, where there are heat maps."""
+    if "heatmap" not in answers:
+        return []
+    decided = decide(answers["probabilities"], training.labels, training.decision)
+    shown = [*confident_errors(truth, decided, 12), *representatives(truth, decided, 4)]
+    pixels = pixels_of(dataset, SPLIT, map(int, shown), training.image.size)
+    return [
+        Tile(
+            pixels[int(row)],
+            answers["heatmap"][row],
+            truth=training.labels[truth[row]],
+            predicted=training.labels[decided.label[row]],
+            confidence=float(decided.confidence[row]),
+            caption=generators[row] or "",
+        )
+        for row in shown
+    ]
+
+
+def _report(training: TrainingInfo, measured: Measured, tiles: list[Tile]) -> str:
     from bonafide.evaluation.report import evaluation_html
 
-    labels, probabilities = training.labels, answers.probabilities
-    shown = [
-        *confident_errors(images.labels, probabilities, 12),
-        *representatives(images.labels, probabilities, 4),
-    ]
-    tiles = [
-        Tile(
-            images.pixels(index),
-            answers.heatmap[index],
-            truth=labels[images.labels[index]],
-            predicted=labels[probabilities[index].argmax()],
-            confidence=float(probabilities[index].max()),
-            caption=generators[index] or "",
-        )
-        for index in shown
-    ]
     return evaluation_html(
-        training.model.architecture,
+        training.architecture,
         measured.metrics,
         robustness=measured.robustness,
         history=training.history,
@@ -102,6 +166,7 @@ def _report(
         unseen=measured.unseen,
         facts={
             "data digest": training.data_digest,
+            "model digest": training.model_digest,
             "run": training.run_id or "not tracked",
             "seed": str(training.seed),
         },

@@ -1,9 +1,9 @@
-"""The export step: a detector that passed its gate becomes a signed package."""
+"""The export step: a model that passed its gate becomes a signed package."""
 
 import io
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,18 +11,19 @@ from bonafide import __version__
 from bonafide.data import dataset as datasets
 from bonafide.errors import PackageError
 from bonafide.evaluation.card import CardFacts, model_card
-from bonafide.evaluation.compare import answers_of, read_comparison
+from bonafide.evaluation.compare import read_comparison
+from bonafide.evaluation.evaluate import Measured, read_measured
 from bonafide.evaluation.gate import VERDICT, Verdict, read_verdict
-from bonafide.evaluation.measured import Measured, Predictions, read_measured, read_predictions
-from bonafide.files import sha256
-from bonafide.model import checkpoint as checkpoints
-from bonafide.model.graph import check_parity, to_onnx
-from bonafide.model.package import MODEL, PackageInfo, build
+from bonafide.model.answers import answer
+from bonafide.model.checkpoint import TrainingInfo, read_info
+from bonafide.model.info import MODEL, ModelInfo
+from bonafide.model.package import PackageInfo, build
 from bonafide.model.runtime import OnnxModel
 from bonafide.model.signing import ensure_key
 from bonafide.task import Task
 
 CARD, REFERENCE = "MODEL_CARD.md", "reference.npz"
+REFERENCE_SPLIT = "val"
 
 
 def export(
@@ -35,52 +36,34 @@ def export(
     task: Task,
     keys: Path,
 ) -> PackageInfo:
-    """Write the signed package; the graph must answer the test images as the evaluated model did.
+    """Write the signed package around the graph that was evaluated.
 
     Raises:
-        PackageError: the gate refused this model, or the graph does not answer like it.
+        PackageError: the gate refused this model, or judged another one.
     """
-    verdict = read_verdict(gate)
+    verdict, training, measured = read_verdict(gate), read_info(checkpoint), read_measured(evaluation)
     if not verdict.promote:
         raise PackageError(f"{gate / VERDICT} refuses this model: train a better one before exporting")
-    detector, training = checkpoints.load(checkpoint), checkpoints.read_info(checkpoint)
-    measured, predictions = read_measured(evaluation), read_predictions(evaluation)
-    with tempfile.TemporaryDirectory() as scratch:
-        graph = Path(scratch) / MODEL
-        to_onnx(detector, graph)
-        info = _describe(training, measured, detector.heatmap_size(), detector.embedding_size, task.name)
-        info = info.model_copy(update={"model_digest": sha256(graph)})
-        check_parity(answers_of(OnnxModel(graph.parent, info), dataset), predictions.probabilities)
-        facts = _facts(task, dataset, comparison, training, measured, verdict, info)
-        files: dict[str, Path | bytes] = {
-            MODEL: graph,
-            CARD: model_card(facts).encode(),
-            VERDICT: gate / VERDICT,
-            REFERENCE: _reference(predictions),
-        }
-        return build(out, info, files, ensure_key(keys).private)
+    judged = {verdict.model_digest, measured.model_digest}
+    if judged != {training.model_digest}:
+        raise PackageError(f"{gate / VERDICT} did not judge {checkpoint}; evaluate and judge it again")
+    info = _describe(training, measured, task.name)
+    files: dict[str, Path | bytes] = {
+        MODEL: checkpoint / MODEL,
+        CARD: model_card(_facts(task, dataset, comparison, training, measured, verdict, info)).encode(),
+        VERDICT: gate / VERDICT,
+        REFERENCE: _reference(OnnxModel(checkpoint, training, threads=1), dataset),
+    }
+    return build(out, info, files, ensure_key(keys).private)
 
 
-def _describe(
-    training: checkpoints.TrainingInfo,
-    measured: Measured,
-    heatmap_size: tuple[int, int],
-    embedding_size: int,
-    task: str,
-) -> PackageInfo:
+def _describe(training: TrainingInfo, measured: Measured, task: str) -> PackageInfo:
+    known = {name: getattr(training, name) for name in ModelInfo.model_fields}
     return PackageInfo(
+        **known,
         task=task,
-        labels=training.labels,
-        architecture=training.model.architecture,
-        input_size=training.model.input_size,
-        temperature=training.temperature,
-        thresholds=training.thresholds,
-        embedding_size=embedding_size,
-        heatmap_size=heatmap_size,
         metrics=measured.metrics.model_dump(mode="json"),
-        data_digest=training.data_digest,
         code_version=__version__,
-        run_id=training.run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -89,29 +72,35 @@ def _facts(
     task: Task,
     dataset: Path,
     comparison: Path,
-    training: checkpoints.TrainingInfo,
+    training: TrainingInfo,
     measured: Measured,
     verdict: Verdict,
     info: PackageInfo,
 ) -> CardFacts:
+    compared = read_comparison(comparison)
     return CardFacts(
         task=task,
         dataset=datasets.read_info(dataset),
         package=info,
         metrics=measured.metrics,
         verdict=verdict,
-        comparison=read_comparison(comparison),
+        comparison=compared,
         robustness=measured.robustness,
         unseen=measured.unseen,
         parameters=training.parameters,
-        latency_ms=measured.latency_ms,
+        latency_ms=compared.latency.median if compared.latency else None,
     )
 
 
-def _reference(predictions: Predictions) -> bytes:
-    """What drift is measured against: the test images' embeddings and probabilities, arrays only."""
+def _reference(model: OnnxModel, dataset: Path) -> bytes:
+    """What drift is measured against: the graph's answers for the validation images, arrays only.
+
+    Validation data have the mix that the model knows, without held-out generators. ``label`` int64 [N] is the
+    truth, so that a window of another mix of labels can be weighed against it.
+    """
+    outputs = [name for name in model.info.outputs if name != "heatmap"]
+    arrays: dict[str, Any] = dict(answer(model, dataset, REFERENCE_SPLIT, outputs))
+    arrays["label"] = datasets.read(dataset, REFERENCE_SPLIT, ["label"])["label"].to_numpy()
     stream = io.BytesIO()
-    np.savez_compressed(
-        stream, embedding=predictions.embedding, probabilities=predictions.probabilities, allow_pickle=False
-    )
+    np.savez_compressed(stream, **arrays)
     return stream.getvalue()

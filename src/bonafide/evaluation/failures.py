@@ -7,38 +7,34 @@ from numpy.typing import NDArray
 
 from bonafide.evaluation.metrics import CONFIDENT, Metrics
 from bonafide.evaluation.robustness import Degraded
+from bonafide.model.decision import Decided
 
 
-def confident_errors(
-    truth: NDArray[np.int64], probabilities: NDArray[np.float32], limit: int
-) -> NDArray[np.int64]:
+def confident_errors(truth: NDArray[np.int64], decided: Decided, limit: int) -> NDArray[np.int64]:
     """Indices of at most ``limit`` wrong answers, the most confident first.
 
     Args:
         truth: int64 [N].
-        probabilities: float32 [N, K].
+        decided: N answers.
     """
-    wrong = np.flatnonzero(probabilities.argmax(1) != truth)
-    return wrong[np.argsort(-probabilities.max(1)[wrong], kind="stable")][:limit]
+    wrong = np.flatnonzero(decided.label != truth)
+    return wrong[np.argsort(-decided.confidence[wrong], kind="stable")][:limit]
 
 
-def representatives(
-    truth: NDArray[np.int64], probabilities: NDArray[np.float32], per_label: int
-) -> NDArray[np.int64]:
+def representatives(truth: NDArray[np.int64], decided: Decided, per_label: int) -> NDArray[np.int64]:
     """Indices of right answers whose confidence is nearest to their label's median, label by label.
 
     Args:
         truth: int64 [N].
-        probabilities: float32 [N, K].
+        decided: N answers.
         per_label: at most so many of each label.
     """
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+    confidence, right = decided.confidence, decided.label == truth
     chosen = []
-    for label in range(probabilities.shape[1]):
+    for label in np.unique(truth[right]):
         members = np.flatnonzero(right & (truth == label))
-        if members.size:
-            distance = np.abs(confidence[members] - np.median(confidence[members]))
-            chosen.append(members[np.argsort(distance, kind="stable")][:per_label])
+        distance = np.abs(confidence[members] - np.median(confidence[members]))
+        chosen.append(members[np.argsort(distance, kind="stable")][:per_label])
     return np.concatenate(chosen) if chosen else np.empty(0, np.int64)
 
 

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from bonafide.errors import DataError
 from bonafide.evaluation.bootstrap import Interval
 from bonafide.evaluation.compare import Comparison, read_comparison
-from bonafide.evaluation.measured import read_measured
+from bonafide.evaluation.evaluate import read_measured
 from bonafide.evaluation.metrics import LabelMetrics, Metrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.files import new_folder, write_text
+from bonafide.model.latency import Latency
 from bonafide.task import Config, Gate
 
 VERDICT, GATE_REPORT = "gate.json", "gate.html"
@@ -30,21 +32,30 @@ class Check(Config):
 
 
 class Verdict(Config):
-    """``promote`` is true when every check passed; ``champion`` is the version that was challenged."""
+    """``promote`` is true when every check passed; ``champion`` is the version that was challenged.
+
+    The digests are of the model and the data that were judged.
+    """
 
     promote: bool
     champion: str | None
+    model_digest: str
+    data_digest: str
     checks: tuple[Check, ...]
 
 
 def gate(evaluation: Path, comparison: Path, out: Path, config: Gate) -> Verdict:
-    """Decide, and write ``gate.json`` and ``gate.html`` to ``out``."""
+    """Decide, and write ``gate.json`` and ``gate.html`` to ``out``.
+
+    Raises:
+        DataError: evaluation and comparison are of different models or data.
+    """
     from bonafide.evaluation.report import gate_html
 
-    measured = read_measured(evaluation)
-    verdict = decide(
-        measured.metrics, read_comparison(comparison), config, measured.robustness, measured.latency_ms
-    )
+    measured, compared = read_measured(evaluation), read_comparison(comparison)
+    if (measured.model_digest, measured.data_digest) != (compared.model_digest, compared.data_digest):
+        raise DataError(f"{comparison} is of another model or other data than {evaluation}; compare again")
+    verdict = decide(measured.metrics, compared, config, measured.robustness)
     with new_folder(out, VERDICT) as folder:
         write_text(folder / VERDICT, verdict.model_dump_json(indent=2) + "\n")
         write_text(folder / GATE_REPORT, gate_html(verdict, "Quality gate"))
@@ -61,7 +72,6 @@ def decide(
     comparison: Comparison,
     config: Gate,
     robustness: Sequence[Degraded],
-    latency_ms: float | None,
 ) -> Verdict:
     """Hold a model against every check that is configured.
 
@@ -70,19 +80,24 @@ def decide(
 
     Args:
         metrics: of the challenger.
-        comparison: with the champion, on the same images.
+        comparison: with the champion, on the same images; the challenger's latency.
         config: the task's gate.
         robustness: accuracy under degradations; empty if not measured.
-        latency_ms: median of one image in milliseconds; None if not measured.
     """
     checks = (
         *_floors(metrics, config),
         *_labels(metrics, config),
-        *_limits(metrics, config, latency_ms),
+        *_limits(metrics, config, comparison.latency),
         *_robust(config, robustness),
         _non_inferior(comparison, config.non_inferiority_margin),
     )
-    return Verdict(promote=all(check.passed for check in checks), champion=comparison.champion, checks=checks)
+    return Verdict(
+        promote=all(check.passed for check in checks),
+        champion=comparison.champion,
+        model_digest=comparison.model_digest,
+        data_digest=comparison.data_digest,
+        checks=checks,
+    )
 
 
 def _floors(metrics: Metrics, config: Gate) -> Iterator[Check]:
@@ -102,11 +117,16 @@ def _of_label(label: LabelMetrics | None, name: str) -> Interval | None:
     return getattr(label, name) if label is not None and label.support else None
 
 
-def _limits(metrics: Metrics, config: Gate, latency_ms: float | None) -> Iterator[Check]:
+def _limits(metrics: Metrics, config: Gate, latency: Latency | None) -> Iterator[Check]:
     if config.ece is not None:
         yield _check("ECE", metrics.ece, "at most", config.ece)
     if config.latency_ms is not None:
-        yield _check("latency", latency_ms, "at most", config.latency_ms, unit=" ms")
+        yield _latency(latency, config.latency_ms)
+
+
+def _latency(latency: Latency | None, limit: float) -> Check:
+    check = _check("latency", latency.median if latency else None, "at most", limit, unit=" ms")
+    return check.model_copy(update={"interval": (latency.low, latency.high)}) if latency else check
 
 
 def _robust(config: Gate, robustness: Sequence[Degraded]) -> Iterator[Check]:

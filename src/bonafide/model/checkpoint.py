@@ -1,46 +1,64 @@
-"""A trained detector as a folder without pickle: ``weights.safetensors`` beside ``training.json``."""
+"""A trained detector as a folder without pickle: weights, the graph that is served, and how it came to be."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bonafide.errors import ConfigError, PackageError
-from bonafide.files import new_folder, write_json
-from bonafide.model.architectures import Detector
-from bonafide.task import Config, Model, parse
+from bonafide.files import new_folder, sha256, write_json
+from bonafide.model.info import MODEL, ModelInfo
+from bonafide.task import Model, parse
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bonafide.model.architectures import Detector
 
 WEIGHTS, INFO = "weights.safetensors", "training.json"
 
 
-class TrainingInfo(Config):
-    """How a detector came to be. ``history`` holds one row of metrics an epoch."""
+class TrainingInfo(ModelInfo):
+    """``training.json``. ``history`` holds one row of metrics an epoch."""
 
-    labels: tuple[str, ...]
     model: Model
     seed: int
-    data_digest: str
     parameters: int
     best_epoch: int
     history: tuple[dict[str, float], ...]
-    temperature: float
-    thresholds: dict[str, float]
-    run_id: str | None
 
 
-def new_detector(labels: tuple[str, ...], model: Model) -> Detector:
+def new_detector(labels: tuple[str, ...], model: Model) -> "Detector":
     """A detector with fresh weights."""
+    from bonafide.model.architectures import Detector
+
     return Detector(model.architecture, len(labels), model.input_size, model.dropout)
 
 
-def save(out: Path, detector: Detector, info: TrainingInfo) -> None:
-    """Write the folder, whole or not at all."""
+def save(out: Path, detector: "Detector", info: TrainingInfo, probe: "NDArray[np.uint8]") -> TrainingInfo:
+    """Write weights, graph and ``info``, whole or not at all.
+
+    Args:
+        probe: uint8 [N, S, S, 3], images that the graph must answer as the detector does.
+
+    Returns:
+        ``info`` with the digest of the graph.
+
+    Raises:
+        PackageError: the graph answers otherwise.
+    """
     from safetensors.torch import save_file
 
+    from bonafide.model.graph import check_parity, to_onnx
+
     with new_folder(out, INFO) as folder:
-        save_file(
-            {name: value.contiguous() for name, value in detector.state_dict().items()}, folder / WEIGHTS
-        )
+        weights = {name: value.contiguous() for name, value in detector.state_dict().items()}
+        save_file(weights, folder / WEIGHTS)
+        to_onnx(detector, folder / MODEL)
+        info = info.model_copy(update={"model_digest": sha256(folder / MODEL)})
+        check_parity(folder, info, detector, probe)
         write_json(folder / INFO, info.model_dump(mode="json"))
+    return info
 
 
 def read_info(checkpoint: Path) -> TrainingInfo:
@@ -56,7 +74,7 @@ def read_info(checkpoint: Path) -> TrainingInfo:
         raise PackageError(f"{checkpoint} is no trained detector: {error}; train one again") from error
 
 
-def load(checkpoint: Path) -> Detector:
+def load(checkpoint: Path) -> "Detector":
     """The detector, ready to evaluate.
 
     Raises:

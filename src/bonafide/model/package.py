@@ -10,47 +10,29 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from bonafide.errors import ConfigError, PackageError
 from bonafide.files import new_folder, sha256, write_json, write_text
 from bonafide.model import signing
-from bonafide.task import Config, Fraction, parse
+from bonafide.model.info import MODEL, ModelInfo
+from bonafide.task import parse
 
-FORMAT_VERSION: Literal[1] = 1
-INFO, MODEL, SUMS, SIGNATURE = "package.json", "model.onnx", "SHA256SUMS", "signature"
-
-Size = Annotated[int, Field(ge=1)]
+FORMAT_VERSION: Literal[2] = 2
+INFO, SUMS, SIGNATURE = "package.json", "SHA256SUMS", "signature"
 
 
-class PackageInfo(Config):
+class PackageInfo(ModelInfo):
     """``package.json``: what a server must know about the model, and where the model comes from.
 
-    ``model_digest`` is the SHA-256 of ``model.onnx``, filled in by :func:`build`; ``created`` is ISO UTC.
+    ``model_digest`` is filled in by :func:`build`; ``created`` is ISO UTC.
     """
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     task: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-    labels: Annotated[tuple[str, ...], Field(min_length=2)]
-    architecture: str
-    input_size: Size
-    resize: Literal["shorter-side-centre-crop"] = "shorter-side-centre-crop"
-    temperature: Annotated[float, Field(gt=0)]
-    thresholds: dict[str, Fraction]
-    embedding_size: Size
-    heatmap_size: tuple[Size, Size]
     metrics: dict[str, Any]
-    data_digest: str
-    model_digest: str = ""
     code_version: str
-    run_id: str | None
     created: str
-
-    @model_validator(mode="after")
-    def _thresholds_are_of_labels(self) -> "PackageInfo":
-        if unknown := set(self.thresholds) - set(self.labels):
-            raise ValueError(f"thresholds: {sorted(unknown)} not among the labels {list(self.labels)}")
-        return self
 
 
 def build(out: Path, info: PackageInfo, files: Mapping[str, Path | bytes], key: Path) -> PackageInfo:

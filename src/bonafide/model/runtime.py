@@ -13,9 +13,7 @@ import numpy.typing as npt
 
 from bonafide.cores import available_cores
 from bonafide.errors import PackageError
-from bonafide.model.package import MODEL, PackageInfo
-
-OUTPUTS = ("probabilities", "embedding", "heatmap")
+from bonafide.model.info import MODEL, ModelInfo
 
 
 def return_freed_memory() -> None:
@@ -25,24 +23,24 @@ def return_freed_memory() -> None:
 
 
 class OnnxModel:
-    """The graph of a verified package.
+    """The graph of a verified package, or of a checkpoint.
 
     The bytes that are loaded are the bytes that are checked, so a file swapped after verification is refused.
 
     Args:
-        package: folder of the package.
-        info: what :func:`bonafide.model.package.verify` returned for it.
+        folder: holds ``model.onnx``.
+        info: what is known of it: for a package, what :func:`bonafide.model.package.verify` returned.
         threads: of one run; never above the cores; all cores if None.
 
     Raises:
         PackageError: ``model.onnx`` is not the verified one, or its inputs and outputs are not a package's.
     """
 
-    def __init__(self, package: Path, info: PackageInfo, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, info: ModelInfo, threads: int | None = None) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its wheels report usage over the network
         import onnxruntime
 
-        path = package / MODEL
+        path = folder / MODEL
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != info.model_digest:
             raise PackageError(f"{path} is not the verified model; fetch or build the package again")
@@ -67,20 +65,23 @@ class OnnxModel:
         """Score a batch; safe to call from several threads.
 
         Args:
-            pixels: uint8 [N, S, S, 3], RGB, S = ``info.input_size``.
-            outputs: of ``probabilities`` [N, K], ``embedding`` [N, E], ``heatmap`` [N, h, w], all float32.
+            pixels: uint8 [N, S, S, 3], RGB, S = ``info.image.size``.
+            outputs: of ``info.outputs``, all float32: ``probabilities`` [N, K], ``embedding`` [N, E],
+                ``heatmap`` [N, h, w].
         """
         wanted = list(outputs)
         return dict(zip(wanted, self._session.run(wanted, {"pixels": pixels}), strict=True))
 
     def _check_graph(self, path: Path) -> None:
-        size, (height, width) = self.info.input_size, self.info.heatmap_size
+        size = self.info.image.size
         expected = {
             "pixels": ("tensor(uint8)", [size, size, 3]),
             "probabilities": ("tensor(float)", [len(self.info.labels)]),
-            "embedding": ("tensor(float)", [self.info.embedding_size]),
-            "heatmap": ("tensor(float)", [height, width]),
         }
+        if self.info.embedding_size is not None:
+            expected["embedding"] = ("tensor(float)", [self.info.embedding_size])
+        if self.info.heatmap_size is not None:
+            expected["heatmap"] = ("tensor(float)", [*self.info.heatmap_size])
         found = {node.name: node for node in (*self._session.get_inputs(), *self._session.get_outputs())}
         for name, (kind, shape) in expected.items():
             if name not in found or not _fits(found[name], kind, shape):

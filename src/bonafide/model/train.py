@@ -21,7 +21,9 @@ from bonafide.model import vision  # noqa: F401  (before lightning, which import
 from bonafide.model.architectures import Detector
 from bonafide.model.calibration import fit_temperature, operating_thresholds
 from bonafide.model.checkpoint import TrainingInfo, new_detector, save
+from bonafide.model.decision import Decision
 from bonafide.model.images import Images, in_order, shuffled
+from bonafide.model.info import ImageInput
 from bonafide.progress import Advance, progress
 from bonafide.task import Model
 
@@ -32,15 +34,19 @@ from lightning.pytorch.loggers import Logger  # isort: skip
 LABEL_SMOOTHING = 0.05
 WARM_UP = 0.2
 GRADIENT_NORM = 5.0
+PROBED = 256
 
 
 def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | None = None) -> TrainingInfo:
     """Train on ``train``, choose the epoch and calibrate on ``val``, and write a checkpoint to ``out``.
 
+    The checkpoint holds the ONNX graph too, so that what is evaluated is what is served.
+
     A killed training goes on from its last whole epoch when it is called again with the same arguments.
 
     Raises:
         DataError: ``dataset`` lacks a split, or the training diverged.
+        PackageError: the graph does not answer as the detector does.
     """
     info = read_info(dataset)
     lightning.seed_everything(seed, workers=True, verbose=False)
@@ -58,19 +64,25 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
     temperature = fit_temperature(logits, validation.labels)
     _fit_buffers(detector, Images(dataset, "train", config.input_size), temperature)
     probabilities = torch.from_numpy(logits / temperature).softmax(dim=1).numpy()
+    thresholds = operating_thresholds(probabilities, validation.labels, info.labels)
     trained = TrainingInfo(
         labels=info.labels,
+        architecture=config.architecture,
+        input=ImageInput(size=config.input_size),
+        embedding_size=detector.embedding_size,
+        heatmap_size=detector.heatmap_size(),
+        temperature=temperature,
+        decision=Decision(thresholds=thresholds),
+        data_digest=info.digest,
+        run_id=getattr(logger, "run_id", None),
         model=config,
         seed=seed,
-        data_digest=info.digest,
         parameters=sum(weights.numel() for weights in detector.parameters()),
         best_epoch=min(history, key=lambda row: row["val_loss"])["epoch"] if history else 0,
         history=tuple(history),
-        temperature=temperature,
-        thresholds=operating_thresholds(probabilities, validation.labels, info.labels),
-        run_id=getattr(logger, "run_id", None),
     )
-    save(out, detector, trained)
+    probe = np.stack([validation.pixels(index) for index in range(min(len(validation), PROBED))])
+    trained = save(out, detector, trained, probe)
     shutil.rmtree(scratch, ignore_errors=True)
     return trained
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bonafide.data.dataset import INFO
 from bonafide.errors import DeliveryError
+from bonafide.evaluation.evaluate import EVALUATION_REPORT, MEASURED, read_measured
 from bonafide.evaluation.gate import GATE_REPORT, read_verdict
-from bonafide.evaluation.measured import EVALUATION_REPORT, MEASURED, read_measured
 from bonafide.model.package import PackageInfo, verify
 from bonafide.registry.tracking import client, experiment
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bonafide.errors import BonafideError
+from bonafide.model.decision import decide
 
 BATCH = 32
 BATCH_BYTES = 24 * 2**20
@@ -25,20 +26,19 @@ class ServerError(BonafideError):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers for N images: ``probabilities`` is float32 [N, K] with columns named by ``labels``.
+    """Answers for N images: ``names`` [N] are their labels, ``uncertain`` is bool [N].
 
-    ``heatmaps`` is float32 [N, h, w], zero or above, or None if not asked for.
+    ``probabilities`` is float32 [N, K] with columns named by ``labels``; ``heatmaps`` is float32 [N, h, w],
+    zero or above, or None if not asked for.
     """
 
     labels: tuple[str, ...]
+    names: tuple[str, ...]
+    uncertain: npt.NDArray[np.bool_]
     probabilities: Array
     heatmaps: Array | None
     model: str
     version: str
-
-    def label(self, index: int) -> str:
-        """The most probable label of one image."""
-        return self.labels[int(self.probabilities[index].argmax())]
 
 
 def predict_local(package: Path, images: Sequence[bytes], heatmap: bool, public_key: Path) -> Predictions:
@@ -53,9 +53,13 @@ def predict_local(package: Path, images: Sequence[bytes], heatmap: bool, public_
     engine = Engine(package, public_key)
     outputs = ("probabilities", "heatmap") if heatmap else ("probabilities",)
     scores = [engine.score(engine.decode(batch), outputs) for batch in _batches(images)]
+    probabilities = np.concatenate([part["probabilities"] for part in scores])
+    decided = decide(probabilities, engine.info.labels, engine.info.decision)
     return Predictions(
         engine.info.labels,
-        np.concatenate([part["probabilities"] for part in scores]),
+        tuple(engine.info.labels[label] for label in decided.label),
+        decided.uncertain,
+        probabilities,
         np.concatenate([part["heatmap"] for part in scores]) if heatmap else None,
         engine.info.task,
         engine.info.model_digest[:12],
@@ -77,7 +81,7 @@ def predict_remote(url: str, images: Sequence[bytes], model: str | None, heatmap
     try:
         with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS) as client:
             name = model or _only_model(_json(client.get("/v2/models")), url)
-            outputs = ["probabilities", "heatmap"] if heatmap else ["probabilities"]
+            outputs = ["label", "uncertain", "probabilities", *(["heatmap"] if heatmap else [])]
             path = f"/v2/models/{name}/infer"
             answers = [_json(client.post(path, json=_question(batch, outputs))) for batch in _batches(images)]
     except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -129,6 +133,8 @@ def _predictions(answers: list[Any], heatmap: bool, url: str) -> Predictions:
         first = answers[0]
         return Predictions(
             tuple(json.loads(first["parameters"]["labels"])),
+            tuple(name for answer in answers for name in _output(answer, "label", np.str_).tolist()),
+            np.concatenate([_output(answer, "uncertain", np.bool_) for answer in answers]),
             np.concatenate([_output(answer, "probabilities") for answer in answers]),
             np.concatenate([_output(answer, "heatmap") for answer in answers]) if heatmap else None,
             first["model_name"],
@@ -138,6 +144,6 @@ def _predictions(answers: list[Any], heatmap: bool, url: str) -> Predictions:
         raise ServerError(f"{url} did not answer as a Bonafide predictor does: {error!r}") from error
 
 
-def _output(answer: Any, name: str) -> Array:
+def _output(answer: Any, name: str, kind: type[np.generic] = np.float32) -> npt.NDArray[Any]:
     tensor = next(output for output in answer["outputs"] if output["name"] == name)
-    return np.array(tensor["data"], dtype=np.float32).reshape(tensor["shape"])
+    return np.array(tensor["data"], dtype=kind).reshape(tensor["shape"])

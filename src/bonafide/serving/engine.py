@@ -48,19 +48,17 @@ class Engine:
         Raises:
             ImageError: the file is refused.
         """
-        return decode_to(content, self.info.input_size)
+        return decode_to(content, self.info.image.size)
 
     def score(self, pixels: Pixels, outputs: Sequence[str]) -> Scores:
         """Fit uint8 [N, H, W, 3] to the model's input and run it; outputs as of :meth:`OnnxModel.run`."""
-        fitted = np.stack([fit(image, self.info.input_size) for image in pixels])
+        fitted = np.stack([fit(image, self.info.image.size) for image in pixels])
         return self.model.run(fitted, outputs)
 
     def warm(self) -> None:
         """Run once, so that the first request does not pay for ONNX Runtime's set-up."""
-        size = self.info.input_size
-        self.model.run(
-            np.zeros((1, size, size, 3), dtype=np.uint8), ("probabilities", "embedding", "heatmap")
-        )
+        size = self.info.image.size
+        self.model.run(np.zeros((1, size, size, 3), dtype=np.uint8), self.info.outputs)
 
     def _decode(self, index: int, content: bytes) -> Pixels:
         try:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
+from bonafide.model.decision import Decided
 from bonafide.serving.scheduler import Overloaded
 from bonafide.serving.v2.question import RequestError
 from bonafide.serving.work import Answered
@@ -20,6 +21,7 @@ class Meters:
         self._stages = {stage: metrics.STAGE_SECONDS.labels(*self._key, stage) for stage in metrics.STAGES}
         self._confidence = metrics.CONFIDENCE.labels(*self._key)
         self._predictions = [metrics.PREDICTIONS.labels(*self._key, label) for label in labels]
+        self._uncertain = [metrics.UNCERTAIN.labels(*self._key, label) for label in labels]
         self.batch = metrics.BATCH_IMAGES.labels(*self._key).observe
 
     @contextmanager
@@ -44,13 +46,14 @@ class Meters:
         self._ended("ok")
         self._stages["total"].observe(perf_counter() - begun)
 
-    def answered(self, answered: Answered) -> None:
+    def answered(self, answered: Answered, decided: Decided) -> None:
         """Count the stages, the labels and how sure they were."""
         for stage in ("decode", "queue", "infer"):
             self._stages[stage].observe(getattr(answered, stage))
-        probabilities = answered.scores["probabilities"]
-        for winner, confidence in zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True):
-            self._predictions[winner].inc()
+        rows = zip(decided.label, decided.confidence, decided.uncertain, strict=True)
+        for label, confidence, uncertain in rows:
+            self._predictions[label].inc()
+            self._uncertain[label].inc(int(uncertain))
             self._confidence.observe(confidence)
 
     def _ended(self, outcome: str, reason: str = "") -> None:

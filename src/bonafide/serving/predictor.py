@@ -6,10 +6,13 @@ from typing import Any
 
 import kserve
 import numpy as np
+import numpy.typing as npt
 from kserve import InferOutput, InferRequest, InferResponse
 
 from bonafide.errors import ImageError
-from bonafide.serving.engine import Engine, Scores
+from bonafide.model.decision import decide
+from bonafide.model.info import ModelInfo
+from bonafide.serving.engine import Engine
 from bonafide.serving.meters import Meters
 from bonafide.serving.scheduler import Scheduler
 from bonafide.serving.v2 import question
@@ -25,12 +28,18 @@ STATUS = {
 }
 
 
+DATATYPES = {"label": "BYTES", "uncertain": "BOOL"}
+
+Array = npt.NDArray[Any]
+
+
 class Predictor(kserve.Model):  # type: ignore[misc]
     """One version of a model; the scheduler's threads do the work, so the event loop stays free.
 
     Inputs, one of them a request: ``image`` BYTES [N] (JPEG, PNG or WebP files, base64 in JSON) or
-    ``pixels`` UINT8 [N, H, W, 3], RGB. Outputs: ``label`` BYTES [N] and ``probabilities`` FP32 [N, K], and
-    when named in the request's ``outputs`` also ``embedding`` FP32 [N, E] and ``heatmap`` FP32 [N, h, w].
+    ``pixels`` UINT8 [N, H, W, 3], RGB. Outputs: ``label`` BYTES [N], ``probabilities`` FP32 [N, K] and
+    ``uncertain`` BOOL [N] by the package's rule (:mod:`bonafide.model.decision`). Where the model has them
+    and the request's ``outputs`` names them, also ``embedding`` FP32 [N, E] and ``heatmap`` FP32 [N, h, w].
     The response's parameters hold ``model_version``, ``variant`` and ``labels``, a JSON list that names
     the K columns.
     """
@@ -43,6 +52,8 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         self._engine = engine
         self._scheduler = scheduler
         self._meters = Meters(self.name, version, variant, engine.info.labels)
+        self._names = np.array([label.encode() for label in self.info.labels], dtype=object)
+        self._shapes = _shapes(self.info)
         self._parameters = {
             "model_version": version,
             "variant": variant,
@@ -63,13 +74,10 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         ]
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        """All outputs; the first two are given when a request names none."""
-        info = self._engine.info
+        """All outputs; the first three are given when a request names none."""
         return [
-            {"name": "label", "datatype": "BYTES", "shape": [-1]},
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(info.labels)]},
-            {"name": "embedding", "datatype": "FP32", "shape": [-1, info.embedding_size]},
-            {"name": "heatmap", "datatype": "FP32", "shape": [-1, *info.heatmap_size]},
+            {"name": name, "datatype": DATATYPES.get(name, "FP32"), "shape": [-1, *shape]}
+            for name, shape in self._shapes.items()
         ]
 
     async def predict(
@@ -85,38 +93,45 @@ class Predictor(kserve.Model):  # type: ignore[misc]
             Overloaded: there is too much to do.
         """
         with self._meters.request():
-            asked = question.read(payload)
-            scores = await self._scores(asked)
-            return self._response(payload, asked, scores)
+            asked = question.read(payload, tuple(self._shapes))
+            outputs = await self._outputs(asked)
+            return self._response(payload, asked, outputs)
 
-    async def _scores(self, asked: Question) -> Scores:
-        wanted = {"probabilities", *asked.outputs} - {"label"}
+    async def _outputs(self, asked: Question) -> dict[str, Array]:
+        wanted = {"probabilities", *asked.outputs} - set(DATATYPES)
         try:
             answered = await self._scheduler.run(
                 self._engine, asked.images, sorted(wanted), self._meters.batch
             )
         except ImageError as error:
             raise RequestError(str(error), STATUS.get(error.reason, 400), error.reason) from error
-        self._meters.answered(answered)
-        return answered.scores
+        decided = decide(answered.scores["probabilities"], self.info.labels, self.info.decision)
+        self._meters.answered(answered, decided)
+        return {"label": self._names[decided.label], "uncertain": decided.uncertain, **answered.scores}
 
-    def _response(self, request: InferRequest, asked: Question, scores: Scores) -> InferResponse:
+    def _response(self, request: InferRequest, asked: Question, outputs: dict[str, Array]) -> InferResponse:
         return InferResponse(
             response_id=request.id or str(uuid.uuid4()),
             model_name=self.name,
             model_version=self.version,
-            infer_outputs=[self._output(name, scores) for name in asked.outputs],
+            infer_outputs=[_tensor(name, outputs[name]) for name in asked.outputs],
             parameters=self._parameters,
             use_binary_outputs=request.use_binary_outputs,
             requested_outputs=request.request_outputs,
         )
 
-    def _output(self, name: str, scores: Scores) -> InferOutput:
-        values: np.ndarray[Any, Any] = self._labels(scores) if name == "label" else scores[name]
-        output = InferOutput(name, list(values.shape), "BYTES" if name == "label" else "FP32")
-        output.set_data_from_numpy(values)
-        return output
 
-    def _labels(self, scores: Scores) -> np.ndarray[Any, Any]:
-        winners = scores["probabilities"].argmax(axis=1)
-        return np.array([self._engine.info.labels[winner].encode() for winner in winners], dtype=object)
+def _shapes(info: ModelInfo) -> dict[str, tuple[int, ...]]:
+    """The outputs in their order, with the sizes behind N."""
+    shapes: dict[str, tuple[int, ...]] = {"label": (), "probabilities": (len(info.labels),), "uncertain": ()}
+    if info.embedding_size is not None:
+        shapes["embedding"] = (info.embedding_size,)
+    if info.heatmap_size is not None:
+        shapes["heatmap"] = info.heatmap_size
+    return shapes
+
+
+def _tensor(name: str, values: Array) -> InferOutput:
+    output = InferOutput(name, list(values.shape), DATATYPES.get(name, "FP32"))
+    output.set_data_from_numpy(values)
+    return output

@@ -104,7 +104,7 @@ class Item:
             except ImageError as error:
                 raise ImageError(error.reason, f"image[{self.index}]: {error.reason}: {error}") from error
         else:
-            self.pixels = fit(self.source, engine.info.input_size)
+            self.pixels = fit(self.source, engine.info.image.size)
         self.decode_seconds = perf_counter() - begun
 
 

@@ -31,6 +31,7 @@ CONFIDENCE = Histogram(
     "bonafide_confidence", "Probability of the label that was answered", MODEL, buckets=_SHARES
 )
 PREDICTIONS = Counter("bonafide_predictions", "Images answered, by label", (*MODEL, "label"))
+UNCERTAIN = Counter("bonafide_uncertain", "Images answered with uncertainty, by label", (*MODEL, "label"))
 MODEL_INFO = Gauge(
     "bonafide_model_info", "1 for each model version that is loaded", (*MODEL, "digest", "architecture")
 )

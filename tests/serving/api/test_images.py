@@ -177,7 +177,16 @@ class Lenient:
 
     async def infer(self, images, outputs):
         shares = np.full((1, 2), 0.5, np.float32)
-        return Answer(("a", "b"), shares, np.zeros((1, 4, 4), np.float32), "colour", "8", "canary")
+        return Answer(
+            ("a", "b"),
+            ("a",),
+            np.array([False]),
+            shares,
+            np.zeros((1, 4, 4), np.float32),
+            "colour",
+            "8",
+            "canary",
+        )
 
     async def close(self):
         pass

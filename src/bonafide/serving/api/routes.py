@@ -43,7 +43,7 @@ class Endpoints:
         """Send one image, as a form or as the body itself."""
         async with self._body(request) as content:
             image = await upload.one(request, content)
-            answer = await self._upstream.infer([image], ("probabilities",))
+            answer = await self._upstream.infer([image])
         return Prediction(request_id=request_id.get(), **dict(verdict(answer, 0)))
 
     async def explain(self, request: Request) -> Any:
@@ -53,7 +53,7 @@ class Endpoints:
         """
         async with self._body(request) as content:
             image = await upload.one(request, content)
-            answer = await self._upstream.infer([image], ("probabilities", "heatmap"))
+            answer = await self._upstream.infer([image], heatmap=True)
             assert answer.heatmaps is not None
             if request.headers.get("accept", "").strip().lower().startswith("image/"):
                 async with self._painting:
@@ -104,7 +104,7 @@ class Endpoints:
     async def _results(self, images: list[bytes]) -> list[BatchItem]:
         """All at once; if one is refused each alone, so that the cost stays at twice that of good images."""
         try:
-            answer = await self._upstream.infer(images, ("probabilities",))
+            answer = await self._upstream.infer(images)
         except RequestError:
             return await self._each(images)
         return [BatchItem(verdict=verdict(answer, index)) for index in range(len(images))]
@@ -115,7 +115,7 @@ class Endpoints:
         async def result(image: bytes) -> BatchItem:
             async with room:
                 try:
-                    answer = await self._upstream.infer([image], ("probabilities",))
+                    answer = await self._upstream.infer([image])
                 except (RequestError, Overloaded) as error:
                     return BatchItem(problem=problems.details(problems.of(error), BATCH))
             return BatchItem(verdict=verdict(answer, 0))

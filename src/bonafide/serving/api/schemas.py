@@ -13,6 +13,7 @@ _VERDICT: dict[str, Any] = {
     "version": "7",
     "variant": "stable",
     "label": "ai-generated",
+    "uncertain": False,
     "confidence": 0.93,
     "probabilities": {"real": 0.05, "ai-generated": 0.93, "deepfake": 0.02},
 }
@@ -28,6 +29,10 @@ class Verdict(BaseModel):
     version: Annotated[str, Field(description="Version of the model that answered.")]
     variant: Annotated[str, Field(description="Where that version stands in a rollout: stable or canary.")]
     label: Annotated[str, Field(description="The most probable label.")]
+    uncertain: Annotated[
+        bool,
+        Field(description="Whether `confidence` is below the threshold of `label`: let a person decide."),
+    ]
     confidence: Annotated[Share, Field(description="The probability of `label`.")]
     probabilities: Annotated[
         dict[str, Share], Field(description="Calibrated probability of each label; they sum to 1.")
@@ -125,13 +130,13 @@ class Status(BaseModel):
 
 def verdict(answer: Answer, index: int) -> Verdict:
     """One image's row of ``answer``."""
-    row = [float(share) for share in answer.probabilities[index]]
-    confidence = max(row)
+    probabilities = dict(zip(answer.labels, map(float, answer.probabilities[index]), strict=True))
     return Verdict(
         model=answer.model,
         version=answer.version,
         variant=answer.variant,
-        label=answer.labels[row.index(confidence)],
-        confidence=confidence,
-        probabilities=dict(zip(answer.labels, row, strict=True)),
+        label=answer.names[index],
+        uncertain=bool(answer.uncertain[index]),
+        confidence=probabilities[answer.names[index]],
+        probabilities=probabilities,
     )

@@ -21,16 +21,20 @@ TIMEOUT = httpx.Timeout(30, connect=3)
 CONNECTIONS = httpx.Limits(max_connections=256, max_keepalive_connections=64)
 PASSED_ON = (400, 413, 415)
 RETRY_SECONDS = 1
+OUTPUTS = ("label", "uncertain", "probabilities")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """For N images: ``probabilities`` float32 [N, K] with columns named by ``labels``.
+    """For N images: ``names`` [N] are their labels, ``uncertain`` is bool [N].
 
-    ``heatmaps`` is float32 [N, h, w], zero or above, or None if not asked for.
+    ``probabilities`` is float32 [N, K] with columns named by ``labels``; ``heatmaps`` is float32 [N, h, w],
+    zero or above, or None if not asked for.
     """
 
     labels: tuple[str, ...]
+    names: tuple[str, ...]
+    uncertain: npt.NDArray[np.bool_]
     probabilities: npt.NDArray[np.float32]
     heatmaps: npt.NDArray[np.float32] | None
     model: str
@@ -41,11 +45,8 @@ class Answer:
 class Upstream(Protocol):
     """A predictor, wherever it runs."""
 
-    async def infer(self, images: Sequence[bytes], outputs: Sequence[str]) -> Answer:
-        """Score one or more image files.
-
-        Args:
-            outputs: ``probabilities``, and ``heatmap`` if wanted.
+    async def infer(self, images: Sequence[bytes], heatmap: bool = False) -> Answer:
+        """Score one or more image files; with heat maps if wanted.
 
         Raises:
             RequestError: something that was sent is at fault; the message names the image's index.
@@ -66,11 +67,11 @@ class Local:
         self._models = models
         self._scheduler = scheduler
 
-    async def infer(self, images: Sequence[bytes], outputs: Sequence[str]) -> Answer:
+    async def infer(self, images: Sequence[bytes], heatmap: bool = False) -> Answer:
         """As of :class:`Upstream`."""
         files = InferInput("image", [len(images)], "BYTES", list(images))
         (predictor,) = self._models.get_models().values()
-        return _answer(await predictor.predict(_request(predictor.name, files, outputs)))
+        return _answer(await predictor.predict(_request(predictor.name, files, heatmap)))
 
     async def ready(self) -> bool:
         """As of :class:`Upstream`."""
@@ -88,12 +89,12 @@ class Remote:
         self._model = model
         self._client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT, limits=CONNECTIONS)
 
-    async def infer(self, images: Sequence[bytes], outputs: Sequence[str]) -> Answer:
+    async def infer(self, images: Sequence[bytes], heatmap: bool = False) -> Answer:
         """As of :class:`Upstream`."""
         model = await self._name()
         files = InferInput("image", [len(images)], "BYTES")
         files.set_data_from_numpy(np.array(list(images), dtype=object), binary_data=True)
-        body, length = _request(model, files, outputs).to_rest()
+        body, length = _request(model, files, heatmap).to_rest()
         headers = {HEADER: str(length), "Content-Type": "application/octet-stream"}
         response = await self._ask("POST", f"/v2/models/{model}/infer", content=body, headers=headers)
         try:
@@ -137,7 +138,8 @@ class Remote:
         raise _unavailable(message, int(wait) if wait.isdigit() else RETRY_SECONDS)
 
 
-def _request(model: str, files: InferInput, outputs: Sequence[str]) -> InferRequest:
+def _request(model: str, files: InferInput, heatmap: bool) -> InferRequest:
+    outputs = (*OUTPUTS, "heatmap") if heatmap else OUTPUTS
     wanted = [RequestedOutput(name, {"binary_data": True}) for name in outputs]
     return InferRequest(model, [files], request_id=request_id.get() or None, request_outputs=wanted)
 
@@ -147,6 +149,8 @@ def _answer(response: InferResponse) -> Answer:
     told = response.parameters
     return Answer(
         tuple(json.loads(told["labels"])),
+        tuple(name.decode() if isinstance(name, bytes) else name for name in outputs["label"]),
+        outputs["uncertain"],
         outputs["probabilities"],
         outputs.get("heatmap"),
         response.model_name,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bonafide.data.header import Limits
 from bonafide.errors import ImageError
+from bonafide.model.decision import decide
 from bonafide.serving.batch.entries import Entry, Listing
 from bonafide.serving.engine import Engine
 
@@ -23,11 +24,16 @@ AHEAD_BYTES = 256 * 2**20
 
 
 class Answer(NamedTuple):
-    """One image's float32 [K] probabilities, or ``reason: message`` of why it has none."""
+    """One image's label (an index), whether it is uncertain, and its float32 [K] probabilities.
+
+    Or ``error``, ``reason: message``, of why it has none of these.
+    """
 
     name: str
-    probabilities: npt.NDArray[np.float32] | None
-    error: str | None
+    label: int | None = None
+    uncertain: bool | None = None
+    probabilities: npt.NDArray[np.float32] | None = None
+    error: str | None = None
 
 
 def answers(listing: Listing, start: int, engine: Engine, cores: int) -> Iterator[Answer]:
@@ -64,5 +70,7 @@ def _score(entry: Entry, file: Future[bytes], engine: Engine) -> Answer:
     try:
         pixels = engine.decode_one(file.result())
     except ImageError as error:
-        return Answer(entry.name, None, f"{error.reason}: {error}")
-    return Answer(entry.name, engine.model.run(pixels[None])["probabilities"][0], None)
+        return Answer(entry.name, error=f"{error.reason}: {error}")
+    probabilities = engine.model.run(pixels[None])["probabilities"]
+    decided = decide(probabilities, engine.info.labels, engine.info.decision)
+    return Answer(entry.name, int(decided.label[0]), bool(decided.uncertain[0]), probabilities[0])

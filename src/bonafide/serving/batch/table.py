@@ -37,12 +37,12 @@ def format_of(output: Path) -> Format:
 
 
 def schema(labels: Sequence[str], metadata: dict[str, str]) -> pa.Schema:
-    """Columns ``path``, ``label``, ``confidence``, ``probability_<label>`` (float32) and ``error``.
+    """Columns ``path``, ``label``, ``uncertain``, ``confidence``, ``probability_<label>`` and ``error``.
 
-    A row has either an error or the other columns; what it has not is null, in CSV empty.
+    A row has either an error or the other columns; the rest is null, in CSV empty.
     """
     numbers = ["confidence", *(f"probability_{label}" for label in labels)]
-    fields = [("path", pa.string()), ("label", pa.string())]
+    fields = [("path", pa.string()), ("label", pa.string()), ("uncertain", pa.bool_())]
     fields += [*((name, pa.float32()) for name in numbers), ("error", pa.string())]
     return pa.schema(fields, metadata)
 
@@ -79,7 +79,7 @@ def _writer(out: Path, columns: pa.Schema, kind: Format) -> Any:
 def _row(answer: Answer, labels: Sequence[str]) -> tuple[Any, ...]:
     # A file name may be no UTF-8, which both formats demand.
     name = os.fsencode(answer.name).decode(errors="backslashreplace")
-    if answer.probabilities is None:
-        return (name, None, None, *(None for _ in labels), answer.error)
-    best = int(answer.probabilities.argmax())
-    return (name, labels[best], answer.probabilities[best], *answer.probabilities, None)
+    if answer.probabilities is None or answer.label is None:
+        return (name, None, None, None, *(None for _ in labels), answer.error)
+    confidence = answer.probabilities[answer.label]
+    return (name, labels[answer.label], answer.uncertain, confidence, *answer.probabilities, None)

@@ -16,7 +16,7 @@ from bonafide.serving.engine import Pixels
 
 MAXIMUM_IMAGES = 64
 DATATYPES = {"image": "BYTES", "pixels": "UINT8"}
-OUTPUTS = ("label", "probabilities", "embedding", "heatmap")
+DEFAULT_OUTPUTS = 3
 SMALLEST_SIDE = 8
 
 
@@ -44,8 +44,11 @@ class Question:
     outputs: tuple[str, ...]
 
 
-def read(request: InferRequest) -> Question:
+def read(request: InferRequest, outputs: tuple[str, ...]) -> Question:
     """Check a request and take its tensors out.
+
+    Args:
+        outputs: what the model has; the first three are meant where a request names none.
 
     Raises:
         RequestError: names the field, and the index where there is one.
@@ -61,15 +64,17 @@ def read(request: InferRequest) -> Question:
             f"{tensor.name}: datatype must be {DATATYPES[tensor.name]}, got {tensor.datatype!r}"
         )
     _check_shape(tensor)
-    return Question(_images(tensor) if tensor.name == "image" else _pixels(tensor), _outputs(request))
+    return Question(
+        _images(tensor) if tensor.name == "image" else _pixels(tensor), _outputs(request, outputs)
+    )
 
 
-def _outputs(request: InferRequest) -> tuple[str, ...]:
+def _outputs(request: InferRequest, outputs: tuple[str, ...]) -> tuple[str, ...]:
     if not request.request_outputs:
-        return OUTPUTS[:2]
+        return outputs[:DEFAULT_OUTPUTS]
     names = tuple(output.name for output in request.request_outputs)
-    if unknown := [name for name in names if name not in OUTPUTS]:
-        raise RequestError(f"outputs: {unknown[0]!r} is unknown; this model has {', '.join(OUTPUTS)}")
+    if unknown := [name for name in names if name not in outputs]:
+        raise RequestError(f"outputs: {unknown[0]!r} is unknown; this model has {', '.join(outputs)}")
     if len(set(names)) != len(names):
         raise RequestError(f"outputs: each may stand once; got {list(names)}")
     return names

@@ -1,0 +1,71 @@
+"""What must be known of a graph to ask it, whether it lies in a checkpoint or in a package."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bonafide.errors import PackageError
+from bonafide.model.decision import Decision
+from bonafide.task import Config
+
+MODEL = "model.onnx"
+
+Size = Annotated[int, Field(ge=1)]
+
+
+class ImageInput(Config):
+    """``pixels`` uint8 [N, size, size, 3], RGB, fitted by :func:`bonafide.data.decoding.decode_to`."""
+
+    modality: Literal["image"] = "image"
+    size: Size
+    resize: Literal["shorter-side-centre-crop"] = "shorter-side-centre-crop"
+
+
+class TableInput(Config):
+    """``columns`` float32 [N, C], in this order."""
+
+    modality: Literal["table"] = "table"
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class ModelInfo(Config):
+    """A graph ``model.onnx``, its input and its outputs.
+
+    The graph gives ``probabilities`` FP32 [N, K]; also ``embedding`` FP32 [N, ``embedding_size``] and
+    ``heatmap`` FP32 [N, *``heatmap_size``] where these are not None. ``model_digest`` is the file's SHA-256.
+    """
+
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    architecture: str
+    input: Annotated[ImageInput | TableInput, Field(discriminator="modality")]
+    embedding_size: Size | None = None
+    heatmap_size: tuple[Size, Size] | None = None
+    temperature: Annotated[float, Field(gt=0)]
+    decision: Decision
+    data_digest: str
+    model_digest: str = ""
+    run_id: str | None = None
+
+    @model_validator(mode="after")
+    def _each_label_has_a_threshold(self) -> "ModelInfo":
+        if set(self.decision.thresholds) != set(self.labels):
+            given = list(self.decision.thresholds)
+            raise ValueError(f"decision.thresholds: one for each of {list(self.labels)}, got {given}")
+        return self
+
+    @property
+    def image(self) -> ImageInput:
+        """The input of an image model.
+
+        Raises:
+            PackageError: the model answers something else.
+        """
+        if not isinstance(self.input, ImageInput):
+            raise PackageError(f"the model takes a {self.input.modality}; images were expected")
+        return self.input
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        optional = {"embedding": self.embedding_size, "heatmap": self.heatmap_size}
+        return ("probabilities", *(name for name, size in optional.items() if size is not None))

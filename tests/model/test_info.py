@@ -1,0 +1,19 @@
+import pytest
+
+from bonafide.errors import PackageError
+from bonafide.model.info import ImageInput, TableInput
+from tests import packages
+
+
+def test_the_modality_picks_the_input():
+    image = packages.info()
+    assert image.input == image.image == ImageInput(size=packages.SIZE)
+    table = packages.info(input={"modality": "table", "columns": ["petal_width"]})
+    assert table.input == TableInput(columns=("petal_width",))
+    with pytest.raises(PackageError, match="takes a table"):
+        table.image  # noqa: B018
+
+
+def test_outputs_that_a_model_lacks_are_not_listed():
+    assert packages.info().outputs == ("probabilities", "embedding", "heatmap")
+    assert packages.info(embedding_size=None, heatmap_size=None).outputs == ("probabilities",)
