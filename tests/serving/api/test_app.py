@@ -20,7 +20,7 @@ class Failing:
     def __init__(self, error):
         self.error = error
 
-    async def infer(self, images, outputs):
+    async def infer(self, images, heatmap=False):
         raise self.error
 
     async def ready(self):

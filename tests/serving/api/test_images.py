@@ -175,7 +175,7 @@ def test_the_picture_itself_comes_to_those_who_ask_for_one(client):
 class Lenient:
     """A predictor that answers whatever it is sent, as one of another version might."""
 
-    async def infer(self, images, outputs):
+    async def infer(self, images, heatmap=False):
         shares = np.full((1, 2), 0.5, np.float32)
         return Answer(
             ("a", "b"),

@@ -55,13 +55,15 @@ def answering(status, body, headers=None, delay=0.0):
 
 def test_both_predictors_answer_alike(server, local):
     async def ask(one):
-        answer = await one.infer([RED, BLUE, RED], ("probabilities", "heatmap"))
+        answer = await one.infer([RED, BLUE, RED], heatmap=True)
         assert await one.ready()
         await one.close()
         return answer
 
     near, far = (asyncio.run(ask(one)) for one in (local(), Remote(server.url)))
     assert near.labels == far.labels == packages.LABELS
+    assert near.names == far.names == ("red", "blue", "red")
+    assert near.uncertain.tolist() == far.uncertain.tolist() == [False, False, False]
     np.testing.assert_allclose(near.probabilities, far.probabilities, atol=1e-6)
     np.testing.assert_allclose(near.heatmaps, far.heatmaps, atol=1e-6)
     assert (near.probabilities.shape, near.heatmaps.shape) == ((3, 3), (3, 4, 4))

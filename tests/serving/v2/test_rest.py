@@ -50,7 +50,8 @@ def test_encoded_images_are_answered(http):
         "variant": "stable",
         "labels": json.dumps(packages.LABELS),
     }
-    label, probabilities = answer["outputs"]
+    label, probabilities, uncertain = answer["outputs"]
+    assert uncertain == {"name": "uncertain", "shape": [2], "datatype": "BOOL", "data": [False, False]}
     assert label == {"name": "label", "shape": [2], "datatype": "BYTES", "data": ["red", "blue"]}
     assert (probabilities["name"], probabilities["shape"], probabilities["datatype"]) == (
         "probabilities",
@@ -126,6 +127,7 @@ def test_health_and_metadata(http):
     assert {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in metadata["outputs"]} == {
         "label": ("BYTES", [-1]),
         "probabilities": ("FP32", [-1, 3]),
+        "uncertain": ("BOOL", [-1]),
         "embedding": ("FP32", [-1, 3]),
         "heatmap": ("FP32", [-1, 4, 4]),
     }
@@ -205,7 +207,7 @@ def test_outputs_are_binary_as_the_request_or_each_says(http, whole, one, binary
 def test_all_outputs_are_binary_when_none_is_named(http):
     response = http.post(INFER, json=image_input(RED) | {"parameters": {"binary_data_output": True}})
     assert response.raise_for_status().headers["content-type"] == "application/octet-stream"
-    assert response.content.endswith(struct.pack("<I", 3) + b"red" + response.content[-12:])
+    assert response.content.endswith(struct.pack("<I", 3) + b"red" + response.content[-13:-1] + b"\0")
 
 
 @pytest.mark.parametrize("kind", ["application/octet-stream", "application/x-www-form-urlencoded", "text/x"])

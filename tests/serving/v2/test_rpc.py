@@ -88,7 +88,7 @@ def test_metadata_and_health(stub):
         ("image", "BYTES"),
         ("pixels", "UINT8"),
     ]
-    assert [list(tensor.shape) for tensor in metadata.outputs] == [[-1], [-1, 3], [-1, 3], [-1, 4, 4]]
+    assert [list(tensor.shape) for tensor in metadata.outputs] == [[-1], [-1, 3], [-1], [-1, 3], [-1, 4, 4]]
 
 
 BAD = {

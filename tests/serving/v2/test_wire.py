@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bonafide.serving.v2 import question, wire
 from bonafide.serving.v2.question import Question, RequestError
 
+OUTPUTS = ("label", "probabilities", "uncertain", "heatmap")
 NAMES = st.sampled_from(["image", "pixels", "label", "probabilities", "x", ""])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 JSON = st.recursive(
@@ -36,7 +37,9 @@ BODIES = st.fixed_dictionaries(
 
 def ask(body: bytes, length: str | None) -> Question | None:
     try:
-        return question.read(wire.read(body, length, "colour"))
+        return question.read(
+            wire.read(body, length, "colour"), ("label", "probabilities", "uncertain", "heatmap")
+        )
     except RequestError as error:
         assert 400 <= error.status < 500
         assert str(error)
@@ -74,4 +77,4 @@ def test_pixels_arrive_as_they_were_sent(flat):
     asked = ask(json.dumps({"inputs": [tensor]}).encode(), None)
     np.testing.assert_array_equal(asked.images, pixels)
     assert asked.images.dtype == np.uint8
-    assert asked.outputs == ("label", "probabilities")
+    assert asked.outputs == ("label", "probabilities", "uncertain")
