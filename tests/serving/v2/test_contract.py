@@ -79,9 +79,7 @@ def test_what_the_document_calls_right_about_the_model_is_answered(server, path,
     images = st.lists(st.sampled_from(["PNG", "JPEG", "WEBP"]), min_size=1, max_size=4)
     operation = SCHEMA[path][method.upper()]
     names = {name: REAL[name] for name in REAL if f"{{{name}}}" in path}
-    outputs = st.lists(
-        st.sampled_from(["label", "probabilities", "uncertain", "embedding", "heatmap"]), unique=True
-    )
+    outputs = st.lists(st.sampled_from(OUTPUTS), unique=True)
 
     @bounded
     @given(kinds=images, outputs=outputs, binary=st.none() | st.booleans(), whole=st.booleans())

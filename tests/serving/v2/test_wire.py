@@ -37,9 +37,7 @@ BODIES = st.fixed_dictionaries(
 
 def ask(body: bytes, length: str | None) -> Question | None:
     try:
-        return question.read(
-            wire.read(body, length, "colour"), ("label", "probabilities", "uncertain", "heatmap")
-        )
+        return question.read(wire.read(body, length, "colour"), OUTPUTS)
     except RequestError as error:
         assert 400 <= error.status < 500
         assert str(error)
