@@ -10,8 +10,15 @@ from bonafide.data import dataset as datasets
 from bonafide.errors import DataError
 from bonafide.evaluation.failures import confident_errors, representatives
 from bonafide.evaluation.gallery import Tile
-from bonafide.evaluation.measured import EVALUATION_REPORT, MEASURED, PREDICTIONS, SPLIT, Measured
-from bonafide.evaluation.metrics import measure
+from bonafide.evaluation.measure import measure
+from bonafide.evaluation.measured import (
+    EVALUATION_REPORT,
+    MEASURED,
+    PREDICTIONS,
+    SPLIT,
+    Measured,
+    group_numbers,
+)
 from bonafide.evaluation.robustness import Degraded, robustness
 from bonafide.files import new_folder, write_text
 from bonafide.model.architectures import Detector
@@ -38,7 +45,13 @@ def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, see
     slices = {name: rows[name].to_pylist() for name in ("generator", "source")}
     answers = answer(detector, images)
     metrics = measure(
-        images.labels, answers.probabilities, training.labels, config.bootstrap_samples, seed, slices
+        images.labels,
+        answers.probabilities,
+        training.labels,
+        group_numbers(rows),
+        config.bootstrap_samples,
+        seed,
+        slices,
     )
     measured = Measured(
         metrics=metrics,

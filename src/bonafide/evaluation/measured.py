@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -32,9 +33,10 @@ class Measured(Config):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Arrays: truth int64 [N], probabilities FP32 [N, K], embedding FP32 [N, E]."""
+    """Arrays: truth int64 [N], groups int64 [N], probabilities FP32 [N, K], embedding FP32 [N, E]."""
 
     truth: NDArray[np.int64]
+    groups: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     embedding: NDArray[np.float32]
 
@@ -48,4 +50,9 @@ def read_predictions(evaluation: Path) -> Predictions:
     """Read ``predictions.parquet`` back."""
     table = pq.read_table(evaluation / PREDICTIONS)
     arrays = (np.array(table[name].to_pylist(), np.float32) for name in ("probabilities", "embedding"))
-    return Predictions(table["label"].to_numpy(), *arrays)
+    return Predictions(table["label"].to_numpy(), group_numbers(table), *arrays)
+
+
+def group_numbers(rows: pa.Table) -> NDArray[np.int64]:
+    """The group of each row as a number, int64 [N], from 0 up without gaps."""
+    return np.unique(rows["group"].to_numpy(), return_inverse=True)[1].astype(np.int64)

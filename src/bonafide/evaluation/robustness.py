@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from bonafide.evaluation.bootstrap import Number
+from bonafide.evaluation.intervals import Number
 from bonafide.task import Config
 
 Pixels = NDArray[np.uint8]
