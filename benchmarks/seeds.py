@@ -54,8 +54,8 @@ model. The figures say nothing about images in the world: see
 {rule}
 {rows}
 
-In brackets: 95 % intervals from resampling images. Photographs are few, so the true uncertainty is larger, as
-the spread over seeds shows. `pixel-shuffle` is the generator that training never sees.
+In brackets: 95 % intervals from [resampling groups](intervals.md), here photographs.
+`pixel-shuffle` is the generator that training never sees.
 
 Machine: {machine}.
 """
@@ -72,6 +72,7 @@ def _column(summary: dict[str, Any]) -> dict[str, str]:
     verdict = "promoted" if summary["gate"]["promote"] else "refused"
     return {
         "test images": str(metrics["n"]),
+        "groups of test images": str(metrics["groups"]),
         "accuracy": _interval(metrics["accuracy"]),
         "macro F1": _interval(metrics["macro_f1"]),
         **recalls,
@@ -82,7 +83,9 @@ def _column(summary: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _interval(value: dict[str, float]) -> str:
+def _interval(value: dict[str, float | None]) -> str:
+    if value["low"] is None:
+        return f"{value['value']:.3f} (too few groups)"
     return f"{value['value']:.3f} ({value['low']:.3f}–{value['high']:.3f})"
 
 

@@ -78,7 +78,9 @@ def tiny() -> Task:
                 augment=False,
             ),
             "evaluation": Evaluation(bootstrap_samples=100, robustness_images=6),
-            "gate": Gate(accuracy=0.4, macro_f1=0.3, latency_ms=10_000),
+            "gate": Gate(
+                minimum_groups=5, minimum_per_label=5, accuracy=0.4, macro_f1=0.3, latency_ms=10_000
+            ),
         }
     )
 
@@ -184,5 +186,5 @@ def _images(labels: tuple[str, ...]) -> Iterator["RawImage"]:
             label_name=label,
             source="test",
             generator=None if label == "real" else generator,
-            group=f"photograph-{number // len(labels) % 20}",
+            group=f"photograph-{number // len(labels) % 40}",
         )

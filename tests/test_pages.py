@@ -3,7 +3,7 @@ import math
 import pytest
 from jinja2 import UndefinedError
 
-from bonafide.evaluation.bootstrap import Interval
+from bonafide.evaluation.intervals import Interval
 from bonafide.pages import cell, number, percent, render, signed, span
 
 
@@ -16,7 +16,8 @@ def test_numbers():
 def test_spans():
     assert span(Interval(value=0.5, low=0.4, high=0.6)) == "0.400 – 0.600"
     assert span((-0.1, 0.1), sign=True) == "-0.100 – +0.100"
-    assert span(None) == span((math.nan, math.nan)) == "–"
+    assert span(None) == span(Interval(value=math.nan, low=math.nan, high=math.nan)) == "–"
+    assert span(Interval(value=0.5, low=math.nan, high=math.nan)) == "– (too few groups)"
 
 
 def test_cells_cannot_break_a_table_or_smuggle_markup():

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 
-class Ends(Protocol):
-    """The ends of an interval."""
+class Measured(Protocol):
+    """A value and the ends of its interval, which are NaN where it has none."""
 
+    value: float
     low: float
     high: float
 
@@ -32,13 +33,16 @@ def signed(value: float) -> str:
     return f"{value:+.3f}" if math.isfinite(value) else "–"
 
 
-def span(interval: Ends | tuple[float, float] | None, sign: bool = False) -> str:
-    """``0.890 – 0.934``, or a dash."""
+def span(interval: Measured | tuple[float, float] | None, sign: bool = False) -> str:
+    """``0.890 – 0.934``, or a dash; where there is a value, it says that groups were too few for more."""
     if interval is None:
         return "–"
     low, high = interval if isinstance(interval, tuple) else (interval.low, interval.high)
-    form = signed if sign else number
-    return f"{form(low)} – {form(high)}" if math.isfinite(low) else "–"
+    if math.isfinite(low):
+        form = signed if sign else number
+        return f"{form(low)} – {form(high)}"
+    undefined = isinstance(interval, tuple) or not math.isfinite(interval.value)
+    return "–" if undefined else "– (too few groups)"
 
 
 def percent(value: float) -> str:

@@ -101,9 +101,14 @@ class Evaluation(Config):
 class Gate(Config):
     """Floors and limits a model must keep to be promoted; what has no default is checked only if set.
 
-    ``non_inferiority_margin`` is the accuracy that a challenger may lose against the champion,
-    ``robustness`` the lowest accuracy under any degradation, ``latency_ms`` the median for one image.
+    ``minimum_groups`` and ``minimum_per_label`` are the fewest groups of test images, and test images of a
+    label, that a model is judged by. ``non_inferiority_margin`` is the accuracy that a challenger may lose
+    against the champion, ``robustness`` the lowest accuracy under any degradation, ``latency_ms`` the median
+    for one image.
     """
+
+    minimum_groups: Annotated[int, Field(ge=1)] = 8
+    minimum_per_label: Annotated[int, Field(ge=1)] = 50
 
     accuracy: Fraction = 0.85
     macro_f1: Fraction = 0.80
@@ -113,6 +118,15 @@ class Gate(Config):
     robustness: Fraction | None = None
     latency_ms: Annotated[float, Field(gt=0)] | None = None
     non_inferiority_margin: Fraction = 0.01
+
+
+class Card(Config):
+    """What the model card says about a task beside what was measured; every entry is a sentence or more."""
+
+    intended_use: str = ""
+    out_of_scope: tuple[str, ...] = ()
+    limitations: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class Task(Config):
@@ -129,6 +143,7 @@ class Task(Config):
     model: Model = Model()
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
+    card: Card = Card()
 
     @model_validator(mode="after")
     def _names_only_its_labels(self) -> "Task":

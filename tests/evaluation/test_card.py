@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,17 @@ from bonafide.data.dataset import DatasetInfo
 from bonafide.evaluation.card import CardFacts, model_card
 from bonafide.evaluation.compare import Comparison, compare_answers
 from bonafide.evaluation.gate import decide
-from bonafide.evaluation.metrics import measure
+from bonafide.evaluation.intervals import Interval
+from bonafide.evaluation.measure import measure
+from bonafide.evaluation.metrics import Certainty
+from bonafide.evaluation.report import evaluation_html
 from bonafide.evaluation.robustness import Degraded
+from bonafide.model.decision import Decision
 from bonafide.model.package import PackageInfo
-from bonafide.task import FolderSource, Task
+from bonafide.task import Card, FolderSource, Task
 
 LABELS = ("real", "ai-generated", "deepfake")
+SHARE = Interval(value=0.125, low=0.1, high=0.15)
 
 
 def facts(metrics, **changes):
@@ -45,6 +51,7 @@ def facts(metrics, **changes):
             created="2026-01-01T00:00:00Z",
         ),
         "metrics": metrics,
+        "certainty": Certainty(uncertain=SHARE, accuracy_of_certain=SHARE),
         "verdict": decide(metrics, Comparison(n=metrics.n), task.gate, robustness),
         "robustness": robustness,
         "unseen": {"unseen"},
@@ -65,6 +72,10 @@ def test_front_matter_is_what_the_hub_reads(card, measured):
     values = {metric["type"]: metric["value"] for metric in result["metrics"]}
     assert values["accuracy"] == round(measured.accuracy.value, 4)
     assert values["roc_auc"] == round(measured.auroc.value, 4)
+
+
+def test_uncertain_answers_are_told(card):
+    assert "0.125 (0.100 to 0.150) of the answers are uncertain" in card
 
 
 def test_sections_of_the_hugging_face_template(card):
@@ -91,7 +102,9 @@ def test_figures_are_the_measured_ones(card, measured):
     assert f"| Macro F1 | {measured.macro_f1.value:.3f} |" in card
     assert f"recall {min(measured.labels.values(), key=lambda each: each.recall.value).recall}" in card
     unseen = measured.slices["generator"]["unseen"]
-    assert f"| unseen (**never seen in training**) | {unseen.n} | {unseen.accuracy} |" in card
+    assert (
+        f"| unseen (**never seen in training**) | {unseen.n} | {unseen.groups} | {unseen.accuracy} |" in card
+    )
     assert f"| blur σ 2 | 0.400 | {0.4 - measured.accuracy.value:+.3f} |" in card
     assert "Temperature 1.250" in card
     assert "accuracy falls from" in card
@@ -118,16 +131,62 @@ def test_limits_follow_the_facts(card, measured):
     assert "say nothing about the world" not in card
 
 
+def test_the_task_says_what_it_is_for(measured):
+    told = Card(
+        intended_use="Sorts pets.",
+        out_of_scope=("Not for wolves.",),
+        limitations=("It has seen | few breeds.",),
+        tags=("pets",),
+    )
+    task = Task(name="own", title="Own", labels=LABELS, card=told)
+    card = model_card(facts(measured, task=task, groups_are="A group is one animal."))
+    for text in (
+        "Sorts pets.",
+        "- Not for wolves.",
+        r"- It has seen \| few breeds.",
+        "A group is one animal.",
+    ):
+        assert text in card
+    assert "pets" in yaml.safe_load(card.split("---\n")[1])["tags"]
+    assert "Not stated." in model_card(facts(measured))
+
+
+def test_no_word_of_the_flagship_stands_on_the_card_of_another_task(make_answers):
+    truth, probabilities = make_answers()
+    slices = {"source": ["shelter" if index % 2 else "street" for index in truth]}
+    metrics = measure(truth, probabilities, ("cat", "dog", "bird"), np.arange(240) // 8, 100, 0, slices)
+    task = Task(name="pets", title="Pets", labels=("cat", "dog", "bird"))
+    dataset = DatasetInfo(
+        labels=task.labels,
+        counts={"test": dict.fromkeys(task.labels, 80)},
+        sources={"shelter": 160, "street": 80},
+        generators={},
+        digest="d" * 64,
+        seed=42,
+    )
+    known = facts(metrics, task=task, dataset=dataset, unseen=set())
+    package = known.package.model_copy(
+        update={"labels": task.labels, "decision": Decision(thresholds=dict.fromkeys(task.labels, 0.4))}
+    )
+    card = model_card(replace(known, package=package))
+    page = evaluation_html("Pets", metrics)
+    foreign = re.compile(
+        r"\b(real|fakes?|photographs?|authentic\w*|ai-generated\w*|deepfakes?|forger\w*)\b", re.I
+    )
+    assert not foreign.findall(card)
+    assert not foreign.findall(re.sub(r'data:[^"]+', "", page))
+
+
 def test_the_champion_is_told(measured, make_answers):
     truth, probabilities = make_answers()
-    comparison = compare_answers(truth, probabilities, probabilities, "7", 100, 0)
+    comparison = compare_answers(truth, probabilities, probabilities, "7", np.arange(240), 100, 0)
     assert "Against champion 7" in model_card(facts(measured, comparison=comparison))
     assert "There was no champion" in model_card(facts(measured))
 
 
 def test_an_undefined_measure_is_left_out_of_the_front_matter():
     probabilities = np.tile(np.array([0.8, 0.1, 0.1], np.float32), (4, 1))
-    metrics = measure(np.zeros(4, np.int64), probabilities, LABELS, 100, 0)
+    metrics = measure(np.zeros(4, np.int64), probabilities, LABELS, np.arange(4), 100, 0)
     card = model_card(facts(metrics))
     front = yaml.safe_load(card.split("---\n")[1])
     kinds = [metric["type"] for metric in front["model-index"][0]["results"][0]["metrics"]]

@@ -92,7 +92,7 @@ def test_a_champion_with_other_labels_is_not_compared_and_not_passed(made, compa
 def test_differences_are_challenger_minus_champion(make_answers):
     truth, challenger = make_answers(skill=2.0)
     champion = make_answers(seed=0, skill=1.0).probabilities
-    found = compare_answers(truth, challenger, champion, "3", samples=200, seed=0)
+    found = compare_answers(truth, challenger, champion, "3", np.arange(240), samples=200, seed=0)
     new, old = challenger.argmax(1), champion.argmax(1)
     gained = accuracy_score(truth, new) - accuracy_score(truth, old)
     assert gained > 0
@@ -105,7 +105,7 @@ def test_differences_are_challenger_minus_champion(make_answers):
 
 def test_a_model_against_itself_differs_by_nothing(make_answers):
     truth, probabilities = make_answers()
-    found = compare_answers(truth, probabilities, probabilities, "1", samples=100, seed=0)
+    found = compare_answers(truth, probabilities, probabilities, "1", np.arange(240), samples=100, seed=0)
     assert found.accuracy_difference.model_dump() == {"value": 0, "low": 0, "high": 0}
     assert found.disagreement == 0
 
@@ -116,17 +116,49 @@ def test_the_bootstrap_is_paired(make_answers):
     changed = probabilities.copy()
     right = int(np.flatnonzero(probabilities.argmax(1) == truth)[0])
     changed[right] = np.roll(probabilities[right], 1)
-    difference = compare_answers(truth, changed, probabilities, "1", samples=200, seed=0).accuracy_difference
+    difference = compare_answers(
+        truth, changed, probabilities, "1", np.arange(240), 200, 0
+    ).accuracy_difference
     assert difference.value == pytest.approx(-1 / 240)
     assert difference.high - difference.low < 0.02
 
 
 def test_no_champion(make_answers):
     truth, probabilities = make_answers()
-    assert compare_answers(truth, probabilities, None, None, 100, 0) == Comparison(n=len(truth))
+    assert compare_answers(truth, probabilities, None, None, np.arange(240), 100, 0) == Comparison(
+        n=len(truth)
+    )
 
 
 def test_a_champion_with_other_labels_is_refused(make_answers):
     truth, probabilities = make_answers()
     with pytest.raises(DataError, match=r"\[240, 2\], expected \[240, 3\]"):
-        compare_answers(truth, probabilities, probabilities[:, :2], "1", 100, 0)
+        compare_answers(truth, probabilities, probabilities[:, :2], "1", np.arange(240), 100, 0)
+
+
+def test_the_bootstrap_is_over_groups(make_answers):
+    """Copies of an image are one group: eight of each tell no more than one."""
+    truth, champion = make_answers(n=90)
+    challenger = make_answers(n=90, skill=1.0).probabilities
+    eight = [np.repeat(each, 8, axis=0) for each in (truth, challenger, champion)]
+    of_groups = compare_answers(*eight, "1", np.repeat(np.arange(90), 8), 400, 0).accuracy_difference
+    of_copies = compare_answers(*eight, "1", np.arange(720), 400, 0).accuracy_difference
+    once = compare_answers(truth, challenger, champion, "1", np.arange(90), 400, 0).accuracy_difference
+    assert of_groups == once
+    assert of_groups.high - of_groups.low > 2 * (of_copies.high - of_copies.low)
+
+
+def test_another_model_with_the_same_labels_is_not_known_to_be_as_good(make_answers):
+    truth, champion = make_answers()
+    challenger = 0.9 * champion + 0.1 * np.eye(3, dtype=np.float32)[champion.argmax(1)]
+    found = compare_answers(truth, challenger, champion, "1", np.arange(240) % 8, 100, 0)
+    assert found.disagreement == 0
+    assert found.accuracy_difference.low == pytest.approx(0.025 ** (1 / 8) - 1)
+
+
+def test_too_few_groups_leave_a_difference_without_an_interval(make_answers):
+    truth, challenger = make_answers(skill=2.0)
+    champion = make_answers(skill=1.0).probabilities
+    found = compare_answers(truth, challenger, champion, "3", np.arange(240) % 4, 100, 0)
+    assert found.accuracy_difference.ends is None
+    assert found.accuracy_difference.value > 0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bonafide.evaluation.failures import confident_errors, known_failures, representatives
-from bonafide.evaluation.metrics import measure
+from bonafide.evaluation.measure import measure
 from bonafide.evaluation.robustness import Degraded
 from bonafide.model.decision import Decision, decide
 
@@ -32,16 +32,16 @@ def test_representatives_are_the_right_answers_nearest_the_median_of_their_label
 
 def test_sentences_name_the_worst_of_everything():
     slices = {"generator": [None, None, None, "a", "b", "a"]}
-    metrics = measure(TRUTH, PROBABILITIES, ("real", "fake"), 100, 0, slices)
+    metrics = measure(TRUTH, PROBABILITIES, ("real", "fake"), np.arange(6), 100, 0, slices)
     blurred = Degraded(name="blur", level=2, accuracy=0.25, n=6)
     sharper = Degraded(name="jpeg", level=75, accuracy=0.4, n=6)
     sentences = known_failures(metrics, [sharper, blurred])
     for expected in (
-        "missed most is real: recall 0.333",
+        "missed most is real: recall 0.333 (too few groups) over 3 images in 3 groups",
         "real taken for fake: 2 times, 67 % of real",
-        "weakest generator is b: accuracy 0.000",
+        "weakest generator is b: accuracy 0.000 (too few groups) over 1 images in 1 groups",
         "blur σ 2: accuracy falls from 0.500 to 0.250",
-        "called something else at a rate of 0.667",
+        "Images of real are given another label at a rate of 0.667",
         "1 of 3 wrong answers",
     ):
         assert any(expected in sentence for sentence in sentences), expected
@@ -49,5 +49,7 @@ def test_sentences_name_the_worst_of_everything():
 
 @pytest.mark.parametrize("slices", [None, {"generator": [None] * 6}, {"generator": ["a"] * 6}])
 def test_nothing_wrong_nothing_said(slices):
-    metrics = measure(TRUTH, np.eye(2, dtype=np.float32)[TRUTH], ("real", "fake"), 100, 0, slices)
+    metrics = measure(
+        TRUTH, np.eye(2, dtype=np.float32)[TRUTH], ("real", "fake"), np.arange(6), 100, 0, slices
+    )
     assert known_failures(metrics, [Degraded(name="blur", level=1, accuracy=1.0, n=6)]) == ()

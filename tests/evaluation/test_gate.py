@@ -1,16 +1,18 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bonafide.errors import DataError
-from bonafide.evaluation.bootstrap import Interval
 from bonafide.evaluation.compare import Comparison, read_comparison
 from bonafide.evaluation.evaluate import read_measured
 from bonafide.evaluation.gate import GATE_REPORT, VERDICT, Verdict, decide, read_verdict
 from bonafide.evaluation.gate import gate as judge
+from bonafide.evaluation.intervals import Interval
+from bonafide.evaluation.measure import measure
 from bonafide.evaluation.metrics import LabelMetrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.model.latency import Latency
@@ -42,6 +44,7 @@ def scored(measured, accuracy=0.9, macro_f1=0.9, recall=0.9, f1=0.9, ece=0.05):
             recall=interval(recall),
             f1=interval(f1),
             support=measured.labels[name].support,
+            groups=measured.labels[name].groups,
         )
 
     return measured.model_copy(
@@ -71,6 +74,8 @@ def test_a_good_model_keeps_every_check(measured):
     assert verdict.promote
     assert verdict.champion == "7"
     assert [check.name for check in verdict.checks] == [
+        "test groups",
+        "test images of real",
         "accuracy",
         "macro F1",
         "recall of deepfake",
@@ -130,7 +135,54 @@ def test_a_label_without_images_does_not_pass(measured):
     labels = measured.labels | {"deepfake": measured.labels["deepfake"].model_copy(update={"support": 0})}
     metrics = measured.model_copy(update={"labels": labels})
     verdict = decide(metrics, FIRST, NONE.model_copy(update={"recall": {"deepfake": 0.0}}), [])
+    failed = [check.name for check in verdict.checks if not check.passed]
+    assert failed == ["test images of deepfake", "recall of deepfake"]
+
+
+def test_twelve_right_images_do_not_pass():
+    truth = np.arange(12) % 2
+    metrics = measure(truth, np.eye(2, dtype=np.float32)[truth], ("a", "b"), np.arange(12), 100, 0)
+    verdict = decide(metrics, Comparison(n=12), Gate(), [])
     assert not verdict.promote
+    (refused,) = (check for check in verdict.checks if not check.passed)
+    assert refused.why == "There are 6 test images of a, too few to judge by: at least 50 are required."
+
+
+@pytest.mark.parametrize(("groups", "passes"), [(7, False), (8, True)])
+def test_many_right_images_of_few_groups_do_not_pass(groups, passes):
+    truth = np.arange(400) // groups % 2
+    metrics = measure(truth, np.eye(2, dtype=np.float32)[truth], ("a", "b"), np.arange(400) % groups, 100, 0)
+    verdict = decide(metrics, Comparison(n=400), Gate(), [])
+    assert verdict.promote is passes
+    assert verdict.checks[0].name == "test groups"
+    assert f"There are {groups} test groups" in verdict.checks[0].why
+
+
+def test_the_label_with_the_fewest_images_is_counted():
+    truth = np.array([0] * 200 + [1] * 49)
+    metrics = measure(truth, np.eye(2, dtype=np.float32)[truth], ("a", "b"), np.arange(249), 100, 0)
+    names = [check.name for check in decide(metrics, FIRST, Gate(), []).checks if not check.passed]
+    assert names == ["test images of b"]
+
+
+def test_a_value_over_too_few_groups_does_not_pass_a_floor(measured):
+    loose = Interval(value=0.95, low=math.nan, high=math.nan)
+    metrics = scored(measured).model_copy(update={"macro_f1": loose})
+    (refused,) = (check for check in decide(metrics, FIRST, Gate(), []).checks if not check.passed)
+    assert (refused.name, refused.measured, refused.interval) == ("macro F1", 0.95, None)
+    assert "rests on fewer than 5 groups" in refused.why
+
+
+def test_a_comparison_over_too_few_groups_is_refused(measured):
+    verdict = decide(scored(measured), against(0.1, math.nan), Gate(), [])
+    (refused,) = (check for check in verdict.checks if not check.passed)
+    assert refused.name == "not worse than the champion"
+    assert "rests on fewer than 5 groups" in refused.why
+
+
+def test_the_comparison_names_its_groups(measured):
+    check = decide(scored(measured), against(0.0, -0.005), Gate(), []).checks[-1]
+    assert "its interval over 40 groups starts at -0.005" in check.why
 
 
 def test_a_first_model_passes_the_comparison_and_says_why(measured):
@@ -141,10 +193,10 @@ def test_a_first_model_passes_the_comparison_and_says_why(measured):
 
 
 def test_reasons_are_sentences_with_the_numbers(measured):
-    low = decide(scored(measured, accuracy=0.8), FIRST, Gate(accuracy=0.85), []).checks[0]
+    low = decide(scored(measured, accuracy=0.8), FIRST, Gate(accuracy=0.85), []).checks[2]
     assert low.why == "The accuracy of 0.8 is 0.05 below the floor of 0.85."
     assert low.interval == pytest.approx((0.78, 0.82))
-    close = decide(scored(measured, accuracy=0.86), FIRST, Gate(accuracy=0.85), []).checks[0]
+    close = decide(scored(measured, accuracy=0.86), FIRST, Gate(accuracy=0.85), []).checks[2]
     assert "reaches down to 0.840" in close.why
 
 
@@ -192,14 +244,16 @@ def test_the_verdict_is_what_the_gate_decides_on_the_files(made):
 
 
 @pytest.mark.parametrize(
-    ("gate", "failed"),
+    ("stricter", "failed"),
     [
-        (Gate(accuracy=1.0, macro_f1=0.3), "accuracy"),
-        (Gate(accuracy=0.4, macro_f1=1.0), "macro F1"),
-        (Gate(accuracy=0.4, macro_f1=0.3, latency_ms=1e-6), "latency"),
+        ({"accuracy": 1.0}, "accuracy"),
+        ({"macro_f1": 1.0}, "macro F1"),
+        ({"latency_ms": 1e-6}, "latency"),
+        ({"minimum_groups": 100}, "test groups"),
     ],
 )
-def test_a_refusal_names_what_failed(made, tmp_path, gate, failed):
+def test_a_refusal_names_what_failed(made, tmp_path, stricter, failed):
+    gate = made.task.gate.model_copy(update=stricter)
     verdict = judge(made.evaluation, made.comparison, tmp_path / "gate", gate)
     assert not verdict.promote
     assert [check.name for check in verdict.checks if not check.passed] == [failed]

@@ -30,9 +30,7 @@ def print_summary(console: "Console", summary: dict[str, Any]) -> None:
     metrics = Table("on test images", "measured", "95 % interval", title="Metrics", title_justify="left")
     for key, title in METRICS.items():
         found = summary["metrics"][key]
-        metrics.add_row(
-            title, _number(found["value"]), f"{_number(found['low'])} to {_number(found['high'])}"
-        )
+        metrics.add_row(title, _number(found["value"]), _ends(found["low"], found["high"]))
     gate = summary["gate"]
     verdict = "promoted" if gate["promote"] else "refused"
     checks = Table("check", "measured", "required", "", title=f"Gate: {verdict}", title_justify="left")
@@ -81,6 +79,10 @@ def print_places(
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return "– (too few groups)" if low is None else f"{_number(low)} to {_number(high)}"
 
 
 def _command(name: str) -> str:

@@ -11,7 +11,8 @@ from bonafide.data.dataset import DatasetInfo
 from bonafide.evaluation.compare import Comparison
 from bonafide.evaluation.failures import known_failures
 from bonafide.evaluation.gate import Verdict
-from bonafide.evaluation.metrics import Metrics
+from bonafide.evaluation.intervals import about_intervals
+from bonafide.evaluation.metrics import Certainty, Metrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.model.package import PackageInfo
 from bonafide.pages import render
@@ -27,19 +28,22 @@ class CardFacts:
         dataset: what it was trained and tested on.
         package: what is packaged.
         metrics: on the test split.
+        certainty: how often answers are uncertain there.
         comparison: with the champion, if there was one.
         robustness: accuracy under degradations; empty if not measured.
         verdict: of the gate.
-        unseen: generators that were kept out of training.
+        unseen: values of slices that were kept out of training.
         parameters: number of trained weights.
         latency_ms: median for one image in milliseconds, or None if not measured.
         licence: SPDX identifier of the weights' licence.
+        groups_are: what a group of images is in this task, as one sentence.
     """
 
     task: Task
     dataset: DatasetInfo
     package: PackageInfo
     metrics: Metrics
+    certainty: Certainty
     verdict: Verdict
     comparison: Comparison | None = None
     robustness: Sequence[Degraded] = ()
@@ -47,6 +51,7 @@ class CardFacts:
     parameters: int | None = None
     latency_ms: float | None = None
     licence: str = "apache-2.0"
+    groups_are: str = ""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -62,6 +67,7 @@ def model_card(facts: CardFacts) -> str:
         metrics=facts.metrics,
         is_sample=facts.task.source.kind == "sample",
         failures=known_failures(facts.metrics, facts.robustness),
+        intervals=about_intervals(facts.metrics.n, facts.metrics.groups, facts.groups_are),
     )
 
 
@@ -78,7 +84,7 @@ def _front_matter(facts: CardFacts) -> dict[str, Any]:
         "license": facts.licence,
         "library_name": "onnx",
         "pipeline_tag": "image-classification",
-        "tags": ["image-classification", "ai-generated-image-detection", "onnx", "bonafide"],
+        "tags": ["image-classification", *facts.task.card.tags, "onnx", "bonafide"],
         "metrics": list(measured),
         "model-index": [
             {

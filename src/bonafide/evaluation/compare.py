@@ -8,18 +8,22 @@ from numpy.typing import NDArray
 from bonafide.data.dataset import read_info
 from bonafide.errors import DataError
 from bonafide.evaluation import statistics
-from bonafide.evaluation.bootstrap import Array, Interval, bootstrap
+from bonafide.evaluation.bootstrap import Array, bootstrap
 from bonafide.evaluation.evaluate import SPLIT, read_measured, read_predictions
-from bonafide.evaluation.metrics import check_predictions
+from bonafide.evaluation.intervals import Interval, of_difference
+from bonafide.evaluation.measure import check_predictions
 from bonafide.files import write_text
 from bonafide.model.answers import answer
 from bonafide.model.checkpoint import read_info as read_training
+from bonafide.model.decision import label_of
 from bonafide.model.latency import Latency, measure_latency
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Config, Evaluation
 
 COMPARISON = "comparison.json"
+ONE_MODEL = 1e-4
+"""Probabilities that differ by no more on any image are those of one model, up to rounding."""
 
 
 class Comparison(Config):
@@ -73,7 +77,13 @@ def compare(
         if model.info.labels == held_out.labels:
             answers = answer(model, dataset, SPLIT, ("probabilities",))["probabilities"]
     found = compare_answers(
-        challenger.truth, challenger.probabilities, answers, version, config.bootstrap_samples, seed
+        challenger.truth,
+        challenger.probabilities,
+        answers,
+        version,
+        challenger.groups,
+        config.bootstrap_samples,
+        seed,
     )
     comparison = found.model_copy(
         update={
@@ -97,42 +107,46 @@ def compare_answers(
     challenger: NDArray[np.float32],
     champion: NDArray[np.float32] | None,
     champion_version: str | None,
+    groups: NDArray[np.int64],
     samples: int,
     seed: int,
 ) -> Comparison:
-    """Compare two models by a paired bootstrap: a resample holds the same images for both.
+    """Compare two models by a paired bootstrap: a resample holds the same groups of images for both.
 
     Args:
         truth: int64 [N].
         challenger: its probabilities, float32 [N, K].
-        champion: its probabilities, float32 [N, K], or None for a first model.
+        champion: its probabilities, float32 [N, K], or None for a first model. If they are the challenger's
+            on every image, the two are one model, and the differences are known to be 0.
         champion_version: as the registry names it.
+        groups: int64 [N], the group of each image, 0 to G - 1, each at least once.
         samples: bootstrap resamples.
         seed: of the resamples.
 
     Raises:
-        DataError: predictions that cannot be measured (see :mod:`bonafide.evaluation.metrics`).
+        DataError: predictions that cannot be measured (see :mod:`bonafide.evaluation.measure`).
     """
     classes = challenger.shape[1]
     check_predictions(truth, challenger, classes)
     if champion is None:
         return Comparison(n=len(truth), champion=champion_version)
     check_predictions(truth, champion, classes)
-    ours, theirs = challenger.argmax(1), champion.argmax(1)
+    ours, theirs = label_of(challenger), label_of(champion)
 
     def differences(weights: Array) -> dict[str, Array]:
         new = statistics.confusion(weights, truth, ours, classes)
         old = statistics.confusion(weights, truth, theirs, classes)
         return {
-            "accuracy": statistics.accuracy(new) - statistics.accuracy(old),
-            "macro_f1": statistics.by_label(new)[2].mean(1) - statistics.by_label(old)[2].mean(1),
+            "accuracy_difference": statistics.accuracy(new) - statistics.accuracy(old),
+            "macro_f1_difference": statistics.by_label(new)[2].mean(1) - statistics.by_label(old)[2].mean(1),
         }
 
-    found = bootstrap(differences, len(truth), samples, seed)
+    if np.array_equal(ours, theirs) and np.allclose(challenger, champion, rtol=0, atol=ONE_MODEL):
+        none = Interval(value=0, low=0, high=0)
+        found = {"accuracy_difference": none, "macro_f1_difference": none}
+    else:
+        needs = {"macro_f1_difference": [truth == label for label in range(classes)]}
+        found = bootstrap(differences, groups, samples, seed, of_difference, needs)
     return Comparison(
-        n=len(truth),
-        champion=champion_version,
-        accuracy_difference=found["accuracy"],
-        macro_f1_difference=found["macro_f1"],
-        disagreement=float(np.mean(ours != theirs)),
+        n=len(truth), champion=champion_version, disagreement=float(np.mean(ours != theirs)), **found
     )

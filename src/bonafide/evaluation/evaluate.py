@@ -12,12 +12,13 @@ from bonafide.data import dataset as datasets
 from bonafide.errors import DataError
 from bonafide.evaluation.failures import confident_errors, representatives
 from bonafide.evaluation.gallery import Tile
-from bonafide.evaluation.metrics import Metrics, measure
+from bonafide.evaluation.measure import measure, measure_certainty
+from bonafide.evaluation.metrics import Certainty, Metrics
 from bonafide.evaluation.robustness import Degraded, robustness
 from bonafide.files import new_folder, write_text
 from bonafide.model.answers import Answers, answer, classify, pixels_of
 from bonafide.model.checkpoint import TrainingInfo, read_info
-from bonafide.model.decision import decide
+from bonafide.model.decision import Decided, decide
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Config, Evaluation
 
@@ -36,6 +37,7 @@ class Measured(Config):
     model_digest: str
     data_digest: str
     metrics: Metrics
+    certainty: Certainty
     robustness: tuple[Degraded, ...]
     unseen: tuple[str, ...]
 
@@ -73,18 +75,23 @@ def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, see
         predictions.truth,
         predictions.probabilities,
         training.labels,
+        predictions.groups,
         config.bootstrap_samples,
         seed,
         slices,
     )
+    decided = decide(answers["probabilities"], training.labels, training.decision)
     measured = Measured(
         model_digest=training.model_digest,
         data_digest=held_out.digest,
         metrics=metrics,
+        certainty=measure_certainty(
+            predictions.truth, decided, predictions.groups, config.bootstrap_samples, seed
+        ),
         robustness=tuple(_robustness(model, dataset, predictions.truth, config.robustness_images, seed)),
         unseen=_unseen(dataset, slices["generator"]),
     )
-    tiles = _tiles(training, dataset, predictions.truth, answers, slices["generator"])
+    tiles = _tiles(training, dataset, predictions.truth, decided, answers, slices["generator"])
     with new_folder(out, MEASURED) as folder:
         write_text(folder / MEASURED, measured.model_dump_json(indent=2) + "\n")
         _write_predictions(folder / PREDICTIONS, rows, answers)
@@ -132,13 +139,13 @@ def _tiles(
     training: TrainingInfo,
     dataset: Path,
     truth: NDArray[np.int64],
+    decided: Decided,
     answers: Answers,
     generators: list[str | None],
 ) -> list[Tile]:
     """The most confident wrong answers and some typical right ones, where there are heat maps."""
     if "heatmap" not in answers:
         return []
-    decided = decide(answers["probabilities"], training.labels, training.decision)
     shown = [*confident_errors(truth, decided, 12), *representatives(truth, decided, 4)]
     pixels = pixels_of(dataset, SPLIT, map(int, shown), training.image.size)
     return [
@@ -160,6 +167,7 @@ def _report(training: TrainingInfo, measured: Measured, tiles: list[Tile]) -> st
     return evaluation_html(
         training.architecture,
         measured.metrics,
+        certainty=measured.certainty,
         robustness=measured.robustness,
         history=training.history,
         tiles=tiles,

@@ -83,6 +83,7 @@ def _facts(
         dataset=datasets.read_info(dataset),
         package=info,
         metrics=measured.metrics,
+        certainty=measured.certainty,
         verdict=verdict,
         comparison=compared,
         robustness=measured.robustness,

@@ -56,7 +56,7 @@ def _worst_label(metrics: Metrics) -> str:
     name, worst = min(present.items(), key=lambda each: each[1].recall.value)
     if worst.recall.value == 1:
         return ""
-    return f"The label missed most is {name}: recall {worst.recall} over {worst.support} images."
+    return f"The label missed most is {name}: recall {worst.recall} over {_of(worst.support, worst.groups)}."
 
 
 def _most_frequent_confusion(metrics: Metrics) -> str:
@@ -80,7 +80,11 @@ def _worst_slice(metrics: Metrics, name: str) -> str:
     )
     if worst is None or worst.accuracy.value == 1:
         return ""
-    return f"The weakest {name} is {value}: accuracy {worst.accuracy} over {worst.n} images."
+    return f"The weakest {name} is {value}: accuracy {worst.accuracy} over {_of(worst.n, worst.groups)}."
+
+
+def _of(images: int, groups: int) -> str:
+    return f"{images} images in {groups} groups"
 
 
 def _worst_degradation(metrics: Metrics, robustness: Sequence[Degraded]) -> str:
@@ -97,7 +101,7 @@ def _false_alarms(metrics: Metrics) -> str:
     rate = metrics.binary.false_positive_rate
     if not rate.value > 0:
         return ""
-    return f"Images that are {metrics.binary.negative} are called something else at a rate of {rate}."
+    return f"Images of {metrics.binary.negative} are given another label at a rate of {rate}."
 
 
 def _confident(metrics: Metrics) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from bonafide.errors import DataError
-from bonafide.evaluation.bootstrap import Interval
 from bonafide.evaluation.compare import Comparison, read_comparison
 from bonafide.evaluation.evaluate import read_measured
+from bonafide.evaluation.intervals import FEWEST_GROUPS, Interval
 from bonafide.evaluation.metrics import LabelMetrics, Metrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.files import new_folder, write_text
@@ -17,6 +17,9 @@ from bonafide.task import Config, Gate
 
 VERDICT, GATE_REPORT = "gate.json", "gate.html"
 
+FIRST = "There is no champion yet, so there is nothing to be worse than."
+TOO_FEW = f"rests on fewer than {FEWEST_GROUPS} groups of images"
+
 Sense = Literal["at least", "at most"]
 
 
@@ -24,8 +27,8 @@ class Check(Config):
     """One requirement: what was measured, what was required, and a sentence for people."""
 
     name: str
-    measured: float | None
-    interval: tuple[float, float] | None
+    measured: float | None = None
+    interval: tuple[float, float] | None = None
     required: str
     passed: bool
     why: str
@@ -76,7 +79,7 @@ def decide(
     """Hold a model against every check that is configured.
 
     Floors and limits judge the measured value; non-inferiority judges the lower end of the paired
-    interval. What was not measured, or is not a number, never passes.
+    interval. What was not measured, is not a number or rests on too few groups for an interval never passes.
 
     Args:
         metrics: of the challenger.
@@ -85,11 +88,12 @@ def decide(
         robustness: accuracy under degradations; empty if not measured.
     """
     checks = (
+        *_enough(metrics, config),
         *_floors(metrics, config),
         *_labels(metrics, config),
         *_limits(metrics, config, comparison.latency),
         *_robust(config, robustness),
-        _non_inferior(comparison, config.non_inferiority_margin),
+        _non_inferior(comparison, metrics.groups, config.non_inferiority_margin),
     )
     return Verdict(
         promote=all(check.passed for check in checks),
@@ -98,6 +102,19 @@ def decide(
         data_digest=comparison.data_digest,
         checks=checks,
     )
+
+
+def _enough(metrics: Metrics, config: Gate) -> Iterator[Check]:
+    yield _count("test groups", metrics.groups, config.minimum_groups)
+    label, scarcest = min(metrics.labels.items(), key=lambda each: each[1].support)
+    yield _count(f"test images of {label}", scarcest.support, config.minimum_per_label)
+
+
+def _count(name: str, count: int, least: int) -> Check:
+    passed = count >= least
+    verdict = "enough to judge by" if passed else "too few to judge by"
+    why = f"There are {count} {name}, {verdict}: at least {least} are required."
+    return Check(name=name, measured=count, required=f"at least {least}", passed=passed, why=why)
 
 
 def _floors(metrics: Metrics, config: Gate) -> Iterator[Check]:
@@ -145,9 +162,12 @@ def _check(name: str, measured: Interval | float | None, sense: Sense, bound: fl
     required = f"{sense} {bound:g}{unit}"
     if value is None or not math.isfinite(value):
         why = f"The {name} was not measured, and what is not measured does not pass."
-        return Check(name=name, measured=None, interval=None, required=required, passed=False, why=why)
+        return Check(name=name, required=required, passed=False, why=why)
+    interval = measured.ends if isinstance(measured, Interval) else None
+    if isinstance(measured, Interval) and interval is None:
+        why = f"The {name} of {value:.4g} {TOO_FEW}, and what has no interval does not pass."
+        return Check(name=name, measured=value, required=required, passed=False, why=why)
     passed = value >= bound if sense == "at least" else value <= bound
-    interval = _ends(measured) if isinstance(measured, Interval) else None
     return Check(
         name=name,
         measured=value,
@@ -178,32 +198,27 @@ def _doubt(interval: tuple[float, float] | None, sense: Sense, bound: float, pas
     return ""
 
 
-def _non_inferior(comparison: Comparison, margin: float) -> Check:
-    name, required = (
-        "not worse than the champion",
-        f"at most {margin:g} of accuracy lost, with 95 % confidence",
+def _non_inferior(comparison: Comparison, groups: int, margin: float) -> Check:
+    name = "not worse than the champion"
+    required = f"at most {margin:g} of accuracy lost, with 95 % confidence"
+    difference, champion = comparison.accuracy_difference, comparison.champion
+    if difference is None or not math.isfinite(difference.value):
+        first = champion is None and difference is None
+        why = FIRST if first else f"It was not compared with champion {champion}."
+        return Check(name=name, required=required, passed=first, why=why)
+    change = (
+        f"Accuracy changes by {difference.value:+.3f} against champion {champion or 'of unknown version'}"
     )
-    difference = comparison.accuracy_difference
-    if comparison.champion is None and difference is None:
-        why = "There is no champion yet, so there is nothing to be worse than."
-        return Check(name=name, measured=None, interval=None, required=required, passed=True, why=why)
-    ends = _ends(difference) if difference is not None else None
-    if difference is None or ends is None or not math.isfinite(difference.value):
-        why = f"It was not compared with champion {comparison.champion}."
-        return Check(name=name, measured=None, interval=None, required=required, passed=False, why=why)
-    passed = ends[0] >= -margin
-    change = f"{difference.value:+.3f} against champion {comparison.champion or 'of unknown version'}"
-    verdict = "no lower than" if passed else "below"
+    if difference.ends is None:
+        why = f"{change}; the change {TOO_FEW}, and what has no interval does not pass."
+        return Check(name=name, measured=difference.value, required=required, passed=False, why=why)
+    passed = difference.low >= -margin
+    verdict = f"{'no lower than' if passed else 'below'} {-margin:g}"
     return Check(
         name=name,
         measured=difference.value,
-        interval=ends,
+        interval=difference.ends,
         required=required,
         passed=passed,
-        why=f"Accuracy changes by {change}; the interval starts at {ends[0]:+.3f}, {verdict} {-margin:g}.",
+        why=f"{change}; its interval over {groups} groups starts at {difference.low:+.3f}, {verdict}.",
     )
-
-
-def _ends(interval: Interval) -> tuple[float, float] | None:
-    ends = interval.low, interval.high
-    return ends if all(map(math.isfinite, ends)) else None

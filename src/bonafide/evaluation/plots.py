@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from bonafide.evaluation.bootstrap import Interval
+from bonafide.evaluation.intervals import TOO_FEW, Interval
 from bonafide.evaluation.metrics import LabelMetrics, Metrics, SliceMetrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.pages import number
@@ -183,7 +183,8 @@ def _intervals(rows: Sequence[tuple[str, Interval, bool]], measure: str) -> str:
         for row, (_, interval, hollow) in enumerate(rows):
             axes.plot([interval.low, interval.high], [row, row], color=BLUE, lw=3, alpha=0.45)
             axes.plot(interval.value, row, "D" if hollow else "o", ms=7, mec=BLUE, mew=1.6, mfc=_fill(hollow))
-            axes.text(1.02, row, number(interval.value), transform=axes.get_yaxis_transform(), va="center")
+            told = number(interval.value) + ("" if interval.ends else f", {TOO_FEW}")
+            axes.text(1.02, row, told, transform=axes.get_yaxis_transform(), va="center")
         axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
         lowest = min((each.low for _, each, _ in rows if np.isfinite(each.low)), default=0.0)
         axes.set(xlim=(max(0.0, np.floor(lowest * 10 - 0.5) / 10), 1.01), ylim=(-0.6, len(rows) - 0.4))

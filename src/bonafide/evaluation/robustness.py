@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from bonafide.evaluation.bootstrap import Number
+from bonafide.evaluation.intervals import Number
+from bonafide.model.decision import label_of
 from bonafide.task import Config
 
 Pixels = NDArray[np.uint8]
@@ -76,6 +77,6 @@ def robustness(
     results = []
     for degradation in degradations():
         degraded = np.stack([degrade(image, degradation) for image in pixels])
-        accuracy = float(np.mean(predict(degraded).argmax(1) == truth))
+        accuracy = float(np.mean(label_of(predict(degraded)) == truth))
         results.append(Degraded(**degradation.model_dump(), accuracy=accuracy, n=len(truth)))
     return results

@@ -29,6 +29,12 @@ class Decided:
     uncertain: NDArray[np.bool_]
 
 
+def label_of(probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The label, an index int64 [N], of probabilities float32 [N, K]."""
+    label: NDArray[np.int64] = probabilities.argmax(axis=1)
+    return label
+
+
 def decide(probabilities: NDArray[np.float32], labels: tuple[str, ...], decision: Decision) -> Decided:
     """Apply the rule.
 
@@ -36,7 +42,7 @@ def decide(probabilities: NDArray[np.float32], labels: tuple[str, ...], decision
         probabilities: float32 [N, K], calibrated.
         labels: K names, each with a threshold in ``decision``.
     """
-    label = probabilities.argmax(axis=1)
+    label = label_of(probabilities)
     confidence = probabilities.max(axis=1)
     thresholds = np.array([decision.thresholds[name] for name in labels], probabilities.dtype)
     return Decided(label, confidence, confidence < thresholds[label])

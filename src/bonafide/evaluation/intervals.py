@@ -1,0 +1,152 @@
+"""What a measured value is worth: its 95 % interval, from how it varies between groups of images."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, PlainSerializer
+from scipy.special import betaincinv, stdtrit
+
+from bonafide.task import Config
+
+FEWEST_GROUPS = 5
+"""How a value varies between fewer groups than these cannot be told from them."""
+
+TOO_FEW = "too few groups"
+
+EDGE = 1e-9
+"""Rounding: a share this near to 0 or 1 is 0 or 1."""
+
+Number = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    PlainSerializer(lambda value: value if math.isfinite(value) else None, return_type=float | None),
+]
+"""A float that is NaN where a measure is undefined, and null in JSON."""
+
+
+class Interval(Config):
+    """A measured value and the 95 % interval around it; the ends are NaN where groups are too few for one."""
+
+    value: Number
+    low: Number
+    high: Number
+
+    def __str__(self) -> str:
+        if not math.isfinite(self.value):
+            return "undefined"
+        if self.ends is None:
+            return f"{self.value:.3f} ({TOO_FEW})"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """``(low, high)``, or None where there is no interval."""
+        return (self.low, self.high) if math.isfinite(self.low) and math.isfinite(self.high) else None
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a value rests on: so many images in so many groups.
+
+    ``effective`` is the number of equal groups that would say as much, (Σn)² / Σn² for groups of n images
+    (Kish 1965, "Survey Sampling", chapter 8): unequal groups say less than their number.
+    """
+
+    images: int
+    groups: int
+    effective: float
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of a standard error from these groups, at least 1."""
+        return max(self.effective - 1, 1.0)
+
+
+Method = Callable[[float, float, Basis], Interval]
+"""The interval of a value, from its variance over resampled groups (NaN if unknown) and what it rests on."""
+
+
+def basis(groups: NDArray[np.int64], needs: Sequence[NDArray[np.bool_]]) -> Basis:
+    """What a value rests on that needs images of several kinds; the kind in the fewest groups counts.
+
+    Args:
+        groups: int64 [N], the group of each image.
+        needs: one or more bool [N], each an indispensable kind of image, e.g. those of one label.
+    """
+    sizes = [np.bincount(groups[need]) for need in needs]
+    return Basis(
+        images=int(np.any(needs, axis=0).sum()),
+        groups=min(int(np.count_nonzero(each)) for each in sizes),
+        effective=min(float(each.sum() ** 2 / max(1, (each**2).sum())) for each in sizes),
+    )
+
+
+def of_share(value: float, variance: float, basis: Basis) -> Interval:
+    """The interval of a value in [0, 1], such as a share of images, a mean of shares or an AUROC.
+
+    It is the exact binomial interval (Clopper & Pearson 1934) for the number of independent images that
+    would vary as much, corrected for the degrees of freedom of the variance (Korn & Graubard 1998,
+    "Confidence intervals for proportions with small expected number of positive counts estimated from
+    survey data", Survey Methodology 24:193-201). Where the value is 0 or 1 in every group there is no
+    variance to go by. There each effective group counts as one image: the interval of n groups without an
+    error starts at 0.025^(1/n).
+    """
+    if not _can_tell(value, variance, basis):
+        return Interval(value=value, low=math.nan, high=math.nan)
+    if EDGE < value < 1 - EDGE:
+        student = _student(basis.images - 1) / _student(basis.freedom)
+        independent = value * (1 - value) / max(variance, EDGE**2) * student**2
+        independent = min(independent, basis.images)
+    else:
+        independent = basis.effective
+    right, wrong = value * independent, (1 - value) * independent
+    return Interval(
+        value=value,
+        low=float(betaincinv(right, wrong + 1, 0.025)) if right > EDGE else 0.0,
+        high=float(betaincinv(right + 1, wrong, 0.975)) if wrong > EDGE else 1.0,
+    )
+
+
+def of_difference(value: float, variance: float, basis: Basis) -> Interval:
+    """The interval of a difference of two shares: Student's t around it, within [-1, 1].
+
+    Where the difference is the same in every group there is no variance to go by, and each effective group
+    counts as one image, as in :func:`of_share`.
+    """
+    if not _can_tell(value, variance, basis):
+        return Interval(value=value, low=math.nan, high=math.nan)
+    if variance > EDGE**2:
+        reach = _student(basis.freedom) * math.sqrt(variance)
+    else:
+        reach = 1 - 0.025 ** (1 / basis.effective)
+    return Interval(value=value, low=max(-1.0, value - reach), high=min(1.0, value + reach))
+
+
+def about_intervals(images: int, groups: int, groups_are: str = "") -> str:
+    """What the intervals of an evaluation say and what has none, for people.
+
+    Args:
+        images: in the test split.
+        groups: that they come from.
+        groups_are: what a group of images is in this task, as one sentence.
+    """
+    sentences = (
+        f"95 % intervals come from resampling the {groups} groups of the {images:,} test images, because "
+        "images of one group are alike.",
+        groups_are,
+        f"A value that rests on fewer than {FEWEST_GROUPS} groups has no interval. Neither have accuracy "
+        "under degradations, counts and the reliability diagram.",
+    )
+    return " ".join(filter(None, sentences))
+
+
+def _can_tell(value: float, variance: float, basis: Basis) -> bool:
+    return basis.groups >= FEWEST_GROUPS and math.isfinite(value) and math.isfinite(variance)
+
+
+def _student(freedom: float) -> float:
+    return float(stdtrit(freedom, 0.975))
