@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from bonafide.evaluation import plots
 from bonafide.evaluation.compare import Comparison
 from bonafide.evaluation.failures import known_failures
-from bonafide.evaluation.gallery import Tile, gallery
+from bonafide.evaluation.gallery import Tile, gallery, legend
 from bonafide.evaluation.gate import Verdict
 from bonafide.evaluation.metrics import Metrics
 from bonafide.evaluation.robustness import Degraded
@@ -58,6 +58,7 @@ def evaluation_html(
         history=history,
         wrong=gallery([tile for tile in tiles if not tile.correct]),
         right=gallery([tile for tile in tiles if tile.correct]),
+        legend=legend(),
         unseen=unseen,
         failures=known_failures(metrics, robustness),
         caveats=(*caveats, NO_TRANSFER, RESAMPLED_IMAGES),
