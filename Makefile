@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-intervals bench-pipeline bench-serving lock clean
+.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-intervals bench-pipeline bench-serving pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-pipeline: $(VENV)/.pipelines ## Orchestrated run against the same library 
 
 bench-intervals: $(VENV)/.pipelines ## How often intervals hold the truth, simulated; writes docs/benchmarks/intervals.md
 	$(BIN)/python -m benchmarks.intervals
+
+pictures: $(VENV)/.dev ## Make docs/images anew from a finished demo; needs Chromium
+	$(BIN)/python -m docs.pictures
 
 lock: $(VENV)/.dev ## Renew the lock files of the three environments
 	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile main.txt pyproject.toml --extra dev --upgrade

@@ -1,16 +1,26 @@
 """What a training run came to, read from its artifacts."""
 
 import json
-import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from bonafide.files import write_text
+from bonafide.pages import linked
 from pipelines.runners.local import Run
 
+
+class Report(NamedTuple):
+    """Where a step leaves its page, and what the page is called."""
+
+    step: str
+    output: str
+    title: str
+
+
 REPORTS = {
-    "validation": ("validate", "validation", "validation.html"),
-    "evaluation": ("evaluate", "evaluation", "evaluation.html"),
-    "gate": ("gate", "verdict", "gate.html"),
+    "validation": Report("validate", "validation", "Data audit"),
+    "evaluation": Report("evaluate", "evaluation", "Evaluation"),
+    "gate": Report("gate", "verdict", "Gate"),
 }
 
 
@@ -34,14 +44,17 @@ def summarise(run: Run) -> dict[str, Any]:
 
 
 def collect_reports(run: Run, folder: Path) -> dict[str, Path]:
-    """Copy the HTML reports that the run got to into ``folder``, under names that stay the same."""
-    folder.mkdir(parents=True, exist_ok=True)
-    copied = {}
-    for name, (step, output, file) in REPORTS.items():
-        found = run.step(step)
+    """Copy the HTML reports that the run got to into ``folder``, linked, under names that stay the same."""
+    pages = {}
+    for name, report in REPORTS.items():
+        found = run.step(report.step)
         if found and found.state == "SUCCESS":
-            copied[name] = Path(shutil.copyfile(run.artifact(step, output) / file, folder / f"{name}.html"))
-    return copied
+            pages[name] = (run.artifact(report.step, report.output) / f"{name}.html").read_text()
+    files = {REPORTS[name].title: f"{name}.html" for name in pages}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, page in pages.items():
+        write_text(folder / f"{name}.html", linked(page, files, REPORTS[name].title))
+    return {name: folder / f"{name}.html" for name in pages}
 
 
 def _json(path: Path) -> Any:

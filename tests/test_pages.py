@@ -4,7 +4,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from bonafide.evaluation.intervals import Interval
-from bonafide.pages import cell, number, percent, render, signed, span
+from bonafide.pages import UNLINKED, cell, linked, number, percent, render, signed, span
 
 
 def test_numbers():
@@ -27,3 +27,13 @@ def test_cells_cannot_break_a_table_or_smuggle_markup():
 def test_a_missing_value_is_an_error():
     with pytest.raises(UndefinedError):
         render("gate.html", title="t", headline="h")
+
+
+def test_links_show_only_where_pages_lie_beside_each_other():
+    page = f"<body>{UNLINKED}</body>"
+    done = linked(page, {"Data audit": "validation.html", "A & B": "gate.html"}, "A & B")
+    assert done == (
+        '<body><nav aria-label="Reports of this run"><a href="validation.html">Data audit</a>'
+        '<a href="gate.html" aria-current="page">A &amp; B</a></nav></body>'
+    )
+    assert linked("<body></body>", {"Gate": "gate.html"}, "Gate") == "<body></body>"

@@ -2,10 +2,15 @@
 
 import math
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+UNLINKED = '<nav aria-label="Reports of this run"></nav>'
+"""Stands on every page, and shows nothing until :func:`linked` fills it."""
 
 
 class Measured(Protocol):
@@ -19,6 +24,19 @@ class Measured(Protocol):
 def render(template: str, **context: Any) -> str:
     """Fill one of ``templates/``; ``.html`` is escaped, Markdown escapes through its ``cell`` filter."""
     return _environment().get_template(template).render(context)
+
+
+def linked(page: str, files: Mapping[str, str], current: str) -> str:
+    """The page with links to the pages that lie beside it.
+
+    Args:
+        page: from :func:`render`.
+        files: by title the name of each page's file, this one's included.
+        current: title of this page.
+    """
+    link, here = Markup('<a href="{}"{}>{}</a>'), Markup(' aria-current="page"')
+    links = (link.format(file, here if title == current else "", title) for title, file in files.items())
+    return page.replace(UNLINKED, UNLINKED.replace("></", f">{''.join(links)}</"), 1)
 
 
 def number(value: float | None) -> str:
@@ -66,6 +84,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["unlinked"] = UNLINKED
     environment.filters |= {
         "number": number,
         "signed": signed,

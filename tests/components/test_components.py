@@ -36,13 +36,3 @@ def test_its_body_imports_the_library_and_the_standard_library_only(name):
     }
     assert "bonafide" in imported
     assert imported <= {"bonafide", "pathlib", "shutil"}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_it_says_what_it_does_in_one_sentence(name):
-    assert importlib.import_module(f"components.{name}").__doc__.strip().endswith(".")
-
-
-def test_a_body_is_short():
-    lengths = {name: len(inspect.getsource(load(name).python_func).splitlines()) for name in NAMES}
-    assert max(lengths.values()) <= 32, lengths

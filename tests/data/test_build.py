@@ -1,5 +1,4 @@
 import hashlib
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,10 +144,3 @@ class _Immediate:
         future = Future()
         future.set_result(work(item))
         return future
-
-
-def test_a_thousand_images_take_seconds(tmp_path):
-    images = raw_images(1000)
-    start = time.perf_counter()
-    build_dataset(images, LABELS, tmp_path / "dataset")
-    assert time.perf_counter() - start < 4

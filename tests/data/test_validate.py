@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -9,6 +10,7 @@ from bonafide.data.dataset import Quarantined
 from bonafide.data.validate import merge_groups, validate
 from bonafide.data.verdict import read_verdict
 from bonafide.errors import DataError
+from bonafide.pages import render
 from bonafide.task import Validation
 from tests.data.pictures import LABELS, encode, picture, raw_images
 
@@ -120,6 +122,16 @@ def test_the_report_is_one_accessible_file(make_dataset, tmp_path):
     assert not {"script", "link", "iframe"} & {tag for tag, _ in seen.tags}
     for label in LABELS:
         assert label in seen.text
+
+
+def test_the_report_has_the_style_of_every_report(make_dataset, tmp_path):
+    folder, _ = make_dataset(raw_images(90))
+    validate(folder, tmp_path / "out", LENIENT, seed=1)
+    page = (tmp_path / "out" / "validation.html").read_text()
+    style = re.compile("<style>.*?</style>", re.DOTALL)
+    other = render("base.html", title="Title", headline="Headline", facts={})
+    assert style.search(page)[0] == style.search(other)[0]
+    assert "Passed: 90 images, all 3 checks" in page
 
 
 def test_the_report_is_the_same_for_the_same_seed(make_dataset, tmp_path):

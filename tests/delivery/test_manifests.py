@@ -1,23 +1,12 @@
 import yaml
 
 from bonafide.delivery.manifests import inference_service, kustomization, to_yaml
-from tests.manifests.test_kserve import load, parsed
+from tests.manifests.test_kserve import parsed
 
 
 def test_kserves_own_type_knows_every_key():
     written = yaml.safe_load(to_yaml(inference_service("pets", "12", "s3://models/12")))
     assert parsed(written, "V1beta1InferenceService") == written
-
-
-def test_it_fills_in_the_base():
-    base = load("base/inferenceservice.yaml")
-    written = inference_service("authenticity", "12", "s3://models/12")
-    assert set(base["metadata"]["annotations"].items()) <= set(written["metadata"]["annotations"].items())
-    given, expected = (content["spec"]["predictor"] for content in (written, base))
-    assert set(given) == set(expected)
-    assert set(given["model"]) == set(expected["model"])
-    for key in ("name", "modelFormat", "protocolVersion", "runtime"):
-        assert given["model"][key] == expected["model"][key]
 
 
 def test_the_version_is_told_to_the_predictor_as_text():

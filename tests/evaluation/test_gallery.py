@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bonafide.evaluation.gallery import SIDE, Tile, overlay, tile_image
+from bonafide.evaluation.gallery import SIDE, Tile, gallery, legend, overlay
 
 
 def test_evidence_is_shown_where_it_lies():
@@ -24,12 +24,23 @@ def test_no_evidence_leaves_the_grey_image(value):
     assert (overlay(pixels, np.full((2, 2), value, np.float32)) == grey).all()
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (10, 20), (400, 300)])
-def test_the_original_stands_beside_its_overlay(shape):
+def read(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))))
+
+
+@pytest.mark.parametrize(("shape", "factor"), [((64, 64), 6), ((10, 20), 19), ((300, 400), 1)])
+def test_small_images_are_enlarged_to_squares_without_a_new_colour(shape, factor):
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
-    uri = tile_image(Tile(pixels, np.ones((2, 2), np.float32), "real", "fake", 0.9))
-    image = Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
-    scale = SIDE / max(shape)
-    assert image.size == (2 * round(shape[1] * scale), round(shape[0] * scale))
-    if scale > 1:
-        assert np.asarray(image)[0, 0].tolist() == pixels[0, 0].tolist()
+    [shown] = gallery([Tile(pixels, np.ones((2, 2), np.float32), "real", "fake", 0.9)])
+    image, evidence = read(shown.image), read(shown.evidence)
+    assert image.shape == evidence.shape
+    assert max(image.shape) <= SIDE
+    if max(shape) <= SIDE:
+        assert (image[::factor, ::factor] == pixels).all()
+        assert (image == pixels.repeat(factor, 0).repeat(factor, 1)).all()
+
+
+def test_the_legend_has_the_colours_of_the_maps():
+    grey = np.full((1, 2, 3), 128, np.uint8)
+    ends = overlay(grey, np.array([[0, 1]], np.float32))[0]
+    assert (read(legend())[0, [0, -1]] == ends).all()

@@ -82,9 +82,16 @@ def test_every_part_is_there(page):
 
 def test_images_have_text_and_nothing_is_fetched(page):
     html, parsed = page
-    assert len(parsed.images) == 8
+    charts, legends, tiles = 6, 2, 2
+    assert len(parsed.images) == charts + legends + 2 * tiles
     assert all(image["alt"] and image["src"].startswith("data:image/") for image in parsed.images)
     assert not re.search(r"https?://|url\(|@import|<link|<script", html)
+
+
+def test_an_image_stands_beside_its_evidence_and_both_are_named(page):
+    labels = "".join(page[1].text.split())
+    assert "imageevidencefordeepfakeanswer✗deepfakewith97.0%truthreal" in labels
+    assert "imageevidenceforrealanswer✓realwith90.0%truthreal" in labels
 
 
 def test_hostile_text_stays_text(page):

@@ -18,7 +18,7 @@ from tests.serving.conftest import start
 IMAGES = 64
 CLIENTS = 16
 INFER = "/v2/models/colour/infer"
-PATIENCE = 40
+PATIENCE = 200
 
 
 @pytest.fixture(scope="module")

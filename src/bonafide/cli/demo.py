@@ -82,6 +82,7 @@ def _serve(
             image["uncertain"] = bool(answers.uncertain[index])
             image["probabilities"] = dict(zip(answers.labels, shares, strict=True))
         summary["predictions"] = images
+        summary["model"]["asked_at"] = server.url
         write_json(summary_file, summary)
         outcome.print_predictions(console, images, current.version, server.url)
         outcome.print_places(console, reports, summary_file, current.package)

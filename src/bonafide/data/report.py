@@ -36,16 +36,20 @@ def render(
         samples: a few image files a label.
         missing: empty cells by column.
     """
+    total = sum(sum(split.values()) for split in info.counts.values())
     return pages.render(
         "validation.html",
+        title="Dataset",
+        headline=_headline(verdict, total),
+        facts={"data digest": info.digest} | ({} if info.seed is None else {"seed": str(info.seed)}),
         info=info,
         verdict=verdict,
         counts=next(iter(info.counts.values())),
-        total=sum(sum(split.values()) for split in info.counts.values()),
+        total=total,
         thumbnails={label: [thumbnail(file) for file in samples.get(label, [])] for label in info.labels},
         bars=_bars(verdict.shortcuts),
         limit=next((check.required for check in verdict.checks if check.name == "shortcuts"), None),
-        facts={fact: _by_label(facts, fact, info.labels) for fact in FACTS},
+        file_facts={fact: _by_label(facts, fact, info.labels) for fact in FACTS},
         sizes={name: _histogram(facts, name, info.labels) for name in ("width", "height", "content_size")},
         missing={name: count for name, count in missing.items() if count},
         quarantine_reasons=Counter(file.reason for file in info.quarantined).most_common(),
@@ -62,6 +66,14 @@ def thumbnail(content: bytes) -> str:
     buffer = BytesIO()
     image.save(buffer, "WEBP", quality=85)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _headline(verdict: ValidationVerdict, total: int) -> str:
+    checks = len(verdict.checks)
+    if verdict.passed:
+        return f"Passed: {total:,} images, all {checks} checks"
+    failed = sum(not check.passed for check in verdict.checks)
+    return f"Failed: {failed} of {checks} checks on {total:,} images"
 
 
 def _bars(audit: ShortcutAudit | None) -> list[tuple[str, float, bool]]:

@@ -1,16 +1,20 @@
-"""Pictures beside what the model looked at."""
+"""Images beside the evidence that the model found in them."""
 
 import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-SIDE = 192
-"""Pixels of a tile's longer side."""
+SIDE = 384
+"""Pixels that an image's longer side is brought near to: twice what the page shows, for dense screens."""
+
+LEGEND = 256, 12
+"""Width and height of the colour legend."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,45 @@ def overlay(pixels: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArray[
     return mixed.clip(0, 255).astype(np.uint8)
 
 
-def tile_image(tile: Tile) -> str:
-    """The original beside its overlay, enlarged, as a PNG ``data:`` URI."""
-    height, width = tile.pixels.shape[:2]
-    scale = SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    filter_ = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
-    original = Image.fromarray(tile.pixels).resize(size, filter_)
-    large = np.asarray(original)
-    pair = np.concatenate([large, overlay(large, tile.heatmap)], axis=1)
+class Shown(NamedTuple):
+    """A tile with its two pictures, as ``data:`` URIs."""
+
+    tile: Tile
+    image: str
+    evidence: str
+
+
+def gallery(tiles: Sequence[Tile]) -> list[Shown]:
+    """Each tile with its pictures, for a template to lay out and label.
+
+    A small image is enlarged by a whole number, so that its pixels stay squares.
+    """
+    return [_shown(tile, _reduced(tile.pixels)) for tile in tiles]
+
+
+def legend() -> str:
+    """The colours of :func:`overlay` from no evidence to the strongest, as a ``data:`` URI."""
+    width, height = LEGEND
+    ramp = np.linspace(0, 1, width, dtype=np.float32)[None]
+    return _uri(overlay(np.full((height, width, 3), 128, np.uint8), ramp))
+
+
+def _shown(tile: Tile, pixels: NDArray[np.uint8]) -> Shown:
+    return Shown(tile, _uri(_enlarged(pixels)), _uri(_enlarged(overlay(pixels, tile.heatmap))))
+
+
+def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    image = Image.fromarray(pixels)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    factor = SIDE // max(pixels.shape)
+    return pixels.repeat(factor, 0).repeat(factor, 1)
+
+
+def _uri(pixels: NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(pair).save(buffer, "PNG", optimize=True)
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def gallery(tiles: Sequence[Tile]) -> list[tuple[Tile, str]]:
-    """Each tile with its picture, for a template to lay out."""
-    return [(tile, tile_image(tile)) for tile in tiles]

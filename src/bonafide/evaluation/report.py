@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from bonafide.evaluation import plots
 from bonafide.evaluation.failures import known_failures
-from bonafide.evaluation.gallery import Tile, gallery
+from bonafide.evaluation.gallery import Tile, gallery, legend
 from bonafide.evaluation.gate import Verdict
 from bonafide.evaluation.intervals import about_intervals
 from bonafide.evaluation.metrics import Certainty, Metrics
@@ -52,6 +52,7 @@ def evaluation_html(
         history=history,
         wrong=gallery([tile for tile in tiles if not tile.correct]),
         right=gallery([tile for tile in tiles if tile.correct]),
+        legend=legend(),
         unseen=unseen,
         failures=known_failures(metrics, robustness),
         intervals=about_intervals(metrics.n, metrics.groups, groups_are),
