@@ -104,9 +104,10 @@ def test_bad_files_are_quarantined_with_a_reason(tmp_path, pictures):
     bad = {"bomb.png": bomb.getvalue(), "text.jpg": b"not an image", "cut.jpg": jpeg(9)[:700]}
     for name, content in bad.items():
         (pictures / "real" / name).write_bytes(content)
+    (pictures / "real" / "notes.txt").write_text("no image")
     result = bonafide("data", "ingest", tmp_path / "out", "--source", pictures, home=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "6 images, 3 quarantined" in result.stdout
+    assert "6 images, 3 quarantined, 1 skipped" in result.stdout
     assert len(list((tmp_path / "out" / "quarantine").iterdir())) == 3
 
 

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bonafide.data.build import RawImage
+from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import Quarantined
 from bonafide.data.validate import merge_groups, validate
 from bonafide.data.verdict import read_verdict
@@ -102,6 +102,14 @@ def test_quarantined_files_are_in_the_report_and_the_share(make_dataset, tmp_pat
     )
     assert "&lt;script&gt;alert(1)&lt;/script&gt;.jpg" in page
     assert "<script" not in page
+
+
+def test_skipped_files_are_in_the_report(tmp_path):
+    build_dataset(raw_images(90), LABELS, tmp_path / "data", skipped=("real/<b>.psd",))
+    validate(tmp_path / "data", tmp_path / "out", LENIENT, seed=1)
+    page = (tmp_path / "out" / "validation.html").read_text()
+    assert "1 file was passed over" in page
+    assert "real/&lt;b&gt;.psd" in page
 
 
 def test_the_report_is_one_accessible_file(make_dataset, tmp_path):

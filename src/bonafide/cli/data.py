@@ -41,7 +41,10 @@ def ingest(
     settings = load_task(task, overrides)
     chosen = FolderSource(path=str(source)) if source else settings.source
     info = ingest(chosen, settings.labels, out, settings.seed)
-    typer.echo(f"{out}: {sum(info.counts['all'].values())} images, {len(info.quarantined)} quarantined")
+    typer.echo(
+        f"{out}: {sum(info.counts['all'].values())} images, {len(info.quarantined)} quarantined, "
+        f"{len(info.skipped)} skipped"
+    )
 
 
 @app.command()
