@@ -52,10 +52,11 @@ def validate(
     dataset: DatasetArgument, out: OutArgument, task: TaskOption = "authenticity", overrides: SetOption = None
 ) -> None:
     """Audit a dataset: duplicates, balance, shortcuts; writes validation.json and validation.html."""
-    from bonafide.data.validate import VALIDATION_REPORT, validate
+    from bonafide.data.validate import validate
+    from bonafide.data.verdict import VALIDATION_REPORT, refuse_failed
 
     settings = load_task(task, overrides)
-    validate(dataset, out, settings.validation, settings.seed)
+    refuse_failed(validate(dataset, out, settings.validation, settings.seed), out)
     typer.echo(f"all checks passed; report: {out / VALIDATION_REPORT}")
 
 
