@@ -119,6 +119,23 @@ def test_a_step_that_fails_in_a_run_says_which_and_why(tmp_path, pictures):
     assert '"FAILED"' in outcome
 
 
+def test_a_failed_audit_leaves_its_report(tmp_path, pictures):
+    result = bonafide("demo", pictures, home=tmp_path)
+    refused(result, "split failed", "minimum-per-label", "has 2 usable images", "validation.html")
+    report = tmp_path / "demo" / "reports" / "validation.html"
+    assert f"validation report  {report}" in result.stdout
+    assert "minimum-per-label" in report.read_text()
+
+
+def test_each_step_stops_after_a_failed_audit(tmp_path, pictures):
+    dataset, validation = tmp_path / "dataset", tmp_path / "validation"
+    assert bonafide("data", "ingest", dataset, "--source", pictures, home=tmp_path).returncode == 0
+    result = bonafide("data", "validate", dataset, validation, home=tmp_path)
+    refused(result, "minimum-per-label", f"{validation}/validation.html")
+    assert (validation / "validation.html").is_file()
+    refused(bonafide("data", "split", dataset, validation, tmp_path / "out", home=tmp_path), "not fit")
+
+
 def test_what_is_no_step_s_output_is_refused(tmp_path):
     refused(bonafide("model", "evaluate", tmp_path, tmp_path, tmp_path / "out", home=tmp_path), "train")
 

@@ -65,6 +65,10 @@ def split(
     dataset: DatasetArgument,
     validation: Annotated[Path, typer.Argument(help="What `bonafide data validate` wrote.")],
     out: OutArgument,
+    placed: Annotated[
+        Path | None,
+        typer.Option(help="The placement.parquet of an earlier split: its groups keep their splits."),
+    ] = None,
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
@@ -72,6 +76,8 @@ def split(
     from bonafide.data.split import split
 
     settings = load_task(task, overrides)
-    info = split(dataset, validation, out, settings.split, settings.seed)
+    info = split(dataset, validation, out, settings.split, settings.seed, placed)
     for name, counts in info.counts.items():
         typer.echo(f"{name}: {', '.join(f'{count} {label}' for label, count in counts.items())}")
+    for reason, count in info.excluded.items():
+        typer.echo(f"left out: {count} {reason}")
