@@ -1,4 +1,4 @@
-"""Audit a dataset: duplicates, balance, shortcuts. Fails the run when a check fails; the report stays."""
+"""Audit a dataset: duplicates, balance, shortcuts. A failed check ends the run at split; the report stays."""
 
 from kfp.dsl import HTML, Artifact, Dataset, Input, Output
 
@@ -17,8 +17,9 @@ def validate(
     from pathlib import Path
 
     from bonafide.data import validate
+    from bonafide.data.verdict import VALIDATION_REPORT
     from bonafide.task import Validation
 
     config = Validation.model_validate(settings)
     validate.validate(Path(dataset.path), Path(validation.path), config, seed)
-    shutil.copyfile(Path(validation.path) / validate.VALIDATION_REPORT, report.path)
+    shutil.copyfile(Path(validation.path) / VALIDATION_REPORT, report.path)

@@ -1,7 +1,7 @@
 """From images to a promoted detector.
 
 1. ingest    a source becomes one dataset; unusable files are quarantined
-2. validate  duplicates, balance and shortcuts; a failing check ends the run
+2. validate  duplicates, balance and shortcuts, with a report; a failed check ends the run at the split
 3. split     train, val and test, no group in two of them
 4. train     fit and calibrate, tracked in MLflow
 5. evaluate  metrics with intervals, slices, robustness

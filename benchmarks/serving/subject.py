@@ -127,7 +127,7 @@ def _torchvision_names(detector: Detector) -> dict[str, torch.Tensor]:
 
 
 def _jpeg(name: str, side: int) -> bytes:
-    photograph = next(found for found in PHOTOGRAPHS if found.name == name).open()[0]
+    photograph = next(found for found in PHOTOGRAPHS if found.name == name).open()
     shorter = min(photograph.size)
     left, top = ((length - shorter) // 2 for length in photograph.size)
     square = photograph.resize((side, side), box=(left, top, left + shorter, top + shorter))

@@ -60,11 +60,15 @@ class Validation(Config):
 
 
 class Split(Config):
-    """Fractions of groups; what train leaves goes where it says. Held-out generators reach test only."""
+    """Fractions of groups; train gets the rest. Held-out generators reach test only.
+
+    With ``given`` the source's own split is kept.
+    """
 
     val: Fraction = 0.15
     test: Fraction = 0.25
     holdout: Fraction = 0.0
+    given: bool = False
     held_out_generators: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -136,6 +140,7 @@ class Task(Config):
     title: str
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     modality: Literal["image"] = "image"
+    groups: str = "an image's own group: images that must stay in one split"
     seed: Seed = 42
     source: Source = SampleSource()
     validation: Validation = Validation()

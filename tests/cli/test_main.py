@@ -104,9 +104,10 @@ def test_bad_files_are_quarantined_with_a_reason(tmp_path, pictures):
     bad = {"bomb.png": bomb.getvalue(), "text.jpg": b"not an image", "cut.jpg": jpeg(9)[:700]}
     for name, content in bad.items():
         (pictures / "real" / name).write_bytes(content)
+    (pictures / "real" / "notes.txt").write_text("no image")
     result = bonafide("data", "ingest", tmp_path / "out", "--source", pictures, home=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "6 images, 3 quarantined" in result.stdout
+    assert "6 images, 3 quarantined, 1 skipped" in result.stdout
     assert len(list((tmp_path / "out" / "quarantine").iterdir())) == 3
 
 
@@ -116,6 +117,23 @@ def test_a_step_that_fails_in_a_run_says_which_and_why(tmp_path, pictures):
     refused(result, "ingest failed", "painting", "log.txt")
     outcome = (tmp_path / "outcomes.jsonl").read_text()
     assert '"FAILED"' in outcome
+
+
+def test_a_failed_audit_leaves_its_report(tmp_path, pictures):
+    result = bonafide("demo", pictures, home=tmp_path)
+    refused(result, "split failed", "minimum-per-label", "has 2 usable images", "validation.html")
+    report = tmp_path / "demo" / "reports" / "validation.html"
+    assert f"validation report  {report}" in result.stdout
+    assert "minimum-per-label" in report.read_text()
+
+
+def test_each_step_stops_after_a_failed_audit(tmp_path, pictures):
+    dataset, validation = tmp_path / "dataset", tmp_path / "validation"
+    assert bonafide("data", "ingest", dataset, "--source", pictures, home=tmp_path).returncode == 0
+    result = bonafide("data", "validate", dataset, validation, home=tmp_path)
+    refused(result, "minimum-per-label", f"{validation}/validation.html")
+    assert (validation / "validation.html").is_file()
+    refused(bonafide("data", "split", dataset, validation, tmp_path / "out", home=tmp_path), "not fit")
 
 
 def test_what_is_no_step_s_output_is_refused(tmp_path):

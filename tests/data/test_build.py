@@ -144,3 +144,20 @@ class _Immediate:
         future = Future()
         future.set_result(work(item))
         return future
+
+
+def test_the_same_images_give_the_same_bytes_at_any_time(tmp_path):
+    made = []
+    for name in ("first", "second"):
+        build_dataset(raw_images(30) + BAD, LABELS, tmp_path / name, seed=1, skipped=("notes.txt",))
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        made.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
+    assert made[0] == made[1]
+    assert {path.suffix for path in made[0]} >= {".parquet", ".json"}
+
+
+def test_what_the_source_skipped_and_how_it_was_split_are_kept(tmp_path):
+    images = [replace(image, given="test") if n < 3 else image for n, image in enumerate(raw_images(30))]
+    info = build_dataset(images, LABELS, tmp_path / "out", skipped=("b.txt", "a.psd"))
+    assert info.skipped == ("b.txt", "a.psd")
+    assert dataset.read(tmp_path / "out", ALL, ["given"])["given"].to_pylist() == ["test"] * 3 + [None] * 27

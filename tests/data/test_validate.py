@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bonafide.data.build import RawImage
+from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import Quarantined
 from bonafide.data.validate import merge_groups, validate
-from bonafide.data.verdict import read_verdict
+from bonafide.data.verdict import read_verdict, refuse_failed
 from bonafide.errors import DataError
 from bonafide.pages import render
 from bonafide.task import Validation
@@ -18,9 +18,11 @@ LENIENT = Validation(minimum_per_label=5)
 
 
 def test_a_sound_dataset_passes(make_dataset, tmp_path):
-    folder, _ = make_dataset(raw_images(90))
+    folder, info = make_dataset(raw_images(90))
     verdict = validate(folder, tmp_path / "out", LENIENT, seed=1)
     assert verdict.passed
+    assert verdict.dataset_digest == info.digest
+    refuse_failed(verdict, tmp_path / "out")
     assert [check.name for check in verdict.checks] == ["minimum-per-label", "class-balance", "shortcuts"]
     assert verdict.excluded == ()
     assert verdict.merged_groups == {}
@@ -34,12 +36,13 @@ def test_a_class_with_another_jpeg_quality_is_refused_and_the_fact_named(make_da
         for number, image in enumerate(raw_images(120))
     ]
     folder, _ = make_dataset(images)
-    with pytest.raises(DataError, match=r"shortcuts.*'quantisation'.*validation\.html"):
-        validate(folder, tmp_path / "out", LENIENT, seed=1)
-    verdict = read_verdict(tmp_path / "out")
+    verdict = validate(folder, tmp_path / "out", LENIENT, seed=1)
     assert not verdict.passed
+    assert verdict == read_verdict(tmp_path / "out")
+    with pytest.raises(DataError, match=r"shortcuts.*'real' from the rest.*'quantisation'.*validation\.html"):
+        refuse_failed(verdict, tmp_path / "out")
     assert verdict.shortcuts.worst_fact == "quantisation"
-    assert verdict.shortcuts.by_fact["quantisation"] > 0.6
+    assert verdict.shortcuts.by_fact["quantisation"].low > 0.6
     assert "quantisation" in (tmp_path / "out" / "validation.html").read_text()
 
 
@@ -55,6 +58,15 @@ def test_exact_duplicates_keep_the_first_and_conflicts_keep_none(make_dataset, t
         images[1].path: (1, "conflicting-labels", "deepfake/same.jpg"),
         "deepfake/same.jpg": (61, "conflicting-labels", images[1].path),
     }
+
+
+def test_of_exact_duplicates_the_one_given_as_test_stays(make_dataset, tmp_path):
+    images = raw_images(60)
+    images[0] = replace(images[0], given="train")
+    again = replace(images[0], path="real/again.jpg", given="test")
+    folder, _ = make_dataset([*images, again])
+    (left,) = validate(folder, tmp_path / "out", LENIENT, seed=1).excluded
+    assert (left.row, left.reason, left.of) == (0, "duplicate", "real/again.jpg")
 
 
 def test_near_duplicates_stay_and_their_groups_are_merged(make_dataset, tmp_path):
@@ -89,8 +101,9 @@ def test_merging_is_transitive():
 def test_each_check_can_fail(make_dataset, tmp_path, limits, message):
     real = [replace(image, label_name="real", group=f"r{n}") for n, image in enumerate(raw_images(70)[60:])]
     folder, _ = make_dataset(raw_images(60) + real)
+    verdict = validate(folder, tmp_path / "out", limits, seed=1)
     with pytest.raises(DataError, match=message):
-        validate(folder, tmp_path / "out", limits, seed=1)
+        refuse_failed(verdict, tmp_path / "out")
 
 
 def test_quarantined_files_are_in_the_report_and_the_share(make_dataset, tmp_path):
@@ -104,6 +117,14 @@ def test_quarantined_files_are_in_the_report_and_the_share(make_dataset, tmp_pat
     )
     assert "&lt;script&gt;alert(1)&lt;/script&gt;.jpg" in page
     assert "<script" not in page
+
+
+def test_skipped_files_are_in_the_report(tmp_path):
+    build_dataset(raw_images(90), LABELS, tmp_path / "data", skipped=("real/<b>.psd",))
+    validate(tmp_path / "data", tmp_path / "out", LENIENT, seed=1)
+    page = (tmp_path / "out" / "validation.html").read_text()
+    assert "1 file was passed over" in page
+    assert "real/&lt;b&gt;.psd" in page
 
 
 def test_the_report_is_one_accessible_file(make_dataset, tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -63,6 +64,21 @@ def test_in_order_leaves_nothing_out(dataset):
     images = Images(dataset, "train", 32)
     labels = torch.cat([labels for _, labels in in_order(images, 7)])
     assert labels.tolist() == images.labels.tolist()
+
+
+def test_files_stay_on_the_disk(tmp_path):
+    """A split of 40 MB is opened and read at random while almost nothing is allocated for it."""
+    contents = [np.random.default_rng(n).bytes(400_000) for n in range(100)]
+    with datasets.ShardWriter(tmp_path, "train", rows_per_shard=40) as writer:
+        for number, content in enumerate(contents):
+            row = {"image": {"bytes": content, "path": str(number)}, "label": number % 2}
+            writer.write(pa.RecordBatch.from_pylist([row], datasets.SCHEMA))
+    before = pa.total_allocated_bytes()
+    images = Images(tmp_path, "train", 32)
+    assert pa.total_allocated_bytes() - before < 1_000_000
+    assert all(images.content(number) == contents[number] for number in (99, 0, 57))
+    assert images.labels.tolist() == [0, 1] * 50
+    assert pa.total_allocated_bytes() - before < 1_000_000
 
 
 def test_a_missing_split_is_named(dataset):

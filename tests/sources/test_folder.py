@@ -5,7 +5,7 @@ import pytest
 
 from bonafide.data.header import Limits
 from bonafide.errors import DataError
-from bonafide.sources.folder import folder_digest, folder_labels, read_folder
+from bonafide.sources.folder import folder_digest, folder_labels, read_folder, skipped_files
 
 
 @pytest.fixture
@@ -44,6 +44,55 @@ def test_reads_each_class_in_order(folder):
     assert folder_labels(folder) == ("cat", "dog")
 
 
+def test_files_without_an_image_s_extension_are_listed(folder):
+    (folder / "manifest.csv").write_text("path\n")
+    assert skipped_files(folder) == ("README", "cat/notes.txt", "dog/list.csv")
+
+
+@pytest.fixture
+def cifake(tmp_path):
+    """A source that comes divided, as CIFAKE does."""
+    root = tmp_path / "cifake"
+    for name in ("test/FAKE/1.png", "test/REAL/2.png", "train/FAKE/3.png", "train/REAL/deep/4.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(name.encode())
+    return root
+
+
+def test_a_source_s_own_split_is_no_label(cifake):
+    (cifake / "train" / "notes.txt").write_text("no image")
+    found = [(image.path, image.label_name, image.given) for image in read_folder(cifake)]
+    assert found == [
+        ("test/FAKE/1.png", "FAKE", "test"),
+        ("test/REAL/2.png", "REAL", "test"),
+        ("train/FAKE/3.png", "FAKE", "train"),
+        ("train/REAL/deep/4.png", "REAL", "train"),
+    ]
+    assert folder_labels(cifake) == ("FAKE", "REAL")
+    assert skipped_files(cifake) == ("train/notes.txt",)
+    (cifake / "train" / "5.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"outside a class, for example train/5\.png"):
+        read_folder(cifake)
+
+
+@pytest.mark.parametrize("other", ["dev/FAKE/5.png", "val/5.png"])
+def test_folders_are_splits_only_if_all_are_named_so_and_hold_folders(cifake, other):
+    (cifake / other).parent.mkdir(parents=True)
+    (cifake / other).write_bytes(b"x")
+    assert set(folder_labels(cifake)) == {"test", "train", other.split("/")[0]}
+    assert {image.given for image in read_folder(cifake)} == {None}
+
+
+def test_the_manifest_may_give_the_split(folder, cifake):
+    (folder / "manifest.csv").write_text("path,split\ncat/b.jpg,test\ndog/d.jpeg,\n")
+    given = {image.path: image.given for image in read_folder(folder) if image.given}
+    assert given == {"cat/b.jpg": "test"}
+    (cifake / "manifest.csv").write_text("path,split\ntrain/FAKE/3.png,val\n")
+    given = {image.path: image.given for image in read_folder(cifake)}
+    assert given["train/FAKE/3.png"] == "val"
+    assert given["test/FAKE/1.png"] == "test"
+
+
 def test_the_manifest_enriches(folder):
     lines = ["path,group,generator,source", "cat/b.jpg,photo-1,gan,web", "dog/d.jpeg,photo-1,,"]
     (folder / "manifest.csv").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
@@ -61,6 +110,7 @@ def test_the_manifest_enriches(folder):
         ("path,group\ncat/none.jpg,x", "line 2: no image 'cat/none.jpg'"),
         ("path,group\ncat/b.jpg,x\ncat/b.jpg,y", "line 3: cat/b.jpg stands twice"),
         ("path,group\ncat/b.jpg,x,more", "line 2: more values than columns"),
+        ("path,split\ncat/b.jpg,dev", "line 2: split 'dev' is none of train, val, test, holdout"),
         ("", "no column path"),
         (b"\xff\xfe\x00", "UTF-8"),
     ],
@@ -118,10 +168,12 @@ def test_digest_follows_names_content_and_manifest(folder, tmp_path):
     (copy / "cat" / "notes.txt").write_text("changed")
     assert folder_digest(copy) == before
     seen = {before}
+    (copy / "cat" / "more.txt").write_text("skipped as well, and listed")
+    seen.add(folder_digest(copy))
     (copy / "cat" / "b.jpg").write_bytes(b"changed")
     seen.add(folder_digest(copy))
     (copy / "cat" / "b.jpg").rename(copy / "dog" / "b.jpg")
     seen.add(folder_digest(copy))
     (copy / "manifest.csv").write_text("path\n")
     seen.add(folder_digest(copy))
-    assert len(seen) == 4
+    assert len(seen) == 5

@@ -41,7 +41,10 @@ def ingest(
     settings = load_task(task, overrides)
     chosen = FolderSource(path=str(source)) if source else settings.source
     info = ingest(chosen, settings.labels, out, settings.seed)
-    typer.echo(f"{out}: {sum(info.counts['all'].values())} images, {len(info.quarantined)} quarantined")
+    typer.echo(
+        f"{out}: {sum(info.counts['all'].values())} images, {len(info.quarantined)} quarantined, "
+        f"{len(info.skipped)} skipped"
+    )
 
 
 @app.command()
@@ -49,10 +52,11 @@ def validate(
     dataset: DatasetArgument, out: OutArgument, task: TaskOption = "authenticity", overrides: SetOption = None
 ) -> None:
     """Audit a dataset: duplicates, balance, shortcuts; writes validation.json and validation.html."""
-    from bonafide.data.validate import VALIDATION_REPORT, validate
+    from bonafide.data.validate import validate
+    from bonafide.data.verdict import VALIDATION_REPORT, refuse_failed
 
     settings = load_task(task, overrides)
-    validate(dataset, out, settings.validation, settings.seed)
+    refuse_failed(validate(dataset, out, settings.validation, settings.seed), out)
     typer.echo(f"all checks passed; report: {out / VALIDATION_REPORT}")
 
 
@@ -61,6 +65,10 @@ def split(
     dataset: DatasetArgument,
     validation: Annotated[Path, typer.Argument(help="What `bonafide data validate` wrote.")],
     out: OutArgument,
+    placed: Annotated[
+        Path | None,
+        typer.Option(help="The placement.parquet of an earlier split: its groups keep their splits."),
+    ] = None,
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
@@ -68,6 +76,8 @@ def split(
     from bonafide.data.split import split
 
     settings = load_task(task, overrides)
-    info = split(dataset, validation, out, settings.split, settings.seed)
+    info = split(dataset, validation, out, settings.split, settings.seed, placed)
     for name, counts in info.counts.items():
         typer.echo(f"{name}: {', '.join(f'{count} {label}' for label, count in counts.items())}")
+    for reason, count in info.excluded.items():
+        typer.echo(f"left out: {count} {reason}")

@@ -35,7 +35,7 @@ def demo(
     from rich.console import Console
 
     from bonafide.cli import outcome
-    from bonafide.cli.live import run_local
+    from bonafide.cli.live import refuse_failed, run_local
     from bonafide.data.dataset import examples
     from bonafide.delivery.current import in_service
     from bonafide.sources.folder import with_source
@@ -47,6 +47,9 @@ def demo(
     run = run_local("training", arguments(settings, ENVIRONMENT), console)
     folder = home() / "demo"
     reports = collect_reports(run, folder / "reports")
+    if not run.succeeded:
+        outcome.print_reports(console, reports)
+    refuse_failed(run)
     summary = summarise(run) | {"model": None, "predictions": []}
     write_json(folder / "summary.json", summary)
     outcome.print_summary(console, summary)

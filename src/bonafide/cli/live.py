@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 
 
 def run_local(name: str, arguments: dict[str, Any], console: Console) -> "Run":
-    """Run the pipeline of that name and show its steps.
-
-    Raises:
-        BonafideError: a step failed; says which, why, and where the log is.
-    """
+    """Run the pipeline of that name and show its steps; :func:`refuse_failed` says how it ended."""
     from pipelines.compilation import load
     from pipelines.runners import local
 
     with steps_view(console) as view:
-        finished = local.run(load(name), arguments, view.changed)
-    if not finished.succeeded:
-        failed = next((step.name for step in finished.steps if step.state == "FAILURE"), "the pipeline")
-        reason = finished.error or "an unexpected error"
-        raise BonafideError(f"{failed} failed: {reason} (log: {finished.log})")
-    return finished
+        return local.run(load(name), arguments, view.changed)
+
+
+def refuse_failed(run: "Run") -> None:
+    """Stop here if a step failed.
+
+    Raises:
+        BonafideError: says which step failed, why, and where the log is.
+    """
+    if not run.succeeded:
+        failed = next((step.name for step in run.steps if step.state == "FAILURE"), "the pipeline")
+        reason = run.error or "an unexpected error"
+        raise BonafideError(f"{failed} failed: {reason} (log: {run.log})")
 
 
 class StepsView:

@@ -65,16 +65,28 @@ def print_places(
     from bonafide.home import home
 
     store = f"sqlite:///{_near(home() / 'mlflow.db')}"
-    places = {f"{name} report": _near(path) for name, path in reports.items()}
-    places["summary"] = _near(summary_file)
-    places["runs in MLflow"] = f"{_command('mlflow')} ui --backend-store-uri {store}"
+    print_reports(console, reports)
+    places = {
+        "summary": _near(summary_file),
+        "runs in MLflow": f"{_command('mlflow')} ui --backend-store-uri {store}",
+    }
     if package:
         places["model package"] = _near(package)
         places["serve it"] = f"{_command('bonafide')} serve {_near(package)}"
         places["ask it"] = f"{_command('bonafide')} predict IMAGE…"
-    console.print()
     for name, place in places.items():
-        console.print(f"{name:<18} {place}", soft_wrap=True)
+        _print_place(console, name, place)
+
+
+def print_reports(console: "Console", reports: dict[str, Path]) -> None:
+    """Where the reports are that a run got to."""
+    console.print()
+    for name, path in reports.items():
+        _print_place(console, f"{name} report", _near(path))
+
+
+def _print_place(console: "Console", name: str, place: str) -> None:
+    console.print(f"{name:<18} {place}", soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

@@ -32,7 +32,7 @@ def training(
     """From images to a promoted detector; unchanged steps are cached. Exits 1 if the gate refuses."""
     from rich.console import Console
 
-    from bonafide.cli.live import run_local
+    from bonafide.cli.live import refuse_failed, run_local
     from bonafide.sources.folder import with_source
     from pipelines.summary import summarise
     from pipelines.training import arguments
@@ -40,6 +40,7 @@ def training(
     console = Console(file=sys.stdout, highlight=False)
     settings = with_source(load_task(task, overrides), source)
     finished = run_local("training", arguments(settings, environment), console)
+    refuse_failed(finished)
     gate = summarise(finished)["gate"]
     for check in gate["checks"]:
         console.print(f"{'pass' if check['passed'] else 'FAIL'}  {check['why']}")
@@ -63,7 +64,7 @@ def batch(
     """From images to a table of answers. Exits 2 if none could be scored."""
     from rich.console import Console
 
-    from bonafide.cli.live import run_local
+    from bonafide.cli.live import refuse_failed, run_local
     from bonafide.serving.batch.run import keep
     from bonafide.serving.batch.table import format_of
 
@@ -72,6 +73,7 @@ def batch(
     where = images if "://" in images else str(Path(images).absolute())
     console = Console(file=sys.stdout, highlight=False)
     finished = run_local("batch", arguments | {"images": where}, console)
+    refuse_failed(finished)
     copy(finished.artifact("score", "scores"), output)
     counts = json.loads(finished.artifact("score", "metrics").read_text())
     for name, count in counts.items():

@@ -7,7 +7,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +32,8 @@ class RawImage:
     """An image file as a source hands it over.
 
     ``path`` is its name for people; images of one ``group`` stay in one split; without a group the
-    image is its own. ``generator`` is None for photographs.
+    image is its own. ``generator`` is None for photographs. ``given`` is the split that the source itself
+    puts the image in, if it does.
     """
 
     path: str
@@ -42,6 +42,7 @@ class RawImage:
     source: str
     generator: str | None = None
     group: str | None = None
+    given: str | None = None
 
 
 def build_dataset(
@@ -50,17 +51,19 @@ def build_dataset(
     out: Path,
     seed: int | None = None,
     workers: int | None = None,
+    skipped: tuple[str, ...] = (),
 ) -> DatasetInfo:
     """Write the dataset ``out`` with the one split ``all``, rows in the order of ``images``.
 
     A file that cannot be decoded within the limits goes to ``out/quarantine`` and is listed with its
-    reason in ``dataset.json``. ``out`` appears whole or not at all.
+    reason in ``dataset.json``. ``out`` appears whole or not at all. The same arguments give the same bytes.
 
     Args:
         images: read once, a few at a time.
         labels: the task's label names; a label's index here is its number.
         seed: recorded, when the source was drawn with one.
         workers: decoding threads; by default one a core, at most 8.
+        skipped: recorded, the files that the source passed over.
 
     Raises:
         DataError: a label is not among ``labels`` or has no usable image, or nothing is usable.
@@ -78,7 +81,9 @@ def build_dataset(
                 numbered = [{**row, "label": labels.index(row["label_name"])} for row in chunk]
                 writer.write(pa.RecordBatch.from_pylist(numbered, dataset.SCHEMA))
             _check_presence(present, labels, quarantined)
-        info = dataset.describe(folder, [dataset.ALL], labels, seed=seed, quarantined=tuple(quarantined))
+        info = dataset.describe(
+            folder, [dataset.ALL], labels, seed=seed, quarantined=tuple(quarantined), skipped=skipped
+        )
         dataset.write_info(folder, info)
     return info
 
@@ -107,7 +112,7 @@ def _examine(image: RawImage) -> tuple[RawImage, dict[str, Any] | ImageError]:
         "source": image.source,
         "generator": image.generator,
         "group": image.group or sha,
-        "ingested_at": datetime.now(UTC),
+        "given": image.given,
     }
 
 

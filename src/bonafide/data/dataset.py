@@ -17,6 +17,7 @@ from bonafide.errors import ConfigError, DataError
 from bonafide.task import Config, parse
 
 ALL = "all"
+SPLITS = ("train", "val", "test", "holdout")
 INFO = "dataset.json"
 ROW_GROUP_ROWS = 1024
 ROW_GROUP_BYTES = 32 * 2**20
@@ -37,12 +38,12 @@ SCHEMA = pa.schema(
         ("source", pa.string()),
         ("generator", pa.string()),
         ("group", pa.string()),
-        ("ingested_at", pa.timestamp("us", tz="UTC")),
+        ("given", pa.string()),
     ],
     metadata={"huggingface": json.dumps(_IMAGE_FEATURE)},
 )
 
-_REPEATING = ["label_name", "format", "source", "generator", "group"]
+_REPEATING = ["label_name", "format", "source", "generator", "group", "given"]
 _COMPRESSION = dict.fromkeys(["image.path", *SCHEMA.names[1:]], "ZSTD") | {"image.bytes": "NONE"}
 
 
@@ -58,7 +59,8 @@ class DatasetInfo(Config):
     """What ``dataset.json`` holds.
 
     ``counts`` is images by split and label name; ``digest`` identifies the content (:func:`digest`);
-    ``parents`` are the digests it was made from; ``excluded`` counts images left out, by reason.
+    ``parents`` are the digests it was made from; ``excluded`` counts images left out, by reason;
+    ``skipped`` lists the files that the source passed over because their names are not those of images.
     """
 
     labels: tuple[str, ...]
@@ -69,6 +71,7 @@ class DatasetInfo(Config):
     seed: int | None = None
     parents: tuple[str, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
+    skipped: tuple[str, ...] = ()
     excluded: dict[str, int] = Field(default={})
 
 
@@ -136,18 +139,19 @@ def shards(folder: Path, split: str) -> list[Path]:
 
 
 def read(folder: Path, split: str, columns: list[str] | None = None) -> pa.Table:
-    """A split, or some of its columns, memory-mapped where possible.
+    """A split, or some of its columns, as a table in memory.
 
-    ``image.path`` and ``image.bytes`` may be asked for alone; they arrive as ``path`` and ``bytes``.
+    Whoever needs the images' bytes streams them (:func:`batches`, :func:`images`). ``image.path`` may be
+    asked for alone; it arrives as ``path``.
 
     Raises:
         DataError: the split is not there.
     """
-    return pq.read_table(shards(folder, split), columns=columns, memory_map=True)
+    return pq.read_table(shards(folder, split), columns=columns)
 
 
-def batches(folder: Path, split: str) -> Iterator[pa.RecordBatch]:
-    """Stream a split by row group: at most about 32 MiB of images at a time.
+def batches(folder: Path, split: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Stream a split, or some of its columns, by row group: at most about 32 MiB of images at a time.
 
     Raises:
         DataError: the split is not there.
@@ -155,7 +159,7 @@ def batches(folder: Path, split: str) -> Iterator[pa.RecordBatch]:
     for path in shards(folder, split):
         with pq.ParquetFile(path, memory_map=True) as shard:
             for index in range(shard.num_row_groups):
-                yield from shard.read_row_group(index).to_batches()
+                yield from shard.read_row_group(index, columns).to_batches()
 
 
 def images(folder: Path, split: str) -> Iterator[tuple[dict[str, Any], bytes]]:

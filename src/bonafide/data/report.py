@@ -11,7 +11,7 @@ from PIL import Image
 from bonafide import pages
 from bonafide.data.dataset import DatasetInfo
 from bonafide.data.decoding import decode
-from bonafide.data.shortcuts import FACTS, Facts, ShortcutAudit
+from bonafide.data.shortcuts import CHANCE, FACTS, Facts, ShortcutAudit, Telling
 from bonafide.data.verdict import ValidationVerdict
 
 THUMBNAIL = 112
@@ -48,6 +48,7 @@ def render(
         total=total,
         thumbnails={label: [thumbnail(file) for file in samples.get(label, [])] for label in info.labels},
         bars=_bars(verdict.shortcuts),
+        chance=CHANCE,
         limit=next((check.required for check in verdict.checks if check.name == "shortcuts"), None),
         file_facts={fact: _by_label(facts, fact, info.labels) for fact in FACTS},
         sizes={name: _histogram(facts, name, info.labels) for name in ("width", "height", "content_size")},
@@ -76,15 +77,19 @@ def _headline(verdict: ValidationVerdict, total: int) -> str:
     return f"Failed: {failed} of {checks} checks on {total:,} images"
 
 
-def _bars(audit: ShortcutAudit | None) -> list[tuple[str, float, bool]]:
-    """What the tree saw, its balanced accuracy, and whether the check judges it; the strongest fact first."""
+def _bars(audit: ShortcutAudit | None) -> list[tuple[str, Telling, bool]]:
+    """What the tree saw, what that tells, and whether the check judges it; the strongest first."""
     if audit is None:
         return []
     return [
-        ("all facts together", audit.balanced_accuracy, True),
-        *((fact, value, True) for fact, value in sorted(audit.by_fact.items(), key=lambda item: -item[1])),
+        *(("all facts together", telling, True) for telling in _strongest(audit.by_label).values()),
+        *((fact, telling, True) for fact, telling in _strongest(audit.by_fact).items()),
         ("file size in bytes (not judged)", audit.content_size, False),
     ]
+
+
+def _strongest(tellings: dict[str, Telling]) -> dict[str, Telling]:
+    return dict(sorted(tellings.items(), key=lambda item: -item[1].low))
 
 
 def _by_label(

@@ -1,8 +1,8 @@
-"""Stratified, group-aware splits: no group in two of them, every label in each."""
+"""Group-aware splits that stay: no group in two of them, and none that moves when the data grow."""
 
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,46 +22,71 @@ from bonafide.data.dataset import (
     read_info,
     write_info,
 )
-from bonafide.data.verdict import read_verdict
+from bonafide.data.placement import (
+    HOLDOUT,
+    PLACEMENT,
+    TEST,
+    TRAIN,
+    VAL,
+    Assignment,
+    Rows,
+    assign,
+    read_placement,
+    write_placement,
+)
+from bonafide.data.verdict import ValidationVerdict, read_verdict, refuse_failed
 from bonafide.errors import DataError
 from bonafide.task import Split
 
-TEST = "test"
 HELD_OUT = "held-out-generator"
-LEFT_OUT = -1
-CANDIDATES = 300
-STEPS = 30_000
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
+ACROSS = "near-duplicate-across-splits"
 
 
-def split(dataset: Path, validation: Path, out: Path, config: Split, seed: int) -> DatasetInfo:
+def split(
+    dataset: Path, validation: Path, out: Path, config: Split, seed: int, placed: Path | None = None
+) -> DatasetInfo:
     """Write the dataset ``out`` with the splits train, val, test and, if asked for, holdout.
 
     Images that validation excluded are left out, and groups that it merged stay together under one
-    name. Images by a held-out generator reach test only: where their group falls elsewhere they are
-    left out and counted in ``excluded``.
+    name. Images by a held-out generator reach test only. What is left out is counted in ``excluded``.
+    :func:`bonafide.data.placement.assign` says where each group goes; ``out/placement.parquet`` keeps it for
+    the next dataset.
+
+    Args:
+        dataset: what was ingested.
+        validation: what was found there.
+        out: the folder to write; it appears whole or not at all.
+        config: the task's section.
+        seed: of the hash that places groups.
+        placed: the ``placement.parquet`` of the dataset whose splits are to be kept.
 
     Raises:
-        DataError: too few groups, or a split would lack a label.
+        DataError: the audit failed or is of another dataset, a split would lack a label, the source gives no
+            split though ``config`` asks for it, or ``placed`` is no placement.
     """
     info, verdict = read_info(dataset), read_verdict(validation)
-    table = read(dataset, ALL, ["label", "generator", "group"]).to_pydict()
-    labels = np.array(table["label"], dtype=np.int64)
-    names = [verdict.merged_groups.get(group, group) for group in table["group"]]
-    groups = np.unique(np.array(names, dtype=np.str_), return_inverse=True)[1]
-    usable = np.ones(len(labels), dtype=bool)
-    usable[[image.row for image in verdict.excluded]] = False
-    unseen = np.array([name in config.held_out_generators for name in table["generator"]])
-    fractions = _fractions(config)
-    where = np.full(len(labels), LEFT_OUT, dtype=np.int64)
-    where[usable] = assign(labels[usable], groups[usable], unseen[usable], fractions, seed)
-    _check(where, labels, groups, list(fractions), info.labels)
-    reasons = Counter(image.reason for image in verdict.excluded)
-    reasons[HELD_OUT] += int((usable & (where == LEFT_OUT)).sum())
+    refuse_failed(verdict, validation)
+    if verdict.dataset_digest != info.digest:
+        raise DataError(f"{validation} is the audit of another dataset than {dataset}; validate this one")
+    table = read(dataset, ALL, ["label_name", "generator", "group", "given"]).to_pydict()
+    given = table["given"] if config.given else [None] * len(table["group"])
+    if config.given and not any(given):
+        raise DataError(
+            f"{dataset} gives no split; put the classes into folders train and test, name the column split "
+            "in the manifest, or leave out split.given"
+        )
+    unseen = [name in config.held_out_generators for name in table["generator"]]
+    fractions = _fractions(config, HOLDOUT in given)
+    before = read_placement(placed) if placed else {}
+    rows = Rows(table["group"], verdict.merged_groups, given, unseen)
+    assigned = assign(rows, fractions, seed, before)
+    reasons = _reasons(assigned, unseen, verdict)
+    where = np.array(assigned.splits, dtype=object)
+    where[[row for row, reason in enumerate(reasons) if reason]] = None
+    _check(where, table["label_name"], assigned.names, list(fractions), info.labels)
     with files.new_folder(out, INFO) as folder:
-        _write(dataset, folder, list(fractions), where, names)
+        _write(dataset, folder, list(fractions), where, assigned.names)
+        write_placement(folder / PLACEMENT, assigned.places)
         result = describe(
             folder,
             fractions,
@@ -69,112 +94,72 @@ def split(dataset: Path, validation: Path, out: Path, config: Split, seed: int) 
             seed=seed,
             parents=(info.digest,),
             quarantined=info.quarantined,
-            excluded=dict(+reasons),
+            skipped=info.skipped,
+            excluded=dict(Counter(filter(None, reasons))),
         )
         write_info(folder, result)
     return result
 
 
-def assign(
-    labels: Integers, groups: Integers, unseen: NDArray[np.bool_], fractions: Mapping[str, float], seed: int
-) -> Integers:
-    """The split of each image, as an index into ``fractions``, or ``LEFT_OUT``.
-
-    Groups go whole, roughly the largest first, to the split whose label counts they bring closest to what is
-    wanted (as scikit-learn's ``StratifiedGroupKFold`` does); groups of one image then fill what is
-    missing of their label. With few groups the order matters, so several seeded orders are tried and
-    the assignment with the smallest distance to the wanted fractions is taken.
-
-    Args:
-        labels: int64 [N].
-        groups: int64 [N].
-        unseen: [N], images by a held-out generator: they follow their group into test, or are left
-            out; a group of nothing else goes to test.
-        fractions: the wanted share of images of each label, by split; one split is ``test``.
-        seed: of the orders tried.
-    """
-    kinds, group_of = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(kinds), int(labels.max(initial=0)) + 1))
-    np.add.at(counts, (group_of[~unseen], labels[~unseen]), 1)
-    wanted = np.array(list(fractions.values()))
-    large = np.flatnonzero(counts.sum(axis=1) > 1)
-    rng = np.random.default_rng(seed)
-    tries = max(1, min(CANDIDATES, STEPS // (len(large) + len(kinds) // 100 + 1))) if len(large) else 1
-    candidates = [_candidate(counts, large, wanted, rng) for _ in range(tries)]
-    place = min(candidates, key=lambda candidate: _distance(counts, candidate, wanted))
-    test = list(fractions).index(TEST)
-    place[counts.sum(axis=1) == 0] = test
-    where = place[group_of]
-    where[unseen & (where != test)] = LEFT_OUT
-    return where
-
-
-def _candidate(counts: Floats, large: Integers, wanted: Floats, rng: np.random.Generator) -> Integers:
-    """One assignment of groups to splits, int64 [G]."""
-    place = np.zeros(len(counts), dtype=np.int64)
-    shares = counts / np.maximum(counts.sum(axis=0), 1)
-    missing = np.repeat(wanted[:, None], counts.shape[1], axis=1) * (counts.sum(axis=0) > 0)
-    sizes = shares[large].sum(axis=1) * np.exp(0.5 * rng.standard_normal(len(large)))
-    for group in large[np.argsort(-sizes, kind="stable")]:
-        gain = (missing**2 - (missing - shares[group]) ** 2).sum(axis=1)
-        place[group] = np.argmax(gain)
-        missing[place[group]] -= shares[group]
-    single = counts.sum(axis=1) == 1
-    for label in range(counts.shape[1]):
-        members = rng.permutation(np.flatnonzero(single & (counts[:, label] == 1)))
-        room = np.maximum(missing[:, label], 0)
-        room = room / room.sum() if room.sum() else wanted
-        edges = np.rint(np.cumsum(room) * len(members)).astype(np.int64)
-        place[members] = np.searchsorted(edges, np.arange(len(members)), side="right")
-    return place
-
-
-def _distance(counts: Floats, place: Integers, wanted: Floats) -> float:
-    """How far the shares are from the wanted ones; an empty cell costs more than any imbalance."""
-    cells = np.zeros((len(wanted), counts.shape[1]))
-    np.add.at(cells, place, counts)
-    present = counts.sum(axis=0) > 0
-    shares = cells[:, present] / counts.sum(axis=0)[present]
-    return float(np.abs(shares - wanted[:, None]).sum() + 10 * (shares == 0).sum())
-
-
-def _fractions(config: Split) -> dict[str, float]:
+def _fractions(config: Split, holdout: bool) -> dict[str, float]:
     """The share of each split, in the order in which they are written."""
     shares = {
-        "train": 1 - config.val - config.test - config.holdout,
-        "val": config.val,
+        TRAIN: 1 - config.val - config.test - config.holdout,
+        VAL: config.val,
         TEST: config.test,
-        "holdout": config.holdout,
+        HOLDOUT: config.holdout,
     }
-    return {name: share for name, share in shares.items() if share > 0}
+    return {name: share for name, share in shares.items() if share > 0 or (name == HOLDOUT and holdout)}
+
+
+def _reasons(assigned: Assignment, unseen: list[bool], verdict: ValidationVerdict) -> list[str | None]:
+    """Why an image is left out, or None."""
+    excluded = {image.row: image.reason for image in verdict.excluded}
+
+    def reason(row: int, place: str | None, by_held_out: bool) -> str | None:
+        if row in excluded:
+            return excluded[row]
+        if place is None:
+            return ACROSS
+        return HELD_OUT if by_held_out and place != TEST else None
+
+    places = zip(assigned.splits, unseen, strict=True)
+    return [reason(row, *told) for row, told in enumerate(places)]
 
 
 def _check(
-    where: Integers, labels: Integers, groups: Integers, splits: list[str], names: tuple[str, ...]
+    where: NDArray[np.object_],
+    labels: list[str],
+    groups: list[str],
+    splits: list[str],
+    names: tuple[str, ...],
 ) -> None:
-    placed = where != LEFT_OUT
-    pairs = np.unique(np.stack([groups[placed], where[placed]]), axis=1)
-    assert len(np.unique(pairs[0])) == pairs.shape[1], "a group is in two splits"
-    for index, name in enumerate(splits):
-        for label, label_name in enumerate(names):
-            if not ((where == index) & (labels == label)).any():
-                holding = len(np.unique(groups[labels == label]))
-                raise DataError(
-                    f"split {name!r} would have no image of {label_name!r}: only {holding} groups "
-                    f"hold that label, and there are {len(splits)} splits. Add images from more sources, "
-                    "lower validation.near_duplicate_distance if groups were merged that do not belong "
-                    "together, or change split.val, split.test, split.holdout or split.held_out_generators"
-                )
+    placed = [place is not None for place in where]
+    pairs = set(zip(np.array(groups)[placed], where[placed], strict=True))
+    assert len({group for group, _ in pairs}) == len(pairs), "a group is in two splits"
+    present = set(zip(where, labels, strict=True))
+    for split, name in product(splits, names):
+        if (split, name) not in present:
+            holding = len({group for group, label in zip(groups, labels, strict=True) if label == name})
+            raise DataError(
+                f"split {split!r} would have no image of {name!r}: only {holding} groups hold that label, "
+                f"and each falls into one of {len(splits)} splits by chance. Add images from more sources, "
+                "take another seed, lower validation.near_duplicate_distance if groups were merged that do "
+                "not belong together, or change split.val, split.test, split.holdout or "
+                "split.held_out_generators"
+            )
 
 
-def _write(dataset: Path, folder: Path, splits: list[str], where: Integers, groups: list[str]) -> None:
+def _write(
+    dataset: Path, folder: Path, splits: list[str], where: NDArray[np.object_], groups: list[str]
+) -> None:
     column = SCHEMA.get_field_index("group")
     start = 0
     with ExitStack() as stack:
-        writers = [stack.enter_context(ShardWriter(folder, name)) for name in splits]
+        writers = {name: stack.enter_context(ShardWriter(folder, name)) for name in splits}
         for batch in batches(dataset, ALL):
             rows = slice(start, start + batch.num_rows)
             start = rows.stop
             renamed = batch.set_column(column, SCHEMA.field(column), pa.array(groups[rows], pa.string()))
-            for index, writer in enumerate(writers):
-                writer.write(renamed.filter(pa.array(where[rows] == index)))
+            for name, writer in writers.items():
+                writer.write(renamed.filter(pa.array(where[rows] == name)))

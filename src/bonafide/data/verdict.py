@@ -1,4 +1,4 @@
-"""What a validation found, as ``validation.json``."""
+"""What a validation found, as ``validation.json``, and what comes of a failed one."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from bonafide.errors import ConfigError, DataError
 from bonafide.task import Config, parse
 
 VERDICT = "validation.json"
+VALIDATION_REPORT = "validation.html"
 
 
 class AuditCheck(Config):
@@ -31,8 +32,13 @@ class Excluded(Config):
 
 
 class ValidationVerdict(Config):
-    """What ``validation.json`` holds. ``merged_groups`` maps a group to the one it is to stay with."""
+    """What ``validation.json`` holds.
 
+    ``dataset_digest`` is of the dataset that was checked; ``merged_groups`` maps a group to the one it is to
+    stay with.
+    """
+
+    dataset_digest: str
     passed: bool
     checks: tuple[AuditCheck, ...]
     excluded: tuple[Excluded, ...]
@@ -54,3 +60,15 @@ def read_verdict(folder: Path) -> ValidationVerdict:
         raise DataError(f"{folder} holds no {VERDICT}; validate the dataset first") from error
     except (ValueError, ConfigError) as error:
         raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error
+
+
+def refuse_failed(verdict: ValidationVerdict, folder: Path) -> None:
+    """Stop here if a check failed.
+
+    Raises:
+        DataError: with the failed checks' sentences and the report's place in ``folder``.
+    """
+    if not verdict.passed:
+        failed = "; ".join(f"{check.name}: {check.why}" for check in verdict.checks if not check.passed)
+        report = folder / VALIDATION_REPORT
+        raise DataError(f"the dataset is not fit to train on. {failed}. Report: {report}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bonafide.data.build import build_dataset
 from bonafide.data.dataset import DatasetInfo
-from bonafide.sources.folder import read_folder
+from bonafide.sources.folder import read_folder, skipped_files
 from bonafide.task import FolderSource, Source
 
 
@@ -16,7 +16,8 @@ def ingest(source: Source, labels: tuple[str, ...], out: Path, seed: int) -> Dat
         DataError: the source is not there, or holds no usable images of at least two of the labels.
     """
     if isinstance(source, FolderSource):
-        return build_dataset(read_folder(Path(source.path)), labels, out, seed)
+        path = Path(source.path)
+        return build_dataset(read_folder(path), labels, out, seed, skipped=skipped_files(path))
     from bonafide.sources.sample import build_sample
 
     with tempfile.TemporaryDirectory() as scratch:

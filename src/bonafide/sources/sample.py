@@ -1,15 +1,15 @@
 """The offline sample: three classes made on the spot from real photographs, with no download.
 
 ``real`` is a patch of a photograph, ``ai-generated`` its re-synthesis by a small decoder and ``deepfake`` the
-patch with one soft-edged region replaced by a re-synthesis. The photograph is the group. All leave through
-one JPEG encoder, so that file facts cannot separate them. Its figures say nothing about the world.
+patch with one soft-edged ellipse replaced by a re-synthesis. A region of a photograph is the group. All leave
+through one JPEG encoder, so that file facts cannot separate them. Its figures say nothing about the world.
 """
 
 import csv
 import io
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,9 @@ MANIFEST = "manifest.csv"
 LABELS = ("real", "ai-generated", "deepfake")
 JPEG_QUALITY = 95
 CROP = (1.25, 3.0)
-TRIES = 500
+TRIES, TURN = 500, 4
 TEXTURE = 6.0
-REGION = (0.25, 0.5)
+ELLIPSE = (0.25, 0.5)
 
 Pixels = NDArray[np.uint8]
 
@@ -69,54 +69,75 @@ def build_sample(out: Path, images: int, size: int, seed: int) -> Path:
 
 
 def cut(count: int, size: int, seed: int) -> tuple[list[str], Pixels]:
-    """Cut textured patches, as evenly from each photograph as their texture allows.
+    """Cut textured patches, as evenly from each photograph, and each of its regions, as texture allows.
 
     Returns:
-        names of the photographs, [count], and the patches, uint8 [count, size, size, 3].
+        names of the regions, [count], and the patches, uint8 [count, size, size, 3].
     """
     streams = [_patches(photograph, size, [seed, number]) for number, photograph in enumerate(PHOTOGRAPHS)]
     names: list[str] = []
     patches: list[Pixels] = []
     while len(patches) < count:
         before = len(patches)
-        for photograph, stream in zip(PHOTOGRAPHS, streams, strict=True):
-            for patch in islice(stream, 1):
-                names.append(photograph.name)
-                patches.append(patch)
+        for name, patch in chain.from_iterable(islice(stream, 1) for stream in streams):
+            names.append(name)
+            patches.append(patch)
         if len(patches) == before:
             raise DataError(f"the photographs hold no textured patch of {size} px; ask for smaller images")
     return names[:count], np.stack(patches[:count])
 
 
-def _patches(photograph: Photograph, size: int, seed: list[int]) -> Iterator[Pixels]:
+def _patches(photograph: Photograph, size: int, seed: list[int]) -> Iterator[tuple[str, Pixels]]:
+    """Patches of the photograph with their regions' names; regions take turns until they give no more."""
+    streams = {
+        name: _textured(region, size, [*seed, number])
+        for number, (name, region) in enumerate(photograph.regions().items())
+    }
+    while streams:
+        for name, stream in list(streams.items()):
+            try:
+                patch = next(stream)
+            except StopIteration:
+                del streams[name]
+            else:
+                if patch is not None:
+                    yield name, patch
+
+
+def _textured(region: Image.Image, size: int, seed: list[int]) -> Iterator[Pixels | None]:
+    """Patches at random places, with None after every few misses, until ``TRIES`` of them in a row."""
     random = np.random.default_rng(seed)
-    views = photograph.open()
-    failures = 0
-    while failures < TRIES:
-        view = views[random.integers(len(views))]
-        side = min(int(size * random.uniform(*CROP)), *view.size)
-        left, top = (int(random.integers(extent - side + 1)) for extent in view.size)
+    misses = 0
+    while misses < TRIES:
+        side = min(int(size * random.uniform(*CROP)), *region.size)
+        left, top = (int(random.integers(extent - side + 1)) for extent in region.size)
         box = (left, top, left + side, top + side)
-        patch = np.asarray(view.resize((size, size), Image.Resampling.LANCZOS, box=box))
+        patch = np.asarray(region.resize((size, size), Image.Resampling.LANCZOS, box=box))
+        if random.random() < 0.5:
+            patch = patch[:, ::-1]
         if texture(patch) >= TEXTURE:
-            failures = 0
-            yield patch[:, ::-1] if random.random() < 0.5 else patch
+            misses = 0
+            yield patch
         else:
-            failures += 1
+            misses += 1
+            if misses % TURN == 0:
+                yield None
 
 
 def texture(patch: Pixels) -> float:
     """Mean absolute gradient of grey levels in the patch's lower-quartile cell of a 4×4 grid."""
-    grey = patch.mean(axis=2)
+    grey = patch.sum(axis=2, dtype=np.int32)
     down, right = np.abs(np.diff(grey, axis=0))[:, :-1], np.abs(np.diff(grey, axis=1))[:-1]
-    rows = np.array_split(down + right, 4)
-    return float(np.sort([cell.mean() for row in rows for cell in np.array_split(row, 4, axis=1)])[4])
+    parts = np.array_split(np.arange(len(down)), 4)
+    starts, sizes = [part[0] for part in parts], np.array([len(part) for part in parts])
+    cells = np.add.reduceat(np.add.reduceat(down + right, starts, axis=0), starts, axis=1)
+    return float(np.sort((cells / np.outer(sizes, sizes)).ravel())[4] / 3)
 
 
 def alter(patch: Pixels, fake: Pixels, random: np.random.Generator) -> Pixels:
     """Replace one soft-edged ellipse of ``patch`` by ``fake``; both uint8 [S, S, 3]."""
     size = len(patch)
-    area, aspect = random.uniform(*REGION) * size**2, random.uniform(0.7, 1.4)
+    area, aspect = random.uniform(*ELLIPSE) * size**2, random.uniform(0.7, 1.4)
     radii = np.sqrt(area / np.pi * np.array([aspect, 1 / aspect]))
     centre = random.uniform(size * 0.3, size * 0.7, 2)
     grid = np.moveaxis(np.indices((size, size)), 0, -1)
