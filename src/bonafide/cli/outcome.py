@@ -78,6 +78,8 @@ def print_places(
 
 
 def _number(value: float | None) -> str:
+    if isinstance(value, int):
+        return str(value)
     return "–" if value is None else f"{value:.3f}"
 
 
