@@ -8,6 +8,7 @@ from bonafide.pages import UNLINKED, cell, linked, number, percent, render, sign
 
 
 def test_numbers():
+    assert [number(each) for each in (8, 1234, 8.0)] == ["8", "1,234", "8.000"]
     assert [number(each) for each in (0.9125, 12.34, None, math.nan)] == ["0.912", "12.3", "–", "–"]
     assert (signed(0.5), signed(-0.25), signed(math.nan)) == ("+0.500", "-0.250", "–")
     assert (percent(0.9434), percent(math.nan)) == ("94.3 %", "–")

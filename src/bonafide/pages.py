@@ -40,7 +40,9 @@ def linked(page: str, files: Mapping[str, str], current: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """``0.912``, ``12.3``, or a dash for what was not measured."""
+    """``0.912``, ``12.3``, ``1,234`` for a count, or a dash for what was not measured."""
+    if isinstance(value, int):
+        return f"{value:,}"
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "images: 3600": "images: 600",
     "epochs: 12": "epochs: 3",
+    "test: 0.25": "test: 0.4",
     "minimum_groups: 8": "minimum_groups: 5",
     "accuracy: 0.85": "accuracy: 0.0",
     "macro_f1: 0.80": "macro_f1: 0.0",

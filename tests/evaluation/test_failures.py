@@ -39,7 +39,7 @@ def test_sentences_name_the_worst_of_everything():
     for expected in (
         "missed most is real: recall 0.333 (too few groups) over 3 images in 3 groups",
         "real taken for fake: 2 times, 67 % of real",
-        "weakest generator is b: accuracy 0.000 (too few groups) over 1 images in 1 groups",
+        "weakest generator is b: accuracy 0.000 (too few groups) over 1 image in 1 group",
         "blur σ 2: accuracy falls from 0.500 to 0.250",
         "Images of real are given another label at a rate of 0.667",
         "1 of 3 wrong answers",

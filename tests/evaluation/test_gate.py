@@ -14,6 +14,7 @@ from bonafide.evaluation.gate import gate as judge
 from bonafide.evaluation.intervals import Interval
 from bonafide.evaluation.measure import measure
 from bonafide.evaluation.metrics import LabelMetrics
+from bonafide.evaluation.report import gate_html
 from bonafide.evaluation.robustness import Degraded
 from bonafide.model.latency import Latency
 from bonafide.task import Gate
@@ -156,6 +157,8 @@ def test_many_right_images_of_few_groups_do_not_pass(groups, passes):
     assert verdict.promote is passes
     assert verdict.checks[0].name == "test groups"
     assert f"There are {groups} test groups" in verdict.checks[0].why
+    assert f'<td class="n"><b>{groups}</b></td>' in gate_html(verdict, "T")
+    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
 
 
 def test_the_label_with_the_fewest_images_is_counted():

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from bonafide.evaluation import plots
+from bonafide.evaluation.intervals import Interval
+from bonafide.evaluation.metrics import SliceMetrics
 from bonafide.evaluation.robustness import Degraded
 
 PREFIX = "data:image/svg+xml;base64,"
@@ -30,6 +32,12 @@ def test_intervals_tell_values_and_mark_the_unseen(measured):
     assert {"unseen (unseen)", "seen"} <= set(found)
     assert f"{measured.slices['generator']['seen'].accuracy.value:.3f}" in found
     assert f"{measured.labels['real'].f1.value:.3f}" in texts(plots.label_f1(measured.labels))
+
+
+def test_a_value_without_an_interval_says_why():
+    alone = Interval(value=0.75, low=math.nan, high=math.nan)
+    found = SliceMetrics(n=4, groups=1, accuracy=alone, binary_accuracy=alone, recall={})
+    assert "0.750, too few groups" in texts(plots.slice_accuracy({"one": found}))
 
 
 def test_reliability_diagram(measured):

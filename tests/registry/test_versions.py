@@ -49,7 +49,7 @@ def test_a_registered_package_is_the_challenger_with_its_lineage(made, record):
     assert version.tags["model_digest"] == info.model_digest
     assert version.tags["data_digest"] == info.data_digest
     assert version.tags["code_version"] == info.code_version
-    assert version.tags["gate"] == "3 of 3 checks passed"
+    assert version.tags["gate"] == "5 of 5 checks passed"
     assert version.tags["champion"] == "none"
     assert get("authenticity", "1") == version
 

@@ -90,6 +90,8 @@ def _print_place(console: "Console", name: str, place: str) -> None:
 
 
 def _number(value: float | None) -> str:
+    if isinstance(value, int):
+        return str(value)
     return "–" if value is None else f"{value:.3f}"
 
 

@@ -84,7 +84,7 @@ def _worst_slice(metrics: Metrics, name: str) -> str:
 
 
 def _of(images: int, groups: int) -> str:
-    return f"{images} images in {groups} groups"
+    return f"{images} image{'s' * (images != 1)} in {groups} group{'s' * (groups != 1)}"
 
 
 def _worst_degradation(metrics: Metrics, robustness: Sequence[Degraded]) -> str:

@@ -24,10 +24,10 @@ Sense = Literal["at least", "at most"]
 
 
 class Check(Config):
-    """One requirement: what was measured, what was required, and a sentence for people."""
+    """One requirement: what was measured, a count as an int, what was required, and a sentence for people."""
 
     name: str
-    measured: float | None = None
+    measured: int | float | None = None
     interval: tuple[float, float] | None = None
     required: str
     passed: bool
