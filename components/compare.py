@@ -1,4 +1,4 @@
-"""Let the model in service answer the same images. Never cached: who is in service changes."""
+"""Let the champion that this run began with answer the same images."""
 
 from kfp.dsl import Artifact, Dataset, Input, Output
 
@@ -8,6 +8,7 @@ from components import component
 @component
 def compare(
     task: str,
+    champion: str,
     evaluation: Input[Artifact],
     dataset: Input[Dataset],
     settings: dict,
@@ -18,13 +19,13 @@ def compare(
 
     from bonafide.evaluation import compare
     from bonafide.home import keys
-    from bonafide.registry import versions
+    from bonafide.registry.packages import opponent
     from bonafide.task import Evaluation
 
     found = compare.compare(
         Path(evaluation.path),
         Path(dataset.path),
-        versions.champion_package(task),
+        opponent(task, champion),
         keys() / "signing.pub",
         Path(comparison.path),
         Evaluation.model_validate(settings),

@@ -10,6 +10,9 @@
 8. export    the ONNX graph in a signed package
 9. register  a version with its lineage
 10. promote  a commit to the delivery folder
+
+Two tasks stand beside the steps. ``champion`` comes first and notes which version is in service: split keeps
+that version's images where they were, and compare judges against it. ``report`` records how the run ended.
 """
 
 from typing import Any
@@ -17,6 +20,7 @@ from typing import Any
 from kfp import dsl
 
 from bonafide.task import Task
+from components.champion import champion
 from components.compare import compare
 from components.evaluate import evaluate
 from components.export import export
@@ -48,11 +52,15 @@ def training(
     outcome = report(task=name).set_caching_options(False)
 
     with dsl.ExitHandler(outcome, name="run"):
+        before = champion(task=name).set_caching_options(False)
+
         data = ingest(source=source, labels=labels, seed=seed)
 
         audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, seed=seed)
 
         parts = split(
+            task=name,
+            champion=before.output,
             dataset=data.outputs["dataset"],
             validation=audit.outputs["validation"],
             settings=split_settings,
@@ -69,6 +77,7 @@ def training(
 
         compared = compare(
             task=name,
+            champion=before.output,
             evaluation=measured.outputs["evaluation"],
             dataset=splits,
             settings=evaluation_settings,
@@ -105,7 +114,7 @@ def training(
             promoted = promote(task=name, version=registered.output, environment=environment)
             promoted.set_caching_options(False).set_retry(2, backoff_duration="5s")
 
-        for step in (data, audit, parts, measured, compared, judged, exported, registered, promoted):
+        for step in (before, data, audit, parts, measured, compared, judged, exported, registered, promoted):
             step.set_cpu_request("1").set_memory_request("2Gi")
 
 

@@ -61,6 +61,9 @@ def split(
     dataset: DatasetArgument,
     validation: Annotated[Path, typer.Argument(help="What `bonafide data validate` wrote.")],
     out: OutArgument,
+    placed: Annotated[
+        Path | None, typer.Option(help="A placement.parquet whose groups keep their split.")
+    ] = None,
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
@@ -68,6 +71,6 @@ def split(
     from bonafide.data.split import split
 
     settings = load_task(task, overrides)
-    info = split(dataset, validation, out, settings.split, settings.seed)
+    info = split(dataset, validation, out, settings.split, settings.seed, placed=placed)
     for name, counts in info.counts.items():
         typer.echo(f"{name}: {', '.join(f'{count} {label}' for label, count in counts.items())}")

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 
 def run_local(name: str, arguments: dict[str, Any], console: Console) -> "Run":
-    """Run the pipeline of that name and show its steps.
+    """Run the pipeline of that name and show its steps; this machine's registry is started if none is named.
 
     Raises:
         BonafideError: a step failed; says which, why, and where the log is.
     """
+    from bonafide.registry.tracking import start
     from pipelines.compilation import load
     from pipelines.runners import local
 
+    start()
     with steps_view(console) as view:
         finished = local.run(load(name), arguments, view.changed)
     if not finished.succeeded:

@@ -52,26 +52,39 @@ def evaluate(
 
 
 @app.command()
+def champion(out: OutArgument, task: TaskOption = "authenticity") -> None:
+    """Note which version is in service and where its images are; writes champion.json, placement.parquet."""
+    from bonafide.registry.champion import write
+
+    number = write(load_task(task).name, out)
+    typer.echo(f"version {number} is in service" if number else "no version is in service")
+
+
+@app.command()
 def compare(
     evaluation: EvaluationFolder,
     dataset: DatasetArgument,
     out: OutArgument,
+    champion: Annotated[
+        Path | None, typer.Option(help="What `bonafide model champion` wrote. [default: ask the registry]")
+    ] = None,
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
     """Let the champion answer the same test images."""
     from bonafide.evaluation.compare import compare
-    from bonafide.registry.versions import champion_package
+    from bonafide.registry.champion import find, read
+    from bonafide.registry.packages import opponent
+    from bonafide.registry.tracking import address
 
     settings = load_task(task, overrides)
-    champion = champion_package(settings.name)
-    found = compare(
-        evaluation, dataset, champion, keys() / "signing.pub", out, settings.evaluation, settings.seed
-    )
+    judged = read(champion) if champion else find(settings.name)
+    against, public_key = opponent(settings.name, judged), keys() / "signing.pub"
+    found = compare(evaluation, dataset, against, public_key, out, settings.evaluation, settings.seed)
     if found.champion:
         typer.echo(f"accuracy against version {found.champion}: {found.accuracy_difference}")
     else:
-        typer.echo("no champion yet")
+        typer.echo(f"{settings.name} has no champion in {address()}")
 
 
 @app.command()
@@ -116,7 +129,7 @@ def register(
     package: Package, dataset: DatasetArgument, evaluation: EvaluationFolder, gate: GateFolder
 ) -> None:
     """Record a package in the MLflow registry as challenger."""
-    from bonafide.registry.versions import register
+    from bonafide.registry.register import register
 
     version = register(package, dataset, evaluation, gate, keys() / "signing.pub")
     typer.echo(f"{version.task} version {version.number}")

@@ -36,7 +36,14 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def split(dataset: Path, validation: Path, out: Path, config: Split, seed: int) -> DatasetInfo:
+def split(
+    dataset: Path,
+    validation: Path,
+    out: Path,
+    config: Split,
+    seed: int,
+    placed: Path | None = None,  # noqa: ARG001  (placeholder)
+) -> DatasetInfo:
     """Write the dataset ``out`` with the splits train, val, test and, if asked for, holdout.
 
     Images that validation excluded are left out, and groups that it merged stay together under one

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bonafide import __version__
 from bonafide.data import dataset as datasets
 from bonafide.errors import PackageError
 from bonafide.evaluation.card import CardFacts, model_card
@@ -21,6 +20,7 @@ from bonafide.model.package import MODEL, PackageInfo, build
 from bonafide.model.runtime import OnnxModel
 from bonafide.model.signing import ensure_key
 from bonafide.task import Task
+from bonafide.version import code_version
 
 CARD, REFERENCE = "MODEL_CARD.md", "reference.npz"
 
@@ -79,7 +79,7 @@ def _describe(
         heatmap_size=heatmap_size,
         metrics=measured.metrics.model_dump(mode="json"),
         data_digest=training.data_digest,
-        code_version=__version__,
+        code_version=code_version(),
         run_id=training.run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
