@@ -99,13 +99,6 @@ def test_dvc_compares_again_when_another_version_is_in_service(clone, by_dvc):
     assert json.loads((by_dvc / "comparison" / "comparison.json").read_text())["champion"] == "1"
 
 
-def test_dvc_without_a_registry_stops_with_a_sentence(clone):
-    words = ("bonafide", "registry", "check")
-    done = subprocess.run(**command(*words, clone=clone, home="none"), capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "start an empty one: bonafide registry init" in done.stderr
-
-
 def test_a_killed_run_goes_on_and_comes_to_the_same_model(clone, by_pipeline):
     words = ("bonafide", "pipeline", "run", "training")
     process = subprocess.Popen(

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from bonafide import __version__
 from bonafide.errors import DeliveryError, PackageError
 from bonafide.evaluation.measured import read_measured
 from bonafide.files import folder_digest, sha256
@@ -40,6 +41,7 @@ def test_a_registered_package_is_the_challenger_with_its_lineage(made, record):
         "gate": "3 of 3 checks passed",
         "champion": "none",
     }
+    assert info.code_version.startswith(f"{__version__}+")
     assert get("authenticity", "1") == version
 
 
