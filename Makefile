@@ -38,6 +38,7 @@ compile: $(VENV)/.pipelines ## Compile the pipelines for Kubeflow and Vertex AI
 	$(BIN)/bonafide pipeline compile
 
 repro: $(VENV)/.pipelines ## The same steps by DVC: dvc repro
+	@$(BIN)/bonafide registry check
 	@PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro $(ARGS)
 
 seeds: $(VENV)/.pipelines ## Train and judge with three seeds; writes docs/benchmarks/results.md

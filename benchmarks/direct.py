@@ -11,8 +11,10 @@ from bonafide.evaluation.evaluate import evaluate
 from bonafide.evaluation.export import export
 from bonafide.home import home, keys
 from bonafide.model.train import train
-from bonafide.registry import versions
-from bonafide.registry.tracking import run_logger
+from bonafide.registry.champion import find
+from bonafide.registry.packages import opponent
+from bonafide.registry.register import register
+from bonafide.registry.tracking import run_logger, start
 from bonafide.sources.ingest import ingest
 from bonafide.task import load_task
 
@@ -24,6 +26,7 @@ def main(scratch: Path, overrides: list[str]) -> None:
     dataset, validation, splits, model, evaluation, comparison, gate, package = (
         scratch / name for name in names
     )
+    start()
     public_key = keys() / "signing.pub"
     ingest(task.source, task.labels, dataset, task.seed)
     validate(dataset, validation, task.validation, task.seed)
@@ -31,11 +34,11 @@ def main(scratch: Path, overrides: list[str]) -> None:
     logger = run_logger(task.name, {**task.model.model_dump(), "seed": task.seed})
     train(splits, model, task.model, task.seed, logger)
     evaluate(model, splits, evaluation, task.evaluation, task.seed)
-    champion = versions.champion_package(task.name)
+    champion = opponent(task.name, find(task.name))
     compare(evaluation, splits, champion, public_key, comparison, task.evaluation, task.seed)
     if gate(evaluation, comparison, gate, task.gate).promote:
         export(model, splits, evaluation, comparison, gate, package, task, keys())
-        version = versions.register(package, splits, evaluation, gate, public_key)
+        version = register(package, splits, evaluation, gate, public_key)
         promote_version(task.name, version.number, home() / "delivery", "dev")
 
 

@@ -1,4 +1,4 @@
-"""Let the model in service answer the same images. Never cached: who is in service changes."""
+"""Let the champion that this run began with answer the same images."""
 
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
@@ -8,6 +8,7 @@ from components import component
 @component
 def compare(
     task: str,
+    champion: str,
     model: Input[Model],
     evaluation: Input[Artifact],
     dataset: Input[Dataset],
@@ -19,14 +20,14 @@ def compare(
 
     from bonafide.evaluation import compare
     from bonafide.home import keys
-    from bonafide.registry import versions
+    from bonafide.registry.packages import opponent
     from bonafide.task import Evaluation
 
     found = compare.compare(
         Path(model.path),
         Path(evaluation.path),
         Path(dataset.path),
-        versions.champion_package(task),
+        opponent(task, champion),
         keys() / "signing.pub",
         Path(comparison.path),
         Evaluation.model_validate(settings),

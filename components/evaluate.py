@@ -10,6 +10,7 @@ def evaluate(
     model: Input[Model],
     dataset: Input[Dataset],
     settings: dict,
+    groups: str,
     seed: int,
     evaluation: Output[Artifact],
     report: Output[HTML],
@@ -24,7 +25,7 @@ def evaluate(
 
     config = Evaluation.model_validate(settings)
     out = Path(evaluation.path)
-    found = evaluate.evaluate(Path(model.path), Path(dataset.path), out, config, seed)
+    found = evaluate.evaluate(Path(model.path), Path(dataset.path), out, config, seed, groups)
     shutil.copyfile(out / evaluate.EVALUATION_REPORT, report.path)
     for name, value in found.headline().items():
         metrics.log_metric(name, value)

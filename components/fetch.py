@@ -10,8 +10,8 @@ def fetch(task: str, version: str, package: Output[Model]):
     import shutil
     from pathlib import Path
 
-    from bonafide.registry import versions
+    from bonafide.registry import packages, versions
 
     found = versions.chosen(task, version)
-    shutil.copytree(found.package, Path(package.path))
+    shutil.copytree(packages.fetch(found), Path(package.path))
     package.metadata.update(task=task, version=found.number, digest=found.tags["model_digest"])

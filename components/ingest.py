@@ -6,11 +6,11 @@ from components import component
 
 
 @component
-def ingest(source: dict, labels: list, seed: int, dataset: Output[Dataset]):
+def ingest(modality: str, source: dict, labels: list, seed: int, dataset: Output[Dataset]):
     from pathlib import Path
 
-    from bonafide.sources import ingest
+    from bonafide.model.modality import reader
     from bonafide.task import parse_source
 
-    info = ingest.ingest(parse_source(source), tuple(labels), Path(dataset.path), seed)
+    info = reader(modality)(parse_source(source), tuple(labels), Path(dataset.path), seed)
     dataset.metadata.update(digest=info.digest, counts=info.counts, quarantined=len(info.quarantined))

@@ -15,7 +15,7 @@ def register(
     from pathlib import Path
 
     from bonafide.home import keys
-    from bonafide.registry import versions
+    from bonafide.registry import register
 
     folders = (package.path, dataset.path, evaluation.path, verdict.path)
-    return versions.register(*map(Path, folders), keys() / "signing.pub").number
+    return register.register(*map(Path, folders), keys() / "signing.pub").number

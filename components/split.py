@@ -1,4 +1,4 @@
-"""Divide a dataset into train, val and test with no group in two of them."""
+"""Divide a dataset into train, val and test; a group stays in the split where the champion had it."""
 
 from kfp.dsl import Artifact, Dataset, Input, Output
 
@@ -7,22 +7,31 @@ from components import component
 
 @component
 def split(
+    task: str,
+    champion: str,
     dataset: Input[Dataset],
     validation: Input[Artifact],
     settings: dict,
     seed: int,
     splits: Output[Dataset],
 ):
+    import tempfile
     from pathlib import Path
 
     from bonafide.data import split
+    from bonafide.files import folder_digest
+    from bonafide.registry.versions import placement
     from bonafide.task import Split
 
-    info = split.split(
-        Path(dataset.path),
-        Path(validation.path),
-        Path(splits.path),
-        Split.model_validate(settings),
-        seed,
-    )
+    out = Path(splits.path)
+    with tempfile.TemporaryDirectory() as scratch:
+        info = split.split(
+            Path(dataset.path),
+            Path(validation.path),
+            out,
+            Split.model_validate(settings),
+            seed,
+            placed=placement(task, champion, Path(scratch)),
+        )
     splits.metadata.update(digest=info.digest, counts=info.counts, excluded=info.excluded)
+    splits.metadata.update(content=folder_digest(out))  # the local cache knows it by this

@@ -6,14 +6,21 @@ from components import component
 
 
 @component
-def train(dataset: Input[Dataset], task: str, settings: dict, seed: int, model: Output[Model]):
+def train(
+    dataset: Input[Dataset],
+    task: str,
+    modality: str,
+    settings: dict,
+    seed: int,
+    model: Output[Model],
+):
     from pathlib import Path
 
     from bonafide import task as configuration
-    from bonafide.model import train
+    from bonafide.model.modality import trainer
     from bonafide.registry.tracking import run_logger
 
     config = configuration.Model.model_validate(settings)
     logger = run_logger(task, {**config.model_dump(), "seed": seed})
-    info = train.train(Path(dataset.path), Path(model.path), config, seed, logger)
+    info = trainer(modality)(Path(dataset.path), Path(model.path), config, seed, logger)
     model.metadata.update(architecture=config.architecture, parameters=info.parameters, run=info.run_id)

@@ -10,6 +10,9 @@
 8. export    a signed package around the graph
 9. register  a version with its lineage
 10. promote  a commit to the delivery folder
+
+Two tasks stand beside the steps. ``champion`` comes first and notes which version is in service: split keeps
+that version's images where they were, and compare judges against it. ``report`` records how the run ended.
 """
 
 from typing import Any
@@ -17,6 +20,7 @@ from typing import Any
 from kfp import dsl
 
 from bonafide.task import Task
+from components.champion import champion
 from components.compare import compare
 from components.evaluate import evaluate
 from components.export import export
@@ -33,7 +37,9 @@ from components.validate import validate
 @dsl.pipeline(name="training", description="From images to a promoted detector")
 def training(
     name: str,
+    modality: str,
     labels: list,
+    groups: str,
     source: dict,
     validation_settings: dict,
     split_settings: dict,
@@ -48,11 +54,15 @@ def training(
     outcome = report(task=name).set_caching_options(False)
 
     with dsl.ExitHandler(outcome, name="run"):
-        data = ingest(source=source, labels=labels, seed=seed)
+        before = champion(task=name).set_caching_options(False)
+
+        data = ingest(modality=modality, source=source, labels=labels, seed=seed)
 
         audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, seed=seed)
 
         parts = split(
+            task=name,
+            champion=before.output,
             dataset=data.outputs["dataset"],
             validation=audit.outputs["validation"],
             settings=split_settings,
@@ -60,15 +70,20 @@ def training(
         )
         splits = parts.outputs["splits"]
 
-        trained = train(dataset=splits, task=name, settings=model_settings, seed=seed)
+        trained = train(dataset=splits, task=name, modality=modality, settings=model_settings, seed=seed)
         trained.set_cpu_request("2").set_memory_request("4Gi")
 
         measured = evaluate(
-            model=trained.outputs["model"], dataset=splits, settings=evaluation_settings, seed=seed
+            model=trained.outputs["model"],
+            dataset=splits,
+            settings=evaluation_settings,
+            groups=groups,
+            seed=seed,
         )
 
         compared = compare(
             task=name,
+            champion=before.output,
             model=trained.outputs["model"],
             evaluation=measured.outputs["evaluation"],
             dataset=splits,
@@ -106,7 +121,7 @@ def training(
             promoted = promote(task=name, version=registered.output, environment=environment)
             promoted.set_caching_options(False).set_retry(2, backoff_duration="5s")
 
-        for step in (data, audit, parts, measured, compared, judged, exported, registered, promoted):
+        for step in (before, data, audit, parts, measured, compared, judged, exported, registered, promoted):
             step.set_cpu_request("1").set_memory_request("2Gi")
 
 
@@ -115,7 +130,9 @@ def arguments(task: Task, environment: str = "dev") -> dict[str, Any]:
     settings = task.model_dump(mode="json", exclude_none=True)  # kfp has no null
     return {
         "name": task.name,
+        "modality": task.modality,
         "labels": settings["labels"],
+        "groups": task.groups,
         "source": settings["source"],
         "validation_settings": settings["validation"],
         "split_settings": settings["split"],

@@ -126,11 +126,11 @@ def made(shared: Path, tiny: Task, dataset: Path, checkpoint: Path) -> Made:
 @pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database with its tables, which take seconds to make."""
-    from bonafide.registry.tracking import client
+    from bonafide.registry.tracking import start
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BONAFIDE_HOME", str(tmp_path_factory.mktemp("registry")))
-        client().search_experiments()
+        start()
         return Path(os.environ["BONAFIDE_HOME"], "mlflow.db")
 
 

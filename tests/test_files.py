@@ -1,5 +1,6 @@
 """What a failure, a full disk or a kill at any moment leaves on the disk."""
 
+import fcntl
 import json
 import os
 import resource
@@ -44,6 +45,38 @@ def test_a_file_is_written_whole_and_readable(tmp_path):
     files.write_json(path, {"b": 1, "a": "é"})
     assert json.loads(path.read_text()) == {"b": 1, "a": "é"}
     assert list(content(tmp_path)) == ["new/folder/file"]
+
+
+def test_a_folder_s_digest_is_what_sha256sum_says(tmp_path):
+    files.write_text(tmp_path / "folder" / "b" / "file", "é")
+    files.write_text(tmp_path / "folder" / "a", "")
+    command = "sha256sum a b/file | sha256sum"
+    said = subprocess.run(
+        command, shell=True, cwd=tmp_path / "folder", capture_output=True, text=True, check=True
+    )
+    assert files.folder_digest(tmp_path / "folder") == said.stdout.split()[0]
+    before = files.folder_digest(tmp_path / "folder")
+    (tmp_path / "folder" / "a").rename(tmp_path / "folder" / "c")
+    assert files.folder_digest(tmp_path / "folder") != before
+
+
+def test_a_lock_is_released_by_a_kill(tmp_path):
+    path = tmp_path / "new" / "lock"
+    program = f"""
+        from pathlib import Path
+        from bonafide.files import lock
+        with lock(Path({str(path)!r})):
+            print(flush=True)
+            input()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    with path.open() as stream, pytest.raises(BlockingIOError):
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    holder.kill()
+    with files.lock(path):
+        holder.wait()
 
 
 def test_a_file_that_cannot_be_written_keeps_its_content(full_disk):

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
 import logging
 import os
 import warnings
@@ -12,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import bonafide
 from bonafide.errors import BonafideError
 from bonafide.home import home
+from bonafide.version import code_digest
 from pipelines.runners.steps import Step, StepLog, output_path
 
 
@@ -69,6 +68,7 @@ def run(pipeline: Callable[..., Any], arguments: dict[str, Any], on_change: Call
         enable_caching=True,
         cache_root=str(_cache()),
     )
+    _know_by_content()
     succeeded = True
     with (folder / "log.txt").open("w") as stream:
         log = StepLog(stream, on_change)
@@ -97,15 +97,23 @@ def _captured(log: StepLog) -> Iterator[None]:
         logger.setLevel(level)
 
 
+@functools.cache
+def _know_by_content() -> None:
+    """Let the cache take an artifact that tells its ``content`` for the same wherever it lies.
+
+    So a step that ran again and came to the same bytes does not make those after it run again.
+    """
+    from kfp.dsl import Artifact
+    from kfp.local.cache import LocalCache
+
+    def told(value: Any) -> Any:
+        known = plain(value)
+        return known | {"uri": ""} if isinstance(value, Artifact) and "content" in value.metadata else known
+
+    plain = LocalCache._serialize_value_for_key
+    LocalCache._serialize_value_for_key = staticmethod(told)
+
+
 def _cache() -> Path:
     """One cache a state of the code: kfp's keys follow inputs, not the library behind a component."""
-    return home() / "cache" / _code_digest()
-
-
-@functools.cache
-def _code_digest() -> str:
-    package = Path(bonafide.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
+    return home() / "cache" / code_digest()[:12]

@@ -1,11 +1,12 @@
 """Writes that are whole or absent, and content digests."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,37 @@ def sha256(path: Path) -> str:
     """The hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_digest(folder: Path, paths: Iterable[Path] | None = None) -> str:
+    """The SHA-256 of the lines that ``sha256sum`` prints for the files in ``folder``, sorted by name.
+
+    Args:
+        paths: the files that count; all by default.
+    """
+    counted = paths if paths is not None else (path for path in folder.rglob("*") if path.is_file())
+    named = sorted((path.relative_to(folder).as_posix(), path) for path in counted)
+    lines = "".join(f"{sha256(path)}  {name}\n" for name, path in named)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` against other processes and threads of this machine; wait while it is held.
+
+    The end of a process releases it, a kill too.
+
+    Raises:
+        BonafideError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("ab")
+    except OSError as error:
+        raise _refused(path, error) from error
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -142,3 +142,18 @@ def test_what_is_no_step_s_output_is_refused(tmp_path):
 
 def test_asking_before_anything_is_in_service(tmp_path, pictures):
     refused(bonafide("predict", pictures / "real", home=tmp_path), "make demo")
+
+
+def test_no_registry_is_refused_until_one_is_started(made, tmp_path):
+    home, out = tmp_path / "home", tmp_path / "comparison"
+    compare = ("model", "compare", made.evaluation, made.dataset, out)
+    for command in (compare, ("registry", "check"), ("model", "champion", tmp_path / "champion")):
+        refused(bonafide(*command, home=home), "no registry at", "start an empty one: bonafide registry init")
+    assert not out.exists()
+    assert bonafide("registry", "init", home=home).returncode == 0
+    assert "answers" in bonafide("registry", "check", home=home).stdout
+    noted = bonafide("model", "champion", tmp_path / "champion", home=home)
+    assert "no version is in service" in noted.stdout
+    for option in ((), ("--champion", tmp_path / "champion")):
+        compared = bonafide(*compare, *option, home=home)
+        assert f"authenticity has no champion in sqlite:///{home}/mlflow.db" in compared.stdout

@@ -1,7 +1,9 @@
 """DVC, the pipeline and a pipeline that was killed half-way come to the same model, bit for bit."""
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -57,9 +59,10 @@ def command(*words: str, clone: Path, home: str) -> dict:
     return {"args": words, "cwd": clone, "env": environment}
 
 
-def run(*words: str, clone: Path, home: str) -> None:
+def run(*words: str, clone: Path, home: str) -> str:
     done = subprocess.run(**command(*words, clone=clone, home=home), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def digest(model: Path) -> str:
@@ -69,13 +72,33 @@ def digest(model: Path) -> str:
 @pytest.fixture(scope="module")
 def by_pipeline(clone) -> str:
     run("bonafide", "pipeline", "run", "training", clone=clone, home="home")
-    (model,) = (clone / "home" / "mlartifacts").glob("*/artifacts/package/model.onnx")
+    (model,) = (clone / "home" / "mlartifacts").glob("*/artifacts/packages/*/model.onnx")
     return digest(model)
 
 
-def test_dvc_comes_to_the_same_model(clone, by_pipeline):
+@pytest.fixture(scope="module")
+def by_dvc(clone) -> Path:
+    run("bonafide", "registry", "init", clone=clone, home="dvc-home")
     run("dvc", "repro", clone=clone, home="dvc-home")
-    assert digest(clone / "artifacts" / "package" / "model.onnx") == by_pipeline
+    return clone / "artifacts"
+
+
+def test_dvc_comes_to_the_same_model(by_dvc, by_pipeline):
+    assert digest(by_dvc / "package" / "model.onnx") == by_pipeline
+
+
+def test_dvc_compares_again_when_another_version_is_in_service(clone, by_dvc):
+    champion = ("champion", "champion.json")
+    assert json.loads(by_dvc.joinpath(*champion).read_text())["version"] == ""
+    folders = [f"artifacts/{name}" for name in ("package", "splits", "evaluation", "gate")]
+    run("bonafide", "model", "register", *folders, clone=clone, home="dvc-home")
+    run("bonafide", "model", "promote", "1", clone=clone, home="dvc-home")
+    told = run("dvc", "repro", clone=clone, home="dvc-home")
+    ran = set(re.findall(r"Running stage '(\w+)'", told))
+    assert {"champion", "compare", "gate", "export"} <= ran
+    assert not {"ingest", "validate", "train", "evaluate"} & ran
+    assert json.loads(by_dvc.joinpath(*champion).read_text())["version"] == "1"
+    assert json.loads((by_dvc / "comparison" / "comparison.json").read_text())["champion"] == "1"
 
 
 def test_a_killed_run_goes_on_and_comes_to_the_same_model(clone, by_pipeline):
@@ -89,10 +112,10 @@ def test_a_killed_run_goes_on_and_comes_to_the_same_model(clone, by_pipeline):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not list((clone / "killed").glob("mlartifacts/*/artifacts/package"))
+    assert not list((clone / "killed").glob("mlartifacts/*/artifacts/packages/*"))
     run(*words, clone=clone, home="killed")
     logs = sorted((clone / "killed" / "runs").glob("*/log.txt"))
     assert "Task ingest cache hit" in logs[-1].read_text()
     assert "resumed" in logs[-1].read_text()
-    (model,) = (clone / "killed" / "mlartifacts").glob("*/artifacts/package/model.onnx")
+    (model,) = (clone / "killed" / "mlartifacts").glob("*/artifacts/packages/*/model.onnx")
     assert digest(model) == by_pipeline

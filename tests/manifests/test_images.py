@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import bonafide
+from bonafide.version import BUILT
 from components import BASE_IMAGE
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +121,11 @@ def test_components_run_in_the_pipeline_image():
     assert BASE_IMAGE.split(":") == ["ghcr.io/bonafide/pipeline", bonafide.__version__]
     assert pairs("pipeline", "ENV")["BONAFIDE_HOME"] == "/var/lib/bonafide"
     assert any(re.search(r"apt-get install .*\bgit\b", command) for command in arguments("pipeline", "RUN"))
+
+
+def test_steps_know_the_commit_that_their_image_was_built_from():
+    assert pairs("pipeline", "ENV")[BUILT] == "$CODE_VERSION"
+    assert "CODE_VERSION" in arguments("pipeline", "ARG")
 
 
 def test_the_predictor_is_what_the_runtime_starts():

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from bonafide.registry import versions
+from bonafide.registry import packages, register, versions
 from pipelines import batch, compilation
 
 
@@ -40,7 +40,7 @@ def test_nothing_is_cached_and_the_report_comes_also_after_a_failure(tasks):
 @pytest.fixture
 def in_service(registry, made):
     shutil.copytree(made.keys, registry / "keys")
-    version = versions.register(
+    version = register.register(
         made.package, made.dataset, made.evaluation, made.gate, made.keys / "signing.pub"
     )
     versions.crown(version)
@@ -71,7 +71,7 @@ def test_a_folder_is_scored_by_the_version_in_service(in_service, tmp_path):
     assert "scored: 20" in finished.stdout and "failed not an image: 1" in finished.stdout
 
     direct = [sys.executable, "-m", "bonafide", "batch", images, tmp_path / "direct.csv"]
-    key = ["--package", versions.champion("authenticity").package]
+    key = ["--package", packages.fetch(versions.champion("authenticity"))]
     subprocess.run(
         [*direct, *key], env={**os.environ, "BONAFIDE_HOME": str(in_service)}, check=True, timeout=100
     )

@@ -53,7 +53,7 @@ def test_its_steps_are_those_that_its_docstring_numbers(compiled):
         if line[:1].isdigit() and len(line.split()) > 2
     ]
     assert numbered == STEPS
-    assert set(STEPS) | {"report"} <= set(tasks(compiled))
+    assert set(STEPS) | {"champion", "report"} <= set(tasks(compiled))
 
 
 def test_what_depends_on_the_registry_is_never_cached(compiled):
@@ -61,7 +61,15 @@ def test_what_depends_on_the_registry_is_never_cached(compiled):
         name for name, task in tasks(compiled).items() if task.get("cachingOptions", {}).get("enableCache")
     }
     assert cached & set(STEPS) == set(STEPS) - {"compare", "register", "promote"}
-    assert "report" not in cached
+    assert not cached & {"champion", "report"}
+
+
+def test_one_champion_places_and_judges_the_whole_run(compiled):
+    found = tasks(compiled)
+    assert "champion" not in str(found["ingest"])
+    for step in ("split", "compare"):
+        told = found[step]["inputs"]["parameters"]["champion"]["taskOutputParameter"]
+        assert told == {"outputParameterKey": "Output", "producerTask": "champion"}
 
 
 def test_export_register_and_promote_need_a_passed_gate(compiled):

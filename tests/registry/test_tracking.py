@@ -1,7 +1,65 @@
+import http.server
+import socket
+import threading
+
 import pytest
 
-from bonafide.errors import ConfigError
-from bonafide.registry.tracking import client, experiment, run_logger, tracking_uri
+from bonafide.errors import ConfigError, DeliveryError
+from bonafide.registry.tracking import address, client, experiment, run_logger, start, tracking_uri
+from bonafide.registry.versions import champion
+
+
+@pytest.fixture
+def stranger():
+    """The address of a web server that knows nothing of MLflow."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_no_registry_is_refused_and_an_empty_one_is_asked(own_home):
+    with pytest.raises(DeliveryError, match=r"no registry at .*mlflow\.db; name your server in MLFLOW_TRACK"):
+        champion("pets")
+    assert not own_home.exists()
+    start()
+    assert champion("pets") is None
+
+
+def test_starting_again_changes_nothing(registry):
+    experiment("pets")
+    before = (registry / "mlflow.db").read_bytes()
+    start()
+    assert (registry / "mlflow.db").read_bytes() == before
+
+
+def test_a_server_that_is_not_there_is_said(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{taken.getsockname()[1]}")
+        for ask in (client, start, lambda: champion("pets")):
+            with pytest.raises(DeliveryError, match=r"registry at http://127\.0\.0\.1:\d+ does not") as told:
+                ask()
+            assert "secret" not in str(told.value)
+
+
+def test_another_web_server_is_not_taken_for_an_empty_registry(monkeypatch, stranger):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", stranger)
+    with pytest.raises(DeliveryError, match=f"the registry at {stranger} does not answer as it should"):
+        champion("pets")
+
+
+def test_a_password_is_not_shown(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@host:5432/mlflow")
+    assert address() == "postgresql://host:5432/mlflow"
 
 
 def test_runs_are_kept_in_the_state_folder_unless_a_server_is_named(own_home, monkeypatch):

@@ -36,11 +36,11 @@ def ingest(
     overrides: SetOption = None,
 ) -> None:
     """Read a source into one dataset; unusable files are quarantined with a reason."""
-    from bonafide.sources.ingest import ingest
+    from bonafide.model.modality import reader
 
     settings = load_task(task, overrides)
     chosen = FolderSource(path=str(source)) if source else settings.source
-    info = ingest(chosen, settings.labels, out, settings.seed)
+    info = reader(settings.modality)(chosen, settings.labels, out, settings.seed)
     typer.echo(
         f"{out}: {sum(info.counts['all'].values())} images, {len(info.quarantined)} quarantined, "
         f"{len(info.skipped)} skipped"

@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 
 
 def run_local(name: str, arguments: dict[str, Any], console: Console) -> "Run":
-    """Run the pipeline of that name and show its steps; :func:`refuse_failed` says how it ended."""
+    """Run the pipeline of that name and show its steps; this machine's registry is started if none is named.
+
+    :func:`refuse_failed` says how it ended.
+    """
+    from bonafide.registry.tracking import start
     from pipelines.compilation import load
     from pipelines.runners import local
 
+    start()
     with steps_view(console) as view:
         return local.run(load(name), arguments, view.changed)
 

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from bonafide.cli import api, data, demo, model, pipeline
+from bonafide.cli import api, data, demo, model, pipeline, registry
 from bonafide.cli.batch import batch
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
@@ -21,6 +21,7 @@ app.command()(demo.demo)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(registry.app, name="registry")
 app.command()(predict)
 app.command()(batch)
 app.command()(serve)

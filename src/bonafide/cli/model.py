@@ -23,12 +23,12 @@ def train(
     dataset: DatasetArgument, out: OutArgument, task: TaskOption = "authenticity", overrides: SetOption = None
 ) -> None:
     """Train and calibrate a detector, tracked in MLflow; a killed training resumes."""
-    from bonafide.model.train import train
+    from bonafide.model.modality import trainer
     from bonafide.registry.tracking import run_logger
 
     settings = load_task(task, overrides)
     logger = run_logger(settings.name, {**settings.model.model_dump(), "seed": settings.seed})
-    info = train(dataset, out, settings.model, settings.seed, logger)
+    info = trainer(settings.modality)(dataset, out, settings.model, settings.seed, logger)
     best = info.history[info.best_epoch]
     typer.echo(f"{out}: epoch {info.best_epoch + 1}, validation accuracy {best['val_accuracy']:.3f}")
 
@@ -45,9 +45,18 @@ def evaluate(
     from bonafide.evaluation.evaluate import EVALUATION_REPORT, evaluate
 
     settings = load_task(task, overrides)
-    measured = evaluate(checkpoint, dataset, out, settings.evaluation, settings.seed)
+    measured = evaluate(checkpoint, dataset, out, settings.evaluation, settings.seed, settings.groups)
     typer.echo(f"accuracy {measured.metrics.accuracy}, macro F1 {measured.metrics.macro_f1}")
     typer.echo(f"report: {out / EVALUATION_REPORT}")
+
+
+@app.command()
+def champion(out: OutArgument, task: TaskOption = "authenticity") -> None:
+    """Note which version is in service and where its images are; writes champion.json, placement.parquet."""
+    from bonafide.registry.champion import write
+
+    number = write(load_task(task).name, out)
+    typer.echo(f"version {number} is in service" if number else "no version is in service")
 
 
 @app.command()
@@ -56,29 +65,28 @@ def compare(
     evaluation: EvaluationFolder,
     dataset: DatasetArgument,
     out: OutArgument,
+    champion: Annotated[
+        Path | None, typer.Option(help="What `bonafide model champion` wrote. [default: ask the registry]")
+    ] = None,
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
     """Let the champion answer the same test images."""
     from bonafide.evaluation.compare import compare
-    from bonafide.registry.versions import champion_package
+    from bonafide.registry.champion import find, read
+    from bonafide.registry.packages import opponent
+    from bonafide.registry.tracking import address
 
     settings = load_task(task, overrides)
-    champion = champion_package(settings.name)
+    judged = read(champion) if champion else find(settings.name)
+    against, public_key = opponent(settings.name, judged), keys() / "signing.pub"
     found = compare(
-        checkpoint,
-        evaluation,
-        dataset,
-        champion,
-        keys() / "signing.pub",
-        out,
-        settings.evaluation,
-        settings.seed,
+        checkpoint, evaluation, dataset, against, public_key, out, settings.evaluation, settings.seed
     )
     if found.champion:
         typer.echo(f"accuracy against version {found.champion}: {found.accuracy_difference}")
     else:
-        typer.echo("no champion yet")
+        typer.echo(f"{settings.name} has no champion in {address()}")
 
 
 @app.command()
@@ -123,7 +131,7 @@ def register(
     package: Package, dataset: DatasetArgument, evaluation: EvaluationFolder, gate: GateFolder
 ) -> None:
     """Record a package in the MLflow registry as challenger."""
-    from bonafide.registry.versions import register
+    from bonafide.registry.register import register
 
     version = register(package, dataset, evaluation, gate, keys() / "signing.pub")
     typer.echo(f"{version.task} version {version.number}")

@@ -58,7 +58,7 @@ def _in_service(task: str) -> "Source":
 
 
 def _registered(address: str) -> "Source":
-    """The version that an alias names; its package is fetched once for each version."""
+    """The version that an alias names; asking for its package keeps it in the cache."""
     task, _, alias = address.removeprefix(REGISTERED).partition("@")
     if not task or not alias:
         raise BonafideError(
@@ -67,19 +67,19 @@ def _registered(address: str) -> "Source":
     try:
         import mlflow  # noqa: F401  (says now what would fail later)
 
-        from bonafide.registry import versions
+        from bonafide.registry import packages, versions
     except ImportError as error:
         raise BonafideError(
             f"{address} needs the registry: {error}; pip install 'bonafide[train]', or give a folder"
         ) from error
-    fetched: dict[str, Path] = {}
+    known: dict[str, versions.Version] = {}
 
     def source() -> Mapping[str, Path]:
         number = versions.named(task, alias)
-        if number not in fetched:
-            package = versions.get(task, number).package
-            fetched.clear()
-            fetched[number] = package
-        return fetched
+        if number not in known:
+            version = versions.get(task, number)
+            known.clear()
+            known[number] = version
+        return {number: packages.fetch(known[number])}
 
     return source

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import yaml
 
 from bonafide.errors import DeliveryError
+from bonafide.registry.packages import local
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,10 @@ class InService:
         Raises:
             DeliveryError: the package is elsewhere.
         """
-        address = urlparse(self.package_uri)
-        if address.scheme not in ("", "file"):
+        folder = local(self.package_uri)
+        if folder is None:
             raise DeliveryError(f"the package is at {self.package_uri}; download it and name its folder")
-        return Path(url2pathname(address.path))
+        return folder
 
 
 def in_service(folder: Path, environment: str, task: str) -> InService:

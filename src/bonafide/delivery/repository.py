@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from git import Repo
 
 BRANCH = "main"
+SERVICE = "inferenceservice.yaml"
 README = """# Delivery
 
 What runs where. `bonafide` commits here, Argo CD applies it. One folder an environment and task; each commit
-carries the model version, run, data digest and gate verdict as trailers.
+carries the model version, run, digests, code version and gate verdict as trailers.
 """
 
 
@@ -29,6 +30,7 @@ class Promotion:
     run: str
     model_digest: str
     data_digest: str
+    code_version: str
     gate: str
 
     def message(self, environment: str) -> str:
@@ -38,6 +40,7 @@ class Promotion:
             "Model-Digest": self.model_digest,
             "Run": self.run,
             "Data-Digest": self.data_digest,
+            "Code-Version": self.code_version,
             "Gate": self.gate,
             "Environment": environment,
         }
@@ -58,7 +61,7 @@ def promote(folder: Path, environment: str, promotion: Promotion) -> str:
     """
     place = Path("environments") / environment / promotion.task
     manifests = {
-        "inferenceservice.yaml": inference_service(promotion.task, promotion.version, promotion.package_uri),
+        SERVICE: inference_service(promotion.task, promotion.version, promotion.package_uri),
         "kustomization.yaml": kustomization(f"bonafide-{environment}"),
     }
     with _open(folder) as repository:
@@ -71,7 +74,7 @@ def promote(folder: Path, environment: str, promotion: Promotion) -> str:
                 _commit(repository, promotion.message(environment))
         except OSError as error:  # GitPython's own way to say that a lock is held
             raise DeliveryError(f"{folder}: {error}; if no git runs there, remove the lock file") from error
-        return str(repository.head.commit.hexsha)
+        return str(next(repository.iter_commits(paths=str(place / SERVICE))).hexsha)
 
 
 def _open(folder: Path) -> "Repo":

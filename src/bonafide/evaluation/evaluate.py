@@ -16,9 +16,10 @@ from bonafide.evaluation.measure import measure, measure_certainty
 from bonafide.evaluation.metrics import Certainty, Metrics
 from bonafide.evaluation.robustness import Degraded, robustness
 from bonafide.files import new_folder, write_text
-from bonafide.model.answers import Answers, answer, classify, pixels_of
+from bonafide.model.answers import Answers, classify, pixels_of
 from bonafide.model.checkpoint import TrainingInfo, read_info
 from bonafide.model.decision import Decided, decide
+from bonafide.model.modality import asker
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Config, Evaluation
 
@@ -56,8 +57,13 @@ class Predictions:
     groups: NDArray[np.int64]
 
 
-def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, seed: int) -> Measured:
+def evaluate(
+    checkpoint: Path, dataset: Path, out: Path, config: Evaluation, seed: int, groups_are: str = ""
+) -> Measured:
     """Answer the test split and write ``evaluation.json``, ``predictions.parquet`` and ``evaluation.html``.
+
+    Args:
+        groups_are: what a group of images is in this task, as one sentence for the report.
 
     Raises:
         DataError: the dataset lacks a split or its labels are not the detector's.
@@ -68,7 +74,7 @@ def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, see
         raise DataError(f"{dataset} has other labels than the detector, {list(training.labels)}; train again")
     model = OnnxModel(checkpoint, training, threads=1)
     rows = datasets.read(dataset, SPLIT, COLUMNS)
-    answers = answer(model, dataset, SPLIT, training.outputs)
+    answers = asker(training.input.modality)(model, dataset, SPLIT, training.outputs)
     predictions = _predictions(rows, answers["probabilities"])
     slices = {name: rows[name].to_pylist() for name in ("generator", "source")}
     metrics = measure(
@@ -95,7 +101,7 @@ def evaluate(checkpoint: Path, dataset: Path, out: Path, config: Evaluation, see
     with new_folder(out, MEASURED) as folder:
         write_text(folder / MEASURED, measured.model_dump_json(indent=2) + "\n")
         _write_predictions(folder / PREDICTIONS, rows, answers)
-        write_text(folder / EVALUATION_REPORT, _report(training, measured, tiles))
+        write_text(folder / EVALUATION_REPORT, _report(training, measured, tiles, groups_are))
     return measured
 
 
@@ -161,7 +167,7 @@ def _tiles(
     ]
 
 
-def _report(training: TrainingInfo, measured: Measured, tiles: list[Tile]) -> str:
+def _report(training: TrainingInfo, measured: Measured, tiles: list[Tile], groups_are: str) -> str:
     from bonafide.evaluation.report import evaluation_html
 
     return evaluation_html(
@@ -172,6 +178,7 @@ def _report(training: TrainingInfo, measured: Measured, tiles: list[Tile]) -> st
         history=training.history,
         tiles=tiles,
         unseen=measured.unseen,
+        groups_are=groups_are,
         facts={
             "data digest": training.data_digest,
             "model digest": training.model_digest,

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from bonafide import __version__
 from bonafide.data import dataset as datasets
 from bonafide.errors import PackageError
 from bonafide.evaluation.card import CardFacts, model_card
 from bonafide.evaluation.compare import read_comparison
 from bonafide.evaluation.evaluate import Measured, read_measured
 from bonafide.evaluation.gate import VERDICT, Verdict, read_verdict
-from bonafide.model.answers import answer
 from bonafide.model.checkpoint import TrainingInfo, read_info
 from bonafide.model.info import MODEL, ModelInfo
+from bonafide.model.modality import asker
 from bonafide.model.package import PackageInfo, build
 from bonafide.model.runtime import OnnxModel
 from bonafide.model.signing import ensure_key
 from bonafide.task import Task
+from bonafide.version import code_version
 
 CARD, REFERENCE = "MODEL_CARD.md", "reference.npz"
 REFERENCE_SPLIT = "val"
@@ -63,7 +63,7 @@ def _describe(training: TrainingInfo, measured: Measured, task: str) -> PackageI
         **known,
         task=task,
         metrics=measured.metrics.model_dump(mode="json"),
-        code_version=__version__,
+        code_version=code_version(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -89,6 +89,7 @@ def _facts(
         robustness=measured.robustness,
         unseen=measured.unseen,
         parameters=training.parameters,
+        groups_are=task.groups,
         latency_ms=compared.latency.median if compared.latency else None,
     )
 
@@ -100,7 +101,7 @@ def _reference(model: OnnxModel, dataset: Path) -> bytes:
     truth, so that a window of another mix of labels can be weighed against it.
     """
     outputs = [name for name in model.info.outputs if name != "heatmap"]
-    arrays: dict[str, Any] = dict(answer(model, dataset, REFERENCE_SPLIT, outputs))
+    arrays: dict[str, Any] = dict(asker(model.info.input.modality)(model, dataset, REFERENCE_SPLIT, outputs))
     arrays["label"] = datasets.read(dataset, REFERENCE_SPLIT, ["label"])["label"].to_numpy()
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)

@@ -2,14 +2,21 @@
 
 import logging
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bonafide.errors import ConfigError
+from bonafide.errors import ConfigError, DeliveryError
 from bonafide.home import home
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
     from mlflow import MlflowClient
+
+SERVER = "MLFLOW_TRACKING_URI"
+PROBE_SECONDS = 5
 
 
 def tracking_uri() -> str:
@@ -18,20 +25,63 @@ def tracking_uri() -> str:
     Raises:
         ConfigError: the state folder's path cannot stand in a database address.
     """
-    if server := os.environ.get("MLFLOW_TRACKING_URI"):
+    if server := os.environ.get(SERVER):
         return server
     if broken := set(str(home())) & set("%?"):
         raise ConfigError(f"BONAFIDE_HOME {home()} holds {''.join(sorted(broken))}; choose another folder")
-    return f"sqlite:///{home() / 'mlflow.db'}"
+    return f"sqlite:///{_database()}"
+
+
+def address() -> str:
+    """The address for people: without a user's name and password."""
+    return re.sub(r"(?<=://)[^/]*@", "", tracking_uri())
+
+
+def start() -> None:
+    """Make this machine's own registry, empty, if no server is named and none is there yet.
+
+    Raises:
+        DeliveryError: the server that is named does not answer.
+    """
+    if os.environ.get(SERVER) or _database().exists():
+        client()
+        return
+    home().mkdir(parents=True, exist_ok=True)
+    with answering():
+        _open().search_experiments(max_results=1)  # makes the tables
 
 
 def client() -> "MlflowClient":
-    """A client of the tracking server and registry."""
-    from mlflow import MlflowClient
+    """A client of the tracking server and registry.
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every database migration
-    home().mkdir(parents=True, exist_ok=True)
-    return MlflowClient(tracking_uri())
+    Raises:
+        DeliveryError: the server does not answer; or none is named, and this machine's own was never started.
+            A registry that is not there must not be taken for one without a champion.
+    """
+    if not os.environ.get(SERVER) and not _database().exists():
+        raise DeliveryError(
+            f"no registry at {address()}; name your server in {SERVER}, "
+            "or start an empty one: bonafide registry init"
+        )
+    with answering():
+        _reach()
+        return _open()
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Tell a failure of the registry or of its store as a sentence; also a decorator.
+
+    Raises:
+        DeliveryError: it does not answer, or refuses what it was asked.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:  # requests' errors are OSError
+        reason = str(error).partition("\n")[0].replace(tracking_uri(), address())
+        raise DeliveryError(f"the registry at {address()} does not answer as it should: {reason}") from error
 
 
 def experiment(task: str) -> str:
@@ -40,7 +90,7 @@ def experiment(task: str) -> str:
     found = mlflow.get_experiment_by_name(task)
     if found:
         return str(found.experiment_id)
-    local = None if os.environ.get("MLFLOW_TRACKING_URI") else (home() / "mlartifacts").as_uri()
+    local = None if os.environ.get(SERVER) else (home() / "mlartifacts").as_uri()
     return str(mlflow.create_experiment(task, artifact_location=local))
 
 
@@ -53,3 +103,24 @@ def run_logger(task: str, parameters: dict[str, Any]) -> "MLFlowLogger":
     logger = MLFlowLogger(experiment_name=task, tracking_uri=tracking_uri(), tags={"task": task})
     logger.log_hyperparams(parameters)
     return logger
+
+
+def _database() -> Path:
+    return home() / "mlflow.db"
+
+
+def _open() -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every database migration
+    return MlflowClient(tracking_uri())
+
+
+def _reach() -> None:
+    """MLflow asks for minutes before it gives up, so ask once; whatever a server says, it is there."""
+    if tracking_uri().startswith(("http://", "https://")):
+        from mlflow.utils.credentials import get_default_host_creds
+        from mlflow.utils.rest_utils import http_request
+
+        server = get_default_host_creds(tracking_uri())
+        http_request(server, "/health", "GET", timeout=PROBE_SECONDS, max_retries=0, raise_on_status=False)

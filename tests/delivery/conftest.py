@@ -1,0 +1,3 @@
+from tests.registered import build, record
+
+__all__ = ["build", "record"]
