@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-pipeline bench-serving lock clean
+.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-pipeline bench-serving bench-splits lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench-serving: $(VENV)/.pipelines ## Servers against each other and the bare loo
 
 bench-pipeline: $(VENV)/.pipelines ## Orchestrated run against the same library calls; writes docs/benchmarks/pipeline.md
 	$(BIN)/python -m benchmarks.pipeline
+
+bench-splits: $(VENV)/.pipelines ## How far splits move and how even they are; writes docs/benchmarks/splits.md
+	$(BIN)/python -m benchmarks.splits
 
 lock: $(VENV)/.dev ## Renew the lock files of the three environments
 	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile main.txt pyproject.toml --extra dev --upgrade
