@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-intervals bench-pipeline bench-serving pictures lock clean
+.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-intervals: $(VENV)/.pipelines ## How often intervals hold the truth, simul
 
 pictures: $(VENV)/.dev ## Make docs/images anew from a finished demo; needs Chromium
 	$(BIN)/python -m docs.pictures
+
+bench-splits: $(VENV)/.pipelines ## How far splits move and how even they are; writes docs/benchmarks/splits.md
+	$(BIN)/python -m benchmarks.splits
 
 lock: $(VENV)/.dev ## Renew the lock files of the three environments
 	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile main.txt pyproject.toml --extra dev --upgrade
