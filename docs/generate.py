@@ -49,26 +49,26 @@ can be changed for one run with `--set section.key=value`; values are YAML.
 METRICS_HEAD = """# Metrics
 
 `GET /metrics` gives them to Prometheus on the REST port of `bonafide serve`, and on that of `bonafide api`.
-Names are as Prometheus stores them. Behind a histogram's name come `_bucket`, `_sum` and `_count`. Times are
-in seconds.
+Names are as Prometheus stores them. A histogram has three series, whose names end in `_bucket`, `_sum` and
+`_count`. Times are in seconds.
 
-On Linux the process is told too, by the Prometheus client: `process_resident_memory_bytes`,
+On Linux the Prometheus client adds metrics of the process: `process_resident_memory_bytes`,
 `process_cpu_seconds_total`, `process_open_fds` and others.
 """
 LABELS = {
     "model": "the task; empty where no model was reached",
-    "version": "of the model; empty where no model was reached",
-    "variant": "what `--variant` says: stable or canary, say",
+    "version": "the version of the model; empty where no model was reached",
+    "variant": "what `--variant` says, for example stable or canary",
     "protocol": "`rest`, `grpc`, `api` (the service API with a model of its own), or `local`",
     "outcome": "how it ended; the metric's meaning lists them",
     "reason": "why; see [Limits and errors](limits-and-errors.md#errors)",
     "stage": "`decode` and `queue` of the request's last image, `infer` of its run, `total` of the request",
     "label": "the most probable one",
     "digest": "the model's SHA-256",
-    "architecture": "of the model, as its package says",
+    "architecture": "the architecture of the model, as its package says",
     "route": "the path as the OpenAPI page has it; `none` for others",
-    "method": "of HTTP",
-    "status": "of HTTP; 499 where the client left",
+    "method": "the HTTP method",
+    "status": "the HTTP status; 499 where the client left",
     "by": "`subject` or `address`",
 }
 

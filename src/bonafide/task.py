@@ -37,7 +37,7 @@ class SampleSource(Config):
 
 
 class FolderSource(Config):
-    """A folder with one sub-folder a class.
+    """A folder with one sub-folder for each class.
 
     ``digest`` makes pipeline caching follow the content; the CLI fills it in.
     """

@@ -106,7 +106,7 @@ def table(first: str, after: str = "") -> list[list[str]]:
     [
         (table("An image file"), IMAGES),
         (table("Limit", "## Requests"), REQUESTS),
-        (table("Limit", "has these besides"), API),
+        (table("Limit", "has these as well"), API),
     ],
     ids=["images", "requests", "service API"],
 )

@@ -67,7 +67,7 @@ def test_every_part_is_there(page):
         "What is taken for what",
         "By generator",
         "Is its confidence honest?",
-        "After the picture has travelled",
+        "After recompressing, blurring and resizing",
         "How it was trained",
         "Known failures",
         "The most confident wrong answers",
@@ -106,7 +106,7 @@ def test_parts_without_facts_are_left_out_and_undefined_measures_are_dashes():
     assert "Nothing went wrong on these 3 images." in text
     assert "– (too few groups)" in text
     assert "nan" not in text
-    for heading in ("By ", "travelled", "How it was trained", "Where this is from"):
+    for heading in ("By ", "recompressing", "How it was trained", "Where this is from"):
         assert heading not in text
 
 

@@ -44,7 +44,7 @@ def api(
         str, typer.Option(envvar="BONAFIDE_API_MODEL", help="Name of the model on that server.")
     ] = "",
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
     jwks: Annotated[
         str,
         typer.Option(
@@ -55,7 +55,7 @@ def api(
     issuer: IssuerOption = "bonafide",
     audience: AudienceOption = "bonafide",
     no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Let everybody in, also from other machines.")
+        bool, typer.Option("--no-auth", help="Ask for no token, not even from other machines.")
     ] = False,
     subject_rate: Annotated[
         str, typer.Option(envvar="BONAFIDE_API_SUBJECT_RATE", help="Images for each subject of a token.")
@@ -135,7 +135,7 @@ def api(
 def token(
     subject: Annotated[str, typer.Argument(help="Who asks: `sub`.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="What for: predict, batch, explain. [default: all]")
+        list[str] | None, typer.Option(help="What the token allows: predict, batch, explain. [default: all]")
     ] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=720, help="How long it holds.")] = 1,
     issuer: IssuerOption = "bonafide",

@@ -31,7 +31,7 @@ def batch(
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Score many images into one table; killed, the same command goes on. Exits 2 if none could be scored."""
+    """Score many images into one table; the same command resumes it. Exits 2 if none could be scored."""
     from bonafide.delivery.current import in_service
     from bonafide.serving.batch.run import score_images
     from bonafide.serving.batch.table import format_of

@@ -30,7 +30,8 @@ def sample(
 def ingest(
     out: OutArgument,
     source: Annotated[
-        Path | None, typer.Option(help="A folder with one sub-folder a class, instead of the task's source.")
+        Path | None,
+        typer.Option(help="A folder with one sub-folder per class, instead of the task's source."),
     ] = None,
     task: TaskOption = "authenticity",
     overrides: SetOption = None,

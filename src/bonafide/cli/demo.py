@@ -22,7 +22,7 @@ SHOWN_PER_LABEL = 3
 
 def demo(
     data: Annotated[
-        Path | None, typer.Argument(help="Your images: a folder with one sub-folder a class.")
+        Path | None, typer.Argument(help="Your images: a folder with one sub-folder per class.")
     ] = None,
     task: TaskOption = "authenticity",
     overrides: SetOption = None,

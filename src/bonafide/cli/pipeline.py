@@ -18,7 +18,7 @@ app.add_typer(running, name="run")
 
 SourceOption = Annotated[
     Path | None,
-    typer.Option(help="A folder with one sub-folder a class, instead of the task's source."),
+    typer.Option(help="A folder with one sub-folder per class, instead of the task's source."),
 ]
 
 

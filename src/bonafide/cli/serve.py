@@ -21,8 +21,8 @@ def serve(
             "[default: the one in service]"
         ),
     ] = None,
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="Of REST; 0 takes a free one.")] = 8080,
-    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Of gRPC; 0 takes a free one.")] = 8081,
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="REST port; 0 takes a free one.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC port; 0 takes a free one.")] = 8081,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     public_key: Annotated[
         Path | None,
@@ -32,11 +32,12 @@ def serve(
         str,
         typer.Option(
             envvar="BONAFIDE_MODEL_VERSION",
-            help="Of a single package, told in every response. [default: the model's digest]",
+            help="Version of a single package; every response names it. [default: the model's digest]",
         ),
     ] = "",
     variant: Annotated[
-        str, typer.Option(envvar="BONAFIDE_VARIANT", help="Told in every response: stable or canary, say.")
+        str,
+        typer.Option(envvar="BONAFIDE_VARIANT", help="Named in every response: stable or canary."),
     ] = "stable",
     watch: Annotated[
         float, typer.Option(min=0, help="Seconds between two looks for a new version; 0 for never.")

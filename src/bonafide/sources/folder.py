@@ -1,4 +1,4 @@
-"""A person's own images: a folder with one sub-folder a class."""
+"""A person's own images: a folder with one sub-folder for each class."""
 
 import hashlib
 import os

@@ -44,7 +44,7 @@ class Entry:
 
 
 def build_sample(out: Path, images: int, size: int, seed: int) -> Path:
-    """Write the sample as a folder a class of JPEG files, with ``manifest.csv`` and ``LICENCES.csv``.
+    """Write the sample as one folder of JPEG files per class, with ``manifest.csv`` and ``LICENCES.csv``.
 
     Args:
         out: the folder to make; it appears whole or not at all.
