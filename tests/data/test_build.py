@@ -6,7 +6,6 @@ import imagehash
 import pytest
 from PIL import Image
 
-from bonafide.data import build as building
 from bonafide.data import dataset
 from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import ALL
@@ -122,28 +121,6 @@ def test_a_full_disk_is_a_readable_error(tmp_path, monkeypatch):
     with pytest.raises(BonafideError, match="No space left"):
         build_dataset(raw_images(100), LABELS, tmp_path / "dataset")
     assert not list(tmp_path.iterdir())
-
-
-def test_the_source_is_not_read_ahead_without_bound(monkeypatch):
-    read = []
-
-    def source():
-        for image in raw_images(200):
-            read.append(image)
-            yield image
-
-    stream = building._in_order(_Immediate(), lambda image: image, source(), ahead=8)
-    next(stream)
-    assert len(read) == 8
-
-
-class _Immediate:
-    def submit(self, work, item):
-        from concurrent.futures import Future
-
-        future = Future()
-        future.set_result(work(item))
-        return future
 
 
 def test_the_same_images_give_the_same_bytes_at_any_time(tmp_path):

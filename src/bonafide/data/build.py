@@ -3,9 +3,9 @@
 import hashlib
 import itertools
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from bonafide.data import dataset
 from bonafide.data.dataset import INFO, DatasetInfo, Quarantined, ShardWriter
 from bonafide.data.decoding import Decoded, decode
 from bonafide.errors import DataError, ImageError
+from bonafide.threads import mapped
 
 BATCH_ROWS = 64
 
@@ -73,7 +74,7 @@ def build_dataset(
     quarantined: list[Quarantined] = []
     present: Counter[str] = Counter()
     with files.new_folder(out, INFO) as folder, ThreadPoolExecutor(threads) as pool:
-        checked = _in_order(pool, _examine, known, ahead=4 * threads)
+        checked = mapped(pool, _examine, known, ahead=4 * threads)
         rows = _usable(_with_progress(checked), folder, quarantined)
         with ShardWriter(folder, dataset.ALL) as writer:
             while chunk := list(itertools.islice(rows, BATCH_ROWS)):
@@ -134,19 +135,6 @@ def _usable(
             quarantined.append(Quarantined(path=image.path, reason=result.reason, message=str(result)))
         else:
             yield result
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], ahead: int
-) -> Iterator[Result]:
-    """Map in the pool, results in order, with at most ``ahead`` items read before they are asked for."""
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _only_known_labels(images: Iterable[RawImage], labels: tuple[str, ...]) -> Iterator[RawImage]:
