@@ -1,10 +1,12 @@
+import tempfile
+
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 
 from bonafide.data import dataset as datasets
-from bonafide.errors import DataError
+from bonafide.errors import BonafideError, DataError
 from bonafide.model.images import Images, in_order, shuffled
 
 
@@ -79,6 +81,12 @@ def test_files_stay_on_the_disk(tmp_path):
     assert all(images.content(number) == contents[number] for number in (99, 0, 57))
     assert images.labels.tolist() == [0, 1] * 50
     assert pa.total_allocated_bytes() - before < 1_000_000
+
+
+def test_no_room_for_the_copy_is_a_readable_error(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(BonafideError, match=r"cannot copy the split 'train' to .*nowhere.*TMPDIR"):
+        Images(dataset, "train", 32)
 
 
 def test_a_missing_split_is_named(dataset):
