@@ -34,6 +34,13 @@ def test_no_registry_is_refused_and_an_empty_one_is_asked(own_home):
     assert champion("pets") is None
 
 
+def test_a_mistyped_file_is_refused_too(own_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/typo.db")
+    with pytest.raises(DeliveryError, match=r"no registry at sqlite:///.*typo\.db"):
+        champion("pets")
+    assert not (tmp_path / "typo.db").exists()
+
+
 def test_starting_again_changes_nothing(registry):
     experiment("pets")
     before = (registry / "mlflow.db").read_bytes()

@@ -5,6 +5,7 @@ from pathlib import Path
 from bonafide.delivery.repository import Promotion, promote
 from bonafide.errors import DeliveryError
 from bonafide.files import lock
+from bonafide.home import home
 from bonafide.registry.versions import NONE, Version, champion, crown, get
 
 
@@ -20,7 +21,7 @@ def promote_version(task: str, number: str, folder: Path, environment: str) -> s
     Raises:
         DeliveryError: since the version was judged another one went into service.
     """
-    with lock(folder.with_name(f".{folder.name}.lock")):
+    with lock(home() / "promote.lock"):
         version = get(task, number)
         _refuse_stale(version, champion(task))
         commit = promote(folder, environment, _promotion(version))

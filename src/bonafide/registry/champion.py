@@ -30,7 +30,7 @@ def write(task: str, out: Path) -> str:
         the version's number, or an empty string.
     """
     found = versions.champion(task)
-    number, digest = (found.number, found.tags["package_digest"]) if found else ("", "")
+    number, digest = (found.number, found.tags.get("package_digest", "")) if found else ("", "")
     with new_folder(out, NOTE) as folder, tempfile.TemporaryDirectory() as scratch:
         placed = versions.placement(task, number, Path(scratch))
         if placed:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SERVER = "MLFLOW_TRACKING_URI"
+SQLITE = "sqlite:///"
 PROBE_SECONDS = 5
 
 
@@ -29,7 +30,7 @@ def tracking_uri() -> str:
         return server
     if broken := set(str(home())) & set("%?"):
         raise ConfigError(f"BONAFIDE_HOME {home()} holds {''.join(sorted(broken))}; choose another folder")
-    return f"sqlite:///{_database()}"
+    return f"{SQLITE}{home() / 'mlflow.db'}"
 
 
 def address() -> str:
@@ -38,27 +39,29 @@ def address() -> str:
 
 
 def start() -> None:
-    """Make this machine's own registry, empty, if no server is named and none is there yet.
+    """Make the SQLite file that the address names, with no model in it, unless it is there.
 
     Raises:
-        DeliveryError: the server that is named does not answer.
+        DeliveryError: the address names a server, which does not answer.
     """
-    if os.environ.get(SERVER) or _database().exists():
+    database = _database()
+    if database is None:
         client()
-        return
-    home().mkdir(parents=True, exist_ok=True)
-    with answering():
-        _open().search_experiments(max_results=1)  # makes the tables
+    elif not database.exists():
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with answering():
+            _open().search_experiments(max_results=1)  # makes the tables
 
 
 def client() -> "MlflowClient":
     """A client of the tracking server and registry.
 
     Raises:
-        DeliveryError: the server does not answer; or none is named, and this machine's own was never started.
-            A registry that is not there must not be taken for one without a champion.
+        DeliveryError: the server does not answer, or there is no such SQLite file: a registry that is not
+            there must not be taken for one without a champion.
     """
-    if not os.environ.get(SERVER) and not _database().exists():
+    database = _database()
+    if database and not database.exists():
         raise DeliveryError(
             f"no registry at {address()}; name your server in {SERVER}, "
             "or start an empty one: bonafide registry init"
@@ -76,10 +79,11 @@ def answering() -> Iterator[None]:
         DeliveryError: it does not answer, or refuses what it was asked.
     """
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
 
     try:
         yield
-    except (MlflowException, OSError) as error:  # requests' errors are OSError
+    except (MlflowException, RequestException) as error:
         reason = str(error).partition("\n")[0].replace(tracking_uri(), address())
         raise DeliveryError(f"the registry at {address()} does not answer as it should: {reason}") from error
 
@@ -105,8 +109,10 @@ def run_logger(task: str, parameters: dict[str, Any]) -> "MLFlowLogger":
     return logger
 
 
-def _database() -> Path:
-    return home() / "mlflow.db"
+def _database() -> Path | None:
+    """The file that the address names; None if it names a server."""
+    uri = tracking_uri()
+    return Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
 
 
 def _open() -> "MlflowClient":

@@ -26,7 +26,7 @@ class Version:
     @property
     def reports(self) -> str:
         """The folder of its reports among the artifacts of its run."""
-        return f"{REPORTS}/{self.tags['package_digest']}"
+        return f"{REPORTS}/{self.tags.get('package_digest', '')}"
 
 
 def champion(task: str) -> Version | None:
