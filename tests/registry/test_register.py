@@ -38,7 +38,7 @@ def test_a_registered_package_is_the_challenger_with_its_lineage(made, record):
         "package_digest": folder_digest(made.package),
         "key": sha256(made.keys / "signing.pub"),
         "code_version": info.code_version,
-        "gate": "3 of 3 checks passed",
+        "gate": "6 of 6 checks passed",
         "champion": "none",
     }
     assert info.code_version.startswith(f"{__version__}+")
