@@ -60,8 +60,12 @@ def test_it_learns_and_does_not_collapse_in_evaluation(checkpoint, dataset):
 
 
 def test_shuffled_labels_teach_nothing(checkpoint, dataset, tiny, tmp_path):
-    train(dataset, tmp_path / "bad", changed(tiny.model, shuffle_labels=True, epochs=2), SEED)
-    assert accuracy(tmp_path / "bad", dataset) < 0.55
+    """On the whole: one shuffle may leave a label the majority where it belongs."""
+    found = []
+    for seed in range(4):
+        train(dataset, tmp_path / "bad", changed(tiny.model, shuffle_labels=True, epochs=2), seed)
+        found.append(accuracy(tmp_path / "bad", dataset))
+    assert sum(found) / len(found) < 0.5
 
 
 def test_a_seed_gives_the_same_bytes_and_another_seed_others(checkpoint, dataset, tiny, tmp_path, own_home):
