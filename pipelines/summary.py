@@ -44,7 +44,10 @@ def summarise(run: Run) -> dict[str, Any]:
 
 
 def collect_reports(run: Run, folder: Path) -> dict[str, Path]:
-    """Copy the HTML reports that the run got to into ``folder``, linked, under names that stay the same."""
+    """Copy the HTML reports that the run got to into ``folder``, linked, under names that stay the same.
+
+    Those of an earlier run go.
+    """
     pages = {}
     for name, report in REPORTS.items():
         found = run.step(report.step)
@@ -52,6 +55,8 @@ def collect_reports(run: Run, folder: Path) -> dict[str, Path]:
             pages[name] = (run.artifact(report.step, report.output) / f"{name}.html").read_text()
     files = {REPORTS[name].title: f"{name}.html" for name in pages}
     folder.mkdir(parents=True, exist_ok=True)
+    for name in REPORTS.keys() - pages.keys():
+        (folder / f"{name}.html").unlink(missing_ok=True)
     for name, page in pages.items():
         write_text(folder / f"{name}.html", linked(page, files, REPORTS[name].title))
     return {name: folder / f"{name}.html" for name in pages}

@@ -8,7 +8,9 @@ from bonafide.evaluation.report import gate_html
 from pipelines.runners.steps import Step
 from pipelines.summary import REPORTS, collect_reports
 
-PAGE = gate_html(Verdict(promote=False, champion=None, checks=()), "Authenticity")
+PAGE = gate_html(
+    Verdict(promote=False, champion=None, model_digest="", data_digest="", checks=()), "Authenticity"
+)
 
 
 class Run:
@@ -53,3 +55,10 @@ def test_a_step_s_own_page_has_no_link_that_could_be_dead(tmp_path):
     run = Run(tmp_path, gate="SUCCESS")
     collect_reports(run, tmp_path / "reports")
     assert links(run.artifact("gate", "verdict") / "gate.html") == []
+
+
+def test_a_report_of_an_earlier_run_goes(tmp_path):
+    earlier = Run(tmp_path / "1", validate="SUCCESS", evaluate="SUCCESS", gate="SUCCESS")
+    collect_reports(earlier, tmp_path / "reports")
+    collect_reports(Run(tmp_path / "2", validate="SUCCESS"), tmp_path / "reports")
+    assert [page.name for page in (tmp_path / "reports").iterdir()] == ["validation.html"]
