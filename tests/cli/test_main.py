@@ -146,7 +146,7 @@ def test_asking_before_anything_is_in_service(tmp_path, pictures):
 
 def test_no_registry_is_refused_until_one_is_started(made, tmp_path):
     home, out = tmp_path / "home", tmp_path / "comparison"
-    compare = ("model", "compare", made.evaluation, made.dataset, out)
+    compare = ("model", "compare", made.checkpoint, made.evaluation, made.dataset, out)
     for command in (compare, ("registry", "check"), ("model", "champion", tmp_path / "champion")):
         refused(bonafide(*command, home=home), "no registry at", "start an empty one: bonafide registry init")
     assert not out.exists()

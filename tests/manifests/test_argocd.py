@@ -21,7 +21,9 @@ def delivery(tmp_path) -> Path:
     """A delivery repository with one task in service everywhere."""
     for environment in ENVIRONMENTS:
         promote(
-            tmp_path, environment, Promotion("authenticity", "3", "s3://models/3", "r", "d", "d", "passed")
+            tmp_path,
+            environment,
+            Promotion("authenticity", "3", "s3://models/3", "r", "d", "d", "0.1.0", "passed"),
         )
     return tmp_path
 

@@ -20,7 +20,7 @@ SHARES = np.array([0.25, 0.5, 0.25], np.float32)
 def test_bonafide_reads_the_file_back(dialect, jpeg):
     asked = DIALECTS[dialect].ask(jpeg)
     request = wire.read(asked.body, asked.headers.get(HEADER_LENGTH), "authenticity")
-    found = question.read(request)
+    found = question.read(request, ("probabilities",))
     assert list(found.images) == [jpeg]
     assert found.outputs == ("probabilities",)
 
