@@ -1,6 +1,6 @@
 """Train and judge the flagship with three seeds: the spread that one figure hides.
 
-Each seed builds its own sample, splits its own photographs and trains its own model. Writes
+Each seed builds its own sample, splits its own regions and trains its own model. Writes
 docs/benchmarks/results.json, and results.md from it.
 """
 
@@ -54,15 +54,16 @@ def _run(seed: int) -> dict[str, Any]:
 
 TEMPLATE = """# Results on the offline sample
 
-Written by `make seeds`. Each seed builds its own sample, holds back its own photographs and trains its own
-model. The figures say nothing about images in the world: see
+Written by `make seeds`. Each seed builds its own sample, holds back its own regions of photographs and trains
+its own model. The figures say nothing about images in the world: see
 [the offline sample](../reference/offline-sample.md).
 
 {header}
 {rule}
 {rows}
 
-In brackets: 95 % intervals from [resampling groups](intervals.md), here photographs.
+In brackets: 95 % intervals from [resampling groups](intervals.md), here regions of photographs. What that assumes is said
+under [the offline sample](../reference/offline-sample.md).
 `pixel-shuffle` is the generator that training never sees.
 
 Machine: {machine}.
