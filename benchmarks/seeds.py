@@ -62,8 +62,8 @@ its own model. The figures say nothing about images in the world: see
 {rule}
 {rows}
 
-In brackets: 95 % intervals from [resampling groups](intervals.md), here regions of photographs. What that assumes is said
-under [the offline sample](../reference/offline-sample.md).
+In brackets: 95 % intervals from [resampling groups](intervals.md), here regions of photographs. What that
+assumes is said under [the offline sample](../reference/offline-sample.md).
 `pixel-shuffle` is the generator that training never sees.
 
 Machine: {machine}.

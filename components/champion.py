@@ -1,10 +1,10 @@
-"""Ask the registry which version is in service; an empty answer before the first promotion."""
+"""Ask the registry which version is in service: its number and digest, empty before the first promotion."""
 
 from components import component
 
 
 @component
-def champion(task: str) -> str:
+def champion(task: str) -> dict:
     from bonafide.registry.champion import find
 
     return find(task)

@@ -8,7 +8,7 @@ from components import component
 @component
 def compare(
     task: str,
-    champion: str,
+    champion: dict,
     model: Input[Model],
     evaluation: Input[Artifact],
     dataset: Input[Dataset],
@@ -27,7 +27,7 @@ def compare(
         Path(model.path),
         Path(evaluation.path),
         Path(dataset.path),
-        opponent(task, champion),
+        opponent(task, champion["version"]),
         keys() / "signing.pub",
         Path(comparison.path),
         Evaluation.model_validate(settings),

@@ -8,7 +8,7 @@ from components import component
 @component
 def split(
     task: str,
-    champion: str,
+    champion: dict,
     dataset: Input[Dataset],
     validation: Input[Artifact],
     settings: dict,
@@ -31,7 +31,7 @@ def split(
             out,
             Split.model_validate(settings),
             seed,
-            placed=placement(task, champion, Path(scratch)),
+            placed=placement(task, champion["version"], Path(scratch)),
         )
     splits.metadata.update(digest=info.digest, counts=info.counts, excluded=info.excluded)
     splits.metadata.update(content=folder_digest(out))  # the local cache knows it by this

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import json
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from bonafide.errors import ConfigError
+from bonafide.errors import ConfigError, DataError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Label = Annotated[str, Field(pattern=r"^\w[\w -]*$", max_length=64)]
@@ -81,7 +82,10 @@ class Split(Config):
 
 
 class Model(Config):
-    """What is trained and how. ``learning_rate`` is the peak of a cosine schedule of AdamW."""
+    """What is trained and how. ``learning_rate`` is the peak of a cosine schedule of AdamW.
+
+    ``certain_precision`` is the share of the answers called certain that must be right on validation data.
+    """
 
     architecture: Literal["efficientnet_b0", "mobilenet_v3_small", "forensic_cnn"] = "efficientnet_b0"
     input_size: Annotated[int, Field(ge=32, le=512)] = 64
@@ -91,6 +95,7 @@ class Model(Config):
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
     dropout: Fraction = 0.3
     patience: Annotated[int, Field(ge=1)] = 5
+    certain_precision: Fraction = 0.95
     augment: bool = True
     shuffle_labels: bool = False
 
@@ -192,6 +197,23 @@ def parse(kind: type[ConfigType], content: dict[str, Any], where: str) -> Config
     except ValidationError as error:
         lines = [_explain(kind, problem) for problem in error.errors()]
         raise ConfigError(f"{where}: " + "; ".join(lines)) from None
+
+
+def read(kind: type[ConfigType], path: Path, step: str) -> ConfigType:
+    """What a step wrote to ``path`` as JSON.
+
+    Args:
+        step: its name, for the message.
+
+    Raises:
+        DataError: it is not there, or was written by something else.
+    """
+    try:
+        return parse(kind, json.loads(path.read_text()), where=str(path))
+    except OSError as error:
+        raise DataError(f"{path.parent} holds no {path.name}; run the {step} step first") from error
+    except (ValueError, TypeError, ConfigError) as error:
+        raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error
 
 
 def parse_source(content: dict[str, Any]) -> Source:

@@ -29,8 +29,8 @@ def code_version() -> str:
 @functools.cache
 def code_digest() -> str:
     """The SHA-256 over every file of the package, templates included, as it is at the first call."""
-    paths = PACKAGE.rglob("*")
-    return folder_digest(PACKAGE, (path for path in paths if path.is_file() and path.suffix != ".pyc"))
+    files = (path for path in PACKAGE.rglob("*") if path.is_file())
+    return folder_digest(PACKAGE, (path for path in files if path.parent.name != "__pycache__"))
 
 
 def _is_clean() -> bool:

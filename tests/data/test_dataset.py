@@ -90,10 +90,12 @@ def test_info_survives_the_round_trip(make_dataset):
     assert info.seed == 1
 
 
-def test_digest_follows_content_label_and_split_not_order():
-    rows = [("a", "x", "train"), ("b", "y", "test")]
-    assert dataset.digest(rows) == dataset.digest(rows[::-1])
-    for changed in ([("a", "x", "val"), rows[1]], [("a", "y", "train"), rows[1]], rows[:1]):
+def test_digest_follows_content_label_split_group_and_order():
+    """Audits and predictions name rows by position, and intervals rest on groups."""
+    rows = [("a", "x", "train", "g"), ("b", "y", "test", "h")]
+    assert dataset.digest(rows) == dataset.digest(list(rows))
+    others = [("a", "x", "val", "g"), ("a", "y", "train", "g"), ("a", "x", "train", "h")]
+    for changed in (rows[::-1], rows[:1], *([other, rows[1]] for other in others)):
         assert dataset.digest(changed) != dataset.digest(rows)
 
 

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from bonafide.data.shortcuts import CHANCE, FACTS, ShortcutAudit, audit, file_facts
+from bonafide.data.validate import _shortcut_check
 from bonafide.task import Validation
 from tests.data.pictures import encode, picture
 
@@ -168,3 +169,14 @@ def test_file_size_is_measured_apart():
 def test_few_images_and_groups(groups):
     found = audit(facts_with("format", ["JPEG", "PNG"] * 6), [0, 1] * 6, groups, seed=1)
     assert found.worst.low <= together(found) <= 1
+
+
+def test_a_shortcut_among_few_groups_is_measured_whole(tmp_path):
+    """Six generators of which four write PNG: few groups make little sure, and the value says all."""
+    groups = [f"generator-{n % 6}" for n in range(600)] + [f"photograph-{n}" for n in range(600)]
+    formats = ["PNG" if n % 6 < 4 else "JPEG" for n in range(600)] + ["JPEG"] * 600
+    labels = ["fake"] * 600 + ["real"] * 600
+    found = audit(facts_with("format", formats), labels, groups, seed=1)
+    assert found.worst.low < 0.6
+    assert not _shortcut_check(found, 0.6).passed
+    assert _shortcut_check(found, 0.9).passed

@@ -351,5 +351,5 @@ def test_a_source_without_a_split_of_its_own_is_told(make_dataset, tmp_path):
 
 def test_an_unvalidated_dataset_is_refused(make_dataset, tmp_path):
     folder, _ = make_dataset(raw_images(30))
-    with pytest.raises(DataError, match="validate the dataset first"):
+    with pytest.raises(DataError, match="run the validate step first"):
         split(folder, tmp_path / "nothing", tmp_path / "out", CONFIG, seed=1)

@@ -165,7 +165,7 @@ def test_the_report_is_the_same_for_the_same_seed(make_dataset, tmp_path):
 
 
 def test_a_missing_or_foreign_verdict_is_refused(tmp_path):
-    with pytest.raises(DataError, match="validate the dataset first"):
+    with pytest.raises(DataError, match="run the validate step first"):
         read_verdict(tmp_path)
     (tmp_path / "validation.json").write_text("{}")
     with pytest.raises(DataError, match="not written by Bonafide"):

@@ -18,6 +18,7 @@ FIRST = Promotion(
     run="abc",
     model_digest="1" * 64,
     data_digest="2" * 64,
+    package_digest="4" * 64,
     code_version="0.1.0+g123456789abc",
     gate="3 of 3 checks passed",
 )
@@ -48,6 +49,7 @@ def test_a_promotion_is_one_commit_with_trailers(folder):
         f"Model-Digest: {'1' * 64}",
         "Run: abc",
         f"Data-Digest: {'2' * 64}",
+        f"Package-Digest: {'4' * 64}",
         "Code-Version: 0.1.0+g123456789abc",
         "Gate: 3 of 3 checks passed",
         "Environment: dev",

@@ -76,10 +76,14 @@ def test_what_the_gate_refused_is_not_exported(made, tmp_path):
     assert not (tmp_path / "package").exists()
 
 
-@pytest.mark.parametrize(("folder", "file"), [("gate", "gate.json"), ("evaluation", "evaluation.json")])
-def test_what_was_said_of_another_model_is_not_exported(made, tmp_path, folder, file):
+@pytest.mark.parametrize("digest", ["model_digest", "data_digest"])
+@pytest.mark.parametrize(
+    ("folder", "file"),
+    [("gate", "gate.json"), ("evaluation", "evaluation.json"), ("comparison", "comparison.json")],
+)
+def test_what_was_said_of_another_model_or_other_data_is_not_exported(made, tmp_path, folder, file, digest):
     other = shutil.copytree(getattr(made, folder), tmp_path / folder)
-    content = json.loads((other / file).read_text()) | {"model_digest": "0" * 64}
+    content = json.loads((other / file).read_text()) | {digest: "0" * 64}
     (other / file).write_text(json.dumps(content))
     with pytest.raises(PackageError, match="did not judge"):
         export_again(made, tmp_path / "package", **{folder: other})

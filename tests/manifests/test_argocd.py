@@ -23,7 +23,7 @@ def delivery(tmp_path) -> Path:
         promote(
             tmp_path,
             environment,
-            Promotion("authenticity", "3", "s3://models/3", "r", "d", "d", "0.1.0", "passed"),
+            Promotion("authenticity", "3", "s3://models/3", "r", "d", "d", "p", "0.1.0", "passed"),
         )
     return tmp_path
 

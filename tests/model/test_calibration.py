@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
 from bonafide.model.calibration import fit_temperature, operating_thresholds
+from bonafide.model.decision import Decision, decide
 
 LABELS = ("real", "ai-generated", "deepfake")
 
@@ -44,31 +45,36 @@ def test_perfect_and_useless_answers_stay_in_bounds():
     assert 19 < fit_temperature(-perfect, truth) <= 20
 
 
-def best_f1(truth: np.ndarray, scores: np.ndarray) -> float:
-    return max(f1(truth, scores, threshold) for threshold in scores)
-
-
-def f1(truth: np.ndarray, scores: np.ndarray, threshold: float) -> float:
-    said = scores >= threshold
-    return 2 * (said & truth).sum() / max(said.sum() + truth.sum(), 1)
-
-
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 10**6), st.integers(12, 80))
-def test_thresholds_have_the_highest_f1(seed, count):
+@given(st.integers(0, 10**6), st.integers(12, 80), st.floats(0.1, 1))
+def test_certain_answers_reach_the_precision_and_no_lower_threshold_would(seed, count, precision):
     logits, _ = drawn(seed, count)
-    probabilities = softmax(logits, axis=1).round(3)
+    probabilities = softmax(logits, axis=1).round(2).astype(np.float32)
     truth = np.random.default_rng(seed).permutation(np.arange(count) % 3)
-    thresholds = operating_thresholds(probabilities, truth, LABELS)
+    thresholds = operating_thresholds(probabilities, truth, LABELS, precision)
     assert tuple(thresholds) == LABELS
+    decided = decide(probabilities, LABELS, Decision(thresholds=thresholds))
     for number, label in enumerate(LABELS):
-        scores = probabilities[:, number].astype(float)
-        found = f1(truth == number, scores, thresholds[label] - 1e-6)
-        assert found == pytest.approx(best_f1(truth == number, scores))
+        answered = decided.label == number
+        right = truth == number
+        certain = answered & ~decided.uncertain
+        if certain.any() and thresholds[label] < 1:
+            assert right[certain].mean() >= precision
+        for lower in decided.confidence[answered & (decided.confidence < thresholds[label])]:
+            assert right[answered & (decided.confidence >= lower)].mean() < precision
 
 
-def test_a_threshold_lets_the_image_it_was_chosen_for_through():
-    sure = np.array([0.99996, 0.99997, 0.9, 0.2], np.float32)
-    truth = np.array([0, 0, 1, 1])
-    thresholds = operating_thresholds(np.stack([sure, 1 - sure], axis=1), truth, ("real", "fake"))
-    assert f1(truth == 0, sure, thresholds["real"]) == 1
+def test_answers_of_two_labels_can_be_uncertain():
+    """Thresholds of the highest F1 are at most one half, so that none ever was."""
+    fake = np.array([0.05, 0.1, 0.4, 0.6, 0.9, 0.95], np.float32)
+    truth = np.array([0, 0, 1, 0, 1, 1])
+    shares = np.stack([1 - fake, fake], axis=1)
+    thresholds = operating_thresholds(shares, truth, ("real", "fake"), 0.95)
+    decided = decide(shares, ("real", "fake"), Decision(thresholds=thresholds))
+    assert decided.uncertain.tolist() == [False, False, True, True, False, False]
+
+
+def test_a_label_that_is_never_answered_is_never_certain():
+    shares = np.tile(np.array([0.9, 0.1], np.float32), (4, 1))
+    thresholds = operating_thresholds(shares, np.zeros(4, np.int64), ("real", "fake"), 0.95)
+    assert thresholds == {"real": pytest.approx(0.9), "fake": 1.0}

@@ -157,5 +157,13 @@ def test_a_package_on_this_machine_is_used_where_it_lies(tmp_path):
         fetch(version)
     (tmp_path / "a blank").mkdir()
     assert fetch(version) == tmp_path / "a blank"
-    with pytest.raises(DeliveryError, match="has no package digest; register"):
+    with pytest.raises(DeliveryError, match="has no package digest but ''"):
         fetch(replace(version, uri="s3://bucket/package"))
+
+
+@pytest.mark.parametrize("digest", ["../keys", "a" * 63, "A" * 64, "/" + "a" * 64])
+def test_a_digest_that_is_none_leads_nowhere(own_home, digest):
+    (own_home / "keys").mkdir(parents=True)
+    version = Version("pets", "7", "s3://bucket/package", "", {"package_digest": digest})
+    with pytest.raises(DeliveryError, match="has no package digest but"):
+        fetch(version)

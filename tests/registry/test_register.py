@@ -5,15 +5,18 @@ import shutil
 import pytest
 
 from bonafide import __version__
-from bonafide.errors import DeliveryError, PackageError
+from bonafide.errors import DataError, DeliveryError, PackageError
 from bonafide.evaluation.evaluate import read_measured
+from bonafide.evaluation.gate import read_verdict
 from bonafide.files import folder_digest, sha256
+from bonafide.model import package, signing
 from bonafide.model.package import verify
 from bonafide.model.signing import ensure_key
 from bonafide.registry import packages, register
 from bonafide.registry.packages import fetch
 from bonafide.registry.tracking import client, experiment
-from bonafide.registry.versions import crown, get
+from bonafide.registry.versions import champion, crown, get
+from tests.registered import told
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -160,3 +163,30 @@ def test_a_registration_that_was_cut_off_is_finished_by_the_next(build, record, 
     assert aliases() == {"challenger": "1"}
     assert folder_digest(fetch(version)) == folder_digest(folder)
     assert len(client().search_runs([experiment("authenticity")])) == 1
+
+
+def test_what_the_gate_did_not_let_out_is_not_registered(made, build, registry, tmp_path):
+    """The verdict in the signed package counts, whatever lies beside it."""
+    verdict = read_verdict(made.gate).model_copy(update={"promote": False})
+    info = verify(made.package, made.keys / "signing.pub")
+    files = {"model.onnx": made.package / "model.onnx", "gate.json": verdict.model_dump_json().encode()}
+    package.build(tmp_path / "refused", info, files, signing.ensure_key(made.keys).private)
+    with pytest.raises(PackageError, match="the gate refused model"):
+        register.register(
+            tmp_path / "refused", made.dataset, made.evaluation, made.gate, made.keys / "signing.pub"
+        )
+    assert champion("authenticity") is None
+
+
+@pytest.mark.parametrize("field", ["model_digest", "data_digest"])
+def test_an_evaluation_of_another_model_is_refused(made, registry, tmp_path, field):
+    other = told(made.evaluation, "evaluation.json", tmp_path / "other", **{field: "0" * 64})
+    with pytest.raises(PackageError, match="is not the evaluation"):
+        register.register(made.package, made.dataset, other, made.gate, made.keys / "signing.pub")
+
+
+def test_another_dataset_is_refused(made, registry, tmp_path):
+    """Its placement would be what the next run inherits."""
+    other = told(made.dataset, "dataset.json", tmp_path / "other", digest="0" * 64)
+    with pytest.raises(DataError, match="is not the dataset"):
+        register.register(made.package, other, made.evaluation, made.gate, made.keys / "signing.pub")

@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from bonafide.errors import BonafideError
-from bonafide.registry import register, versions
+from bonafide.registry import versions
 from bonafide.registry.tracking import client
 from bonafide.registry.versions import champion, crown, get, named, placement
 
@@ -73,13 +73,12 @@ def test_chosen_is_the_champion_unless_a_number_is_given(record):
     assert versions.chosen("authenticity", second.number) == second
 
 
-def test_a_version_tells_where_its_images_are(made, build, tmp_path):
-    folders, key = (made.evaluation, made.gate), made.keys / "signing.pub"
+def test_a_version_tells_where_its_images_are(made, record, tmp_path):
     dataset = shutil.copytree(made.dataset, tmp_path / "dataset")
     (dataset / "placement.parquet").unlink(missing_ok=True)
-    without = register.register(build(model=b"one"), dataset, *folders, key)
+    without = record(model=b"one", dataset=dataset)
     (dataset / "placement.parquet").write_bytes(b"groups")
-    placed = register.register(build(model=b"two"), dataset, *folders, key)
+    placed = record(model=b"two", dataset=dataset)
     assert placement("authenticity", "", tmp_path) is None
     assert placement("authenticity", without.number, tmp_path) is None
     assert placement("authenticity", placed.number, tmp_path).read_bytes() == b"groups"

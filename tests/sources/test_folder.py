@@ -177,3 +177,8 @@ def test_digest_follows_names_content_and_manifest(folder, tmp_path):
     (copy / "manifest.csv").write_text("path\n")
     seen.add(folder_digest(copy))
     assert len(seen) == 5
+
+
+def test_a_linked_folder_is_not_entered_and_listed(tmp_path, folder):
+    (folder / "cat" / "elsewhere").symlink_to(tmp_path)
+    assert "cat/elsewhere" in skipped_files(folder)

@@ -78,7 +78,7 @@ def compare(
     from bonafide.registry.tracking import address
 
     settings = load_task(task, overrides)
-    judged = read(champion) if champion else find(settings.name)
+    judged = read(champion) if champion else find(settings.name)["version"]
     against, public_key = opponent(settings.name, judged), keys() / "signing.pub"
     found = compare(
         checkpoint, evaluation, dataset, against, public_key, out, settings.evaluation, settings.seed

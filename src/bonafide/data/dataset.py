@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from bonafide import files
-from bonafide.errors import ConfigError, DataError
-from bonafide.task import Config, parse
+from bonafide import files, task
+from bonafide.errors import DataError
+from bonafide.task import Config
 
 ALL = "all"
 SPLITS = ("train", "val", "test", "holdout")
@@ -86,20 +86,16 @@ def read_info(folder: Path) -> DatasetInfo:
     Raises:
         DataError: ``folder`` holds no dataset, or one written by something else.
     """
-    path = folder / INFO
-    try:
-        content = json.loads(path.read_text())
-        return parse(DatasetInfo, content, where=str(path))
-    except OSError as error:
-        raise DataError(f"{folder} holds no dataset: {INFO} is missing; make one by ingesting") from error
-    except (ValueError, ConfigError) as error:
-        raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error
+    return task.read(DatasetInfo, folder / INFO, "ingest")
 
 
-def digest(rows: Iterable[tuple[str, str, str]]) -> str:
-    """The SHA-256 over the sorted lines ``sha256 label_name split``; row order does not matter."""
-    lines = sorted(" ".join(row) for row in rows)
-    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+def digest(rows: Iterable[tuple[str, str, str, str]]) -> str:
+    """The SHA-256 over the lines ``sha256 label_name split group``, in the order of the rows.
+
+    Order and groups count: audits and predictions name rows by position, and intervals rest on groups.
+    """
+    lines = "".join(f"{' '.join(row)}\n" for row in rows)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def describe(folder: Path, splits: Iterable[str], labels: tuple[str, ...], **more: Any) -> DatasetInfo:
@@ -107,14 +103,15 @@ def describe(folder: Path, splits: Iterable[str], labels: tuple[str, ...], **mor
     counts: dict[str, dict[str, int]] = {}
     sources: Counter[str] = Counter()
     generators: Counter[str] = Counter()
-    rows: list[tuple[str, str, str]] = []
+    rows: list[tuple[str, str, str, str]] = []
     for split in splits:
-        table = read(folder, split, ["sha256", "label_name", "source", "generator"]).to_pydict()
+        table = read(folder, split, ["sha256", "label_name", "source", "generator", "group"]).to_pydict()
         found = Counter(table["label_name"])
         counts[split] = {label: found[label] for label in labels}
         sources.update(table["source"])
         generators.update(name for name in table["generator"] if name is not None)
-        rows += [(sha, label, split) for sha, label in zip(table["sha256"], table["label_name"], strict=True)]
+        named = zip(table["sha256"], table["label_name"], table["group"], strict=True)
+        rows += [(sha, label, split, group) for sha, label, group in named]
     return DatasetInfo(
         labels=labels,
         counts=counts,

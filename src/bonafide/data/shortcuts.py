@@ -69,6 +69,11 @@ class ShortcutAudit(Config):
         return _worst([*self.by_label.values(), *self.by_fact.values()])
 
     @property
+    def highest(self) -> Telling:
+        """The highest of all that is judged, sure or not."""
+        return max([*self.by_label.values(), *self.by_fact.values()], key=lambda telling: telling.value)
+
+    @property
     def worst_fact(self) -> str:
         """The fact that alone tells the most."""
         return max(self.by_fact, key=lambda fact: self.by_fact[fact].low)

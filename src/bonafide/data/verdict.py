@@ -1,11 +1,10 @@
 """What a validation found, as ``validation.json``, and what comes of a failed one."""
 
-import json
 from pathlib import Path
 
 from bonafide.data.shortcuts import ShortcutAudit
-from bonafide.errors import ConfigError, DataError
-from bonafide.task import Config, parse
+from bonafide.errors import DataError
+from bonafide.task import Config, read
 
 VERDICT = "validation.json"
 VALIDATION_REPORT = "validation.html"
@@ -53,13 +52,7 @@ def read_verdict(folder: Path) -> ValidationVerdict:
     Raises:
         DataError: it is not there, or was written by something else.
     """
-    path = folder / VERDICT
-    try:
-        return parse(ValidationVerdict, json.loads(path.read_text()), where=str(path))
-    except OSError as error:
-        raise DataError(f"{folder} holds no {VERDICT}; validate the dataset first") from error
-    except (ValueError, ConfigError) as error:
-        raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error
+    return read(ValidationVerdict, folder / VERDICT, "validate")
 
 
 def refuse_failed(verdict: ValidationVerdict, folder: Path) -> None:

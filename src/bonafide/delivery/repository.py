@@ -30,6 +30,7 @@ class Promotion:
     run: str
     model_digest: str
     data_digest: str
+    package_digest: str
     code_version: str
     gate: str
 
@@ -40,6 +41,7 @@ class Promotion:
             "Model-Digest": self.model_digest,
             "Run": self.run,
             "Data-Digest": self.data_digest,
+            "Package-Digest": self.package_digest,
             "Code-Version": self.code_version,
             "Gate": self.gate,
             "Environment": environment,
@@ -75,6 +77,19 @@ def promote(folder: Path, environment: str, promotion: Promotion) -> str:
         except OSError as error:  # GitPython's own way to say that a lock is held
             raise DeliveryError(f"{folder}: {error}; if no git runs there, remove the lock file") from error
         return str(next(repository.iter_commits(paths=str(place / SERVICE))).hexsha)
+
+
+def last_promotion(folder: Path, task: str) -> dict[str, str]:
+    """The trailers of the last commit that changed what is in service, in any environment; empty for none.
+
+    Raises:
+        DeliveryError: Git cannot be used.
+    """
+    with _open(folder) as repository:
+        places = f"environments/*/{task}/{SERVICE}"
+        commit = next(repository.iter_commits(paths=places, max_count=1), None)
+        lines = str(commit.message).splitlines() if commit else []
+        return {name: value for name, colon, value in (line.partition(": ") for line in lines) if colon}
 
 
 def _open(folder: Path) -> "Repo":

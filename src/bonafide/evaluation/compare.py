@@ -19,7 +19,7 @@ from bonafide.model.latency import Latency, measure_latency
 from bonafide.model.modality import asker
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel
-from bonafide.task import Config, Evaluation
+from bonafide.task import Config, Evaluation, read
 
 COMPARISON = "comparison.json"
 ONE_MODEL = 1e-4
@@ -68,6 +68,8 @@ def compare(
     training, measured, held_out = read_training(checkpoint), read_measured(evaluation), read_info(dataset)
     if (measured.model_digest, measured.data_digest) != (training.model_digest, held_out.digest):
         raise DataError(f"{evaluation} is not of {checkpoint} on {dataset}; evaluate again")
+    if training.data_digest != held_out.digest:
+        raise DataError(f"{checkpoint} was not trained on {dataset}, whose test split may hold its images")
     challenger = read_predictions(evaluation)
     version, answers, latency = None, None, None
     if champion:
@@ -99,8 +101,12 @@ def compare(
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Read ``comparison.json`` back."""
-    return Comparison.model_validate_json((folder / COMPARISON).read_bytes())
+    """Read ``comparison.json`` back.
+
+    Raises:
+        DataError: it is not there, or was written by something else.
+    """
+    return read(Comparison, folder / COMPARISON, "compare")
 
 
 def compare_answers(

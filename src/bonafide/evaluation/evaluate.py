@@ -21,7 +21,7 @@ from bonafide.model.checkpoint import TrainingInfo, read_info
 from bonafide.model.decision import Decided, decide
 from bonafide.model.modality import asker
 from bonafide.model.runtime import OnnxModel
-from bonafide.task import Config, Evaluation
+from bonafide.task import Config, Evaluation, read
 
 SPLIT = "test"
 MEASURED, PREDICTIONS = "evaluation.json", "predictions.parquet"
@@ -106,18 +106,29 @@ def evaluate(
 
 
 def read_measured(evaluation: Path) -> Measured:
-    """Read ``evaluation.json`` back."""
-    return Measured.model_validate_json((evaluation / MEASURED).read_bytes())
+    """Read ``evaluation.json`` back.
+
+    Raises:
+        DataError: it is not there, or was written by something else.
+    """
+    return read(Measured, evaluation / MEASURED, "evaluate")
 
 
 def read_predictions(evaluation: Path) -> Predictions:
-    """Read ``predictions.parquet`` back."""
-    table = pq.read_table(evaluation / PREDICTIONS)
+    """Read ``predictions.parquet`` back.
+
+    Raises:
+        DataError: it is not there, or is no such table.
+    """
+    try:
+        table = pq.read_table(evaluation / PREDICTIONS)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{evaluation / PREDICTIONS} cannot be read: {error}; evaluate again") from error
     return _predictions(table, np.array(table["probabilities"].to_pylist(), np.float32))
 
 
 def _predictions(rows: pa.Table, probabilities: NDArray[np.float32]) -> Predictions:
-    groups = np.unique(np.array(rows["group"].to_pylist(), np.str_), return_inverse=True)[1]
+    groups = np.unique(np.array(rows["group"].to_pylist(), object), return_inverse=True)[1]
     return Predictions(rows["label"].to_numpy(), probabilities, groups)
 
 

@@ -44,9 +44,10 @@ def export(
     verdict, training, measured = read_verdict(gate), read_info(checkpoint), read_measured(evaluation)
     if not verdict.promote:
         raise PackageError(f"{gate / VERDICT} refuses this model: train a better one before exporting")
-    judged = {verdict.model_digest, measured.model_digest}
-    if judged != {training.model_digest}:
-        raise PackageError(f"{gate / VERDICT} did not judge {checkpoint}; evaluate and judge it again")
+    told = (verdict, measured, read_comparison(comparison))
+    judged = {(each.model_digest, each.data_digest) for each in told}
+    if judged != {(training.model_digest, datasets.read_info(dataset).digest)}:
+        raise PackageError(f"{gate / VERDICT} did not judge {checkpoint} on {dataset}; judge it again")
     info = _describe(training, measured, task.name)
     files: dict[str, Path | bytes] = {
         MODEL: checkpoint / MODEL,

@@ -13,7 +13,7 @@ from bonafide.evaluation.metrics import LabelMetrics, Metrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.files import new_folder, write_text
 from bonafide.model.latency import Latency
-from bonafide.task import Config, Gate
+from bonafide.task import Config, Gate, read
 
 VERDICT, GATE_REPORT = "gate.json", "gate.html"
 
@@ -66,8 +66,12 @@ def gate(evaluation: Path, comparison: Path, out: Path, config: Gate) -> Verdict
 
 
 def read_verdict(gate: Path) -> Verdict:
-    """Read ``gate.json`` back."""
-    return Verdict.model_validate_json((gate / VERDICT).read_bytes())
+    """Read ``gate.json`` back.
+
+    Raises:
+        DataError: it is not there, or was written by something else.
+    """
+    return read(Verdict, gate / VERDICT, "gate")
 
 
 def decide(

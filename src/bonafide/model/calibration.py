@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from bonafide.model.decision import label_of
+
 
 def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     """The temperature in 0.05..20 that minimises the negative log-likelihood (Guo et al. 2017, §4.2).
@@ -24,19 +26,27 @@ def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> fl
 
 
 def operating_thresholds(
-    probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels: tuple[str, ...]
+    probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels: tuple[str, ...], precision: float
 ) -> dict[str, float]:
-    """For each label the least probability at which saying so, against all others, has the highest F1.
+    """For each label the least confidence from which on its answers are right often enough.
+
+    Answers below it are those that a person should look at: selective classification with a wanted risk
+    (Geifman & El-Yaniv 2017, §3, without their bound). A label that is never answered, or whose answers never
+    reach the precision, has the threshold 1.
 
     Args:
         probabilities: float32 [N, K], calibrated.
         truth: int64 [N].
+        labels: K names.
+        precision: the share of answers at or above the threshold that must be right.
     """
-    from sklearn.metrics import precision_recall_curve
-
+    label, confidence = label_of(probabilities), probabilities.max(axis=1)
     thresholds = {}
-    for number, label in enumerate(labels):
-        precision, recall, candidates = precision_recall_curve(truth == number, probabilities[:, number])
-        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-        thresholds[label] = float(candidates[f1[:-1].argmax()])
+    for number, name in enumerate(labels):
+        members = np.flatnonzero(label == number)
+        order = members[np.argsort(-confidence[members], kind="stable")]
+        right = np.cumsum(truth[order] == number) / np.arange(1, len(order) + 1)
+        last_of_equals = np.diff(confidence[order], append=-1) != 0
+        reached = np.flatnonzero((right >= precision) & last_of_equals)
+        thresholds[name] = float(confidence[order[reached[-1]]]) if reached.size else 1.0
     return thresholds

@@ -64,7 +64,7 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
     temperature = fit_temperature(logits, validation.labels)
     _fit_buffers(detector, Images(dataset, "train", config.input_size), temperature)
     probabilities = torch.from_numpy(logits / temperature).softmax(dim=1).numpy()
-    thresholds = operating_thresholds(probabilities, validation.labels, info.labels)
+    thresholds = operating_thresholds(probabilities, validation.labels, info.labels, config.certain_precision)
     trained = TrainingInfo(
         labels=info.labels,
         architecture=config.architecture,

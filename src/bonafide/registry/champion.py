@@ -11,14 +11,18 @@ from bonafide.registry.versions import PLACEMENT
 NOTE = "champion.json"
 
 
-def find(task: str) -> str:
-    """The number of the version in service, or an empty string before the first promotion.
+def find(task: str) -> dict[str, str]:
+    """The ``version`` in service and its ``package_digest``; both empty before the first promotion.
+
+    The digest tells version 1 of one registry from version 1 of another, so that a cache can tell them too.
 
     Raises:
         DeliveryError: there is no registry, or it does not answer.
     """
     found = versions.champion(task)
-    return found.number if found else ""
+    if found is None:
+        return {"version": "", "package_digest": ""}
+    return {"version": found.number, "package_digest": found.tags.get("package_digest", "")}
 
 
 def write(task: str, out: Path) -> str:
@@ -29,15 +33,15 @@ def write(task: str, out: Path) -> str:
     Returns:
         the version's number, or an empty string.
     """
-    found = versions.champion(task)
-    number, digest = (found.number, found.tags.get("package_digest", "")) if found else ("", "")
+    found = find(task)
+    number = found["version"]
     with new_folder(out, NOTE) as folder, tempfile.TemporaryDirectory() as scratch:
         placed = versions.placement(task, number, Path(scratch))
         if placed:
             copy(placed, folder / PLACEMENT)
         else:
             _write_empty(folder / PLACEMENT)
-        write_json(folder / NOTE, {"version": number, "package_digest": digest})
+        write_json(folder / NOTE, found)
     return number
 
 

@@ -1,6 +1,7 @@
 """The packages of versions lie at an address made from their content, written once; fetched when wanted."""
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -69,10 +70,11 @@ def fetch(version: "Version") -> Path:
         if not folder.is_dir():
             raise DeliveryError(f"{folder}, the package of {version.task} version {version.number}, is gone")
         return folder
-    digest = version.tags.get("package_digest")
-    if digest is None:
+    digest = version.tags.get("package_digest", "")
+    if not re.fullmatch("[0-9a-f]{64}", digest):
         raise DeliveryError(
-            f"version {version.number} of {version.task} has no package digest; register its package again"
+            f"version {version.number} of {version.task} has no package digest but {digest!r}; "
+            "register its package again"
         )
     with lock(_cache() / ".lock"):
         found = _download(version.uri, digest)
@@ -91,7 +93,7 @@ def opponent(task: str, number: str) -> tuple[str, Path] | None:
 def _download(uri: str, digest: str) -> Path:
     """The package in the cache; the lock is held."""
     target = _cache() / digest
-    if target.is_dir():
+    if target.is_dir() and folder_digest(target) == digest:
         return target
     with answering(), new_folder(target, INFO) as folder:
         _store(uri).download_artifacts("", str(folder))

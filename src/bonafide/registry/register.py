@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from bonafide.data.dataset import INFO
+from bonafide.data.dataset import INFO, read_info
+from bonafide.errors import DataError, PackageError
 from bonafide.evaluation.evaluate import EVALUATION_REPORT, MEASURED, read_measured
 from bonafide.evaluation.gate import GATE_REPORT, Verdict, read_verdict
 from bonafide.files import folder_digest, lock, sha256
@@ -31,10 +32,12 @@ def register(package: Path, dataset: Path, evaluation: Path, gate: Path, public_
     version, so a repeated run gets the one that is there. If it is the champion itself, that is returned.
 
     Raises:
-        PackageError: the package does not hold.
+        PackageError: the package does not hold, or the gate refused it, or the evaluation is of another one.
+        DataError: the dataset is another one.
         DeliveryError: the registry does not answer, or holds other bytes at the package's address.
     """
-    info, verdict = verify(package, public_key), read_verdict(gate)
+    info, verdict = verify(package, public_key), read_verdict(package)
+    _refuse_other(info, verdict, dataset, evaluation)
     tags = _tags(info, verdict, folder_digest(package), public_key)
     with lock(home() / "register.lock"):
         in_service = champion(info.task)
@@ -43,6 +46,17 @@ def register(package: Path, dataset: Path, evaluation: Path, gate: Path, public_
         version = _known(info.task, tags) or _add(package, info, tags, (dataset, evaluation, gate))
         client().set_registered_model_alias(info.task, CHALLENGER, version.number)
     return version
+
+
+def _refuse_other(info: PackageInfo, verdict: Verdict, dataset: Path, evaluation: Path) -> None:
+    """The signed package says what was judged; what comes beside it must be of the same model and data."""
+    if not verdict.promote:
+        raise PackageError(f"the gate refused model {info.model_digest[:12]}; train a better one")
+    judged = {(each.model_digest, each.data_digest) for each in (verdict, read_measured(evaluation))}
+    if judged != {(info.model_digest, info.data_digest)}:
+        raise PackageError(f"{evaluation} is not the evaluation that the package was judged by")
+    if read_info(dataset).digest != info.data_digest:
+        raise DataError(f"{dataset} is not the dataset that the package was trained on")
 
 
 def _tags(info: PackageInfo, verdict: Verdict, digest: str, public_key: Path) -> dict[str, str]:

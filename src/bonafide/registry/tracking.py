@@ -111,8 +111,8 @@ def run_logger(task: str, parameters: dict[str, Any]) -> "MLFlowLogger":
 
 def _database() -> Path | None:
     """The file that the address names; None if it names a server."""
-    uri = tracking_uri()
-    return Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
+    named = re.match(r"sqlite(?:\+\w+)?:///([^?]*)", tracking_uri())
+    return Path(named[1]) if named else None
 
 
 def _open() -> "MlflowClient":

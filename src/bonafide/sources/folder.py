@@ -118,11 +118,12 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _walk(folder: Path) -> list[Path]:
-    """All files that are not hidden, sorted."""
+    """All files that are not hidden, sorted; a linked folder counts as a file, because it is not entered."""
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(root, name) for name in names if not name.startswith(".")]
+        linked = [name for name in folders if Path(root, name).is_symlink()]
+        found += [Path(root, name) for name in (*names, *linked) if not name.startswith(".")]
     return sorted(found)
 
 
