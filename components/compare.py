@@ -28,7 +28,7 @@ def compare(
         Path(evaluation.path),
         Path(dataset.path),
         opponent(task, champion["version"]),
-        keys() / "signing.pub",
+        keys(),
         Path(comparison.path),
         Evaluation.model_validate(settings),
         seed,

@@ -108,3 +108,22 @@ def test_paths_may_be_relative(tmp_path, content, monkeypatch):
     signing.sign(folder, keys.private, folder / "signature")
     signing.check(folder, folder / "signature", keys.public)
     signing.check(content, content / "signature", keys.public)
+
+
+def test_each_public_key_in_a_folder_is_trusted(content, tmp_path):
+    old = signing.ensure_key(tmp_path / "keys")
+    signing.sign(content, old.private, content / "signature")
+    old.private.unlink()
+    with pytest.raises(PackageError, match="rename the public key"):
+        signing.ensure_key(tmp_path / "keys")
+    kept = old.public.rename(tmp_path / "keys" / "old.pub")
+    new = signing.ensure_key(tmp_path / "keys")
+    signing.check(content, content / "signature", tmp_path / "keys")
+    with pytest.raises(PackageError, match="does not hold"):
+        signing.check(content, content / "signature", new.public)
+    kept.unlink()
+    with pytest.raises(PackageError, match="does not hold"):
+        signing.check(content, content / "signature", tmp_path / "keys")
+    new.public.unlink()
+    with pytest.raises(PackageError, match="holds no public key"):
+        signing.check(content, content / "signature", tmp_path / "keys")

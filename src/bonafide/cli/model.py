@@ -79,7 +79,7 @@ def compare(
 
     settings = load_task(task, overrides)
     judged = read(champion) if champion else find(settings.name)["version"]
-    against, public_key = opponent(settings.name, judged), keys() / "signing.pub"
+    against, public_key = opponent(settings.name, judged), keys()
     found = compare(
         checkpoint, evaluation, dataset, against, public_key, out, settings.evaluation, settings.seed
     )

@@ -62,6 +62,9 @@ def build(out: Path, info: PackageInfo, files: Mapping[str, Path | bytes], key: 
 def verify(package: Path, public_key: Path) -> PackageInfo:
     """Check completeness and checksums, then the signature, then what ``package.json`` says.
 
+    Args:
+        public_key: a PEM file, or a folder whose ``*.pub`` files are all trusted.
+
     Raises:
         PackageError: names the file that is missing, extra, changed, unreadable, a link or outside; or says
             that the signature does not hold or that this version cannot read the format.

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ def ensure_key(folder: Path) -> KeyPair:
     if keys.public.exists() and not keys.private.exists():
         raise PackageError(
             f"{keys.private} is missing while {keys.public} is there: restore the private key, "
-            "or remove the public key to start with a new pair"
+            "or rename the public key to start with a new pair: what it signed stays trusted here"
         )
     if not keys.private.exists():
         _create_once(keys.private, _generate())
@@ -59,9 +60,23 @@ def sign(folder: Path, private: Path, signature: Path) -> None:
 def check(folder: Path, signature: Path, public: Path) -> None:
     """Hold ``folder`` against ``signature`` and the trusted ``public`` key.
 
+    Args:
+        public: a PEM file, or a folder whose ``*.pub`` files are all trusted.
+
     Raises:
-        PackageError: the key cannot be read, or the signature was made by another key or over other content.
+        PackageError: no key can be read, or the signature was made by another key or over other content.
     """
+    trusted = sorted(public.glob("*.pub")) if public.is_dir() else [public]
+    if not trusted:
+        raise PackageError(f"{public} holds no public key; put the signing.pub of who made the package there")
+    *others, last = trusted
+    for key in others:
+        with suppress(PackageError):
+            return _check(folder, signature, key)
+    return _check(folder, signature, last)
+
+
+def _check(folder: Path, signature: Path, public: Path) -> None:
     from model_signing import verifying
 
     everything_else = _all_but(signature)
