@@ -126,7 +126,7 @@ def test_a_failed_audit_leaves_its_report(tmp_path, pictures):
     refused(result, "split failed", "minimum-per-label", "has 2 usable images", "validation.html")
     report = tmp_path / "demo" / "reports" / "validation.html"
     assert f"validation report  {report}" in result.stdout
-    assert "minimum-per-label" in report.read_text()
+    assert "images of the rarest label" in report.read_text()
 
 
 def test_each_step_stops_after_a_failed_audit(tmp_path, pictures):
