@@ -56,7 +56,7 @@ def training(
     with dsl.ExitHandler(outcome, name="run"):
         before = champion(task=name).set_caching_options(False)
 
-        data = ingest(modality=modality, source=source, labels=labels, seed=seed)
+        data = ingest(modality=modality, source=source, labels=labels, seed=seed).after(before)
 
         audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, seed=seed)
 

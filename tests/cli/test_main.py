@@ -1,6 +1,8 @@
 """The command line: quick to start, and every error that a user can cause is one sentence and exit code 2."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from io import BytesIO
@@ -124,7 +126,7 @@ def test_a_failed_audit_leaves_its_report(tmp_path, pictures):
     refused(result, "split failed", "minimum-per-label", "has 2 usable images", "validation.html")
     report = tmp_path / "demo" / "reports" / "validation.html"
     assert f"validation report  {report}" in result.stdout
-    assert "minimum-per-label" in report.read_text()
+    assert "images of the rarest label" in report.read_text()
 
 
 def test_each_step_stops_after_a_failed_audit(tmp_path, pictures):
@@ -157,3 +159,13 @@ def test_no_registry_is_refused_until_one_is_started(made, tmp_path):
     for option in ((), ("--champion", tmp_path / "champion")):
         compared = bonafide(*compare, *option, home=home)
         assert f"authenticity has no champion in sqlite:///{home}/mlflow.db" in compared.stdout
+
+
+def test_register_says_how_to_promote_and_promote_says_what_is_in_service(made, registry, tmp_path):
+    shutil.copytree(made.keys, registry / "keys")
+    folders = (made.package, made.dataset, made.evaluation, made.gate)
+    told = bonafide("model", "register", *folders, home=registry).stdout
+    command = re.search(r"bonafide (model promote .*)", told)[1]
+    assert command == "model promote 1 --task authenticity"
+    promoted = bonafide(*command.split(), home=registry).stdout
+    assert re.match(r"authenticity version 1 is in service in dev: commit \w{12}$", promoted)

@@ -7,6 +7,7 @@ import pytest
 
 from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import Quarantined
+from bonafide.data.report import number
 from bonafide.data.validate import merge_groups, validate
 from bonafide.data.verdict import read_verdict, refuse_failed
 from bonafide.errors import DataError
@@ -143,6 +144,28 @@ def test_the_report_is_one_accessible_file(make_dataset, tmp_path):
     assert not {"script", "link", "iframe"} & {tag for tag, _ in seen.tags}
     for label in LABELS:
         assert label in seen.text
+
+
+def test_the_report_says_things_plainly(make_dataset, tmp_path):
+    folder, _ = make_dataset(raw_images(90))
+    verdict = validate(folder, tmp_path / "out", LENIENT, seed=1)
+    page = (tmp_path / "out" / "validation.html").read_text()
+    for name in ("images of the rarest label", "balance of the labels", "shortcuts"):
+        assert f'<th scope="row">{name}</th>' in page
+    assert "minimum-per-label" not in page
+    assert verdict.shortcuts.by_fact["format"].value == 0.5
+    assert re.search(r'<th scope="row">format</th><td class="name">–</td>', page)
+    assert re.search(r"<h3>Missing values</h3>\s*<p class=\"note\">none</p>", page)
+    shares = re.findall(r'aria-label="[^"]+: \d+".*?class="fill" width="([\d.]+)"', page)
+    assert shares == ["33.33"] * 3
+    assert "surely" not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(3600.0, "3,600"), (20, "20"), (1.03448, "1.034"), (0.6, "0.6"), (12345.6, "12,346")]
+)
+def test_numbers_have_separators_and_four_digits(value, shown):
+    assert number(value) == shown
 
 
 def test_the_report_has_the_style_of_every_report(make_dataset, tmp_path):

@@ -10,6 +10,7 @@ from bonafide.data import dataset as datasets
 from bonafide.errors import DataError, PackageError
 from bonafide.evaluation.evaluate import (
     EVALUATION_REPORT,
+    HEADLINE,
     MEASURED,
     PREDICTIONS,
     evaluate,
@@ -24,13 +25,14 @@ from bonafide.model.runtime import OnnxModel
 from tests.conftest import SEED, UNSEEN
 
 
-def test_three_files_and_what_was_measured(made):
+def test_the_files_and_what_was_measured(made):
     assert sorted(path.name for path in made.evaluation.iterdir()) == sorted(
-        [MEASURED, PREDICTIONS, EVALUATION_REPORT]
+        [MEASURED, HEADLINE, PREDICTIONS, EVALUATION_REPORT]
     )
     assert (made.evaluation / EVALUATION_REPORT).read_text().lower().startswith("<!doctype html>")
     measured = read_measured(made.evaluation)
     assert json.loads((made.evaluation / MEASURED).read_text()) == measured.model_dump(mode="json")
+    assert json.loads((made.evaluation / HEADLINE).read_text()) == measured.headline()
     assert measured.model_digest == sha256(made.checkpoint / MODEL)
     assert measured.data_digest == datasets.read_info(made.dataset).digest
     assert len(measured.robustness) >= 7

@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from tests.conftest import SIZE
 
 
 def test_the_graph_answers_as_torch_does(detector, tmp_path):
-    to_onnx(detector, tmp_path / "model.onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        to_onnx(detector, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for count in (1, 3, 7):
         pixels = np.random.default_rng(count).integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)

@@ -66,10 +66,15 @@ def test_what_depends_on_the_registry_is_never_cached(compiled):
 
 def test_one_champion_places_and_judges_the_whole_run(compiled):
     found = tasks(compiled)
-    assert "champion" not in str(found["ingest"])
     for step in ("split", "compare"):
         told = found[step]["inputs"]["parameters"]["champion"]["taskOutputParameter"]
         assert told == {"outputParameterKey": "Output", "producerTask": "champion"}
+
+
+def test_nothing_costly_starts_before_the_registry_has_answered(compiled):
+    ingest = tasks(compiled)["ingest"]
+    assert ingest["dependentTasks"] == ["champion"]
+    assert "champion" not in str(ingest["inputs"])
 
 
 def test_export_register_and_promote_need_a_passed_gate(compiled):

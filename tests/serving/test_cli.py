@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
 from bonafide.cores import available_cores
+from bonafide.delivery.manifests import inference_service, to_yaml
 from bonafide.errors import BonafideError, ConfigError, PackageError
+from bonafide.files import write_text
 from bonafide.model.package import verify
 from bonafide.serving.overlay import GAP, SIDE
 from tests import packages
@@ -109,6 +111,19 @@ def test_one_source_may_be_given(folder):
 def test_before_anything_is_in_service_a_source_must_be_given(folder):
     with pytest.raises(BonafideError, match="nothing is in service for authenticity"):
         run(folder)
+
+
+def test_the_package_in_service_is_called_by_its_version(folder, signed, tmp_path, monkeypatch):
+    monkeypatch.setenv("BONAFIDE_HOME", str(tmp_path))
+    place = tmp_path / "delivery" / "environments" / "dev" / "colour" / "inferenceservice.yaml"
+    write_text(place, to_yaml(inference_service("colour", "5", signed.path.as_uri())))
+    task = tmp_path / "colour.yaml"
+    task.write_text("{name: colour, title: Colours, labels: [red, green, blue]}")
+    options = ["--public-key", signed.public_key]
+    assert "colour, version 5" in run(folder, "--task", task, *options)
+    assert json.loads(run(folder, "--task", task, *options, "--json"))["version"] == "5"
+    named = json.loads(run(folder, "--package", signed.path, *options, "--json"))
+    assert named["version"] == signed.info.model_digest[:12]
 
 
 def test_a_folder_without_images_is_told(tmp_path, source):

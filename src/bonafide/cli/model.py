@@ -41,7 +41,9 @@ def evaluate(
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
-    """Measure a detector on the test split; writes evaluation.json, predictions.parquet, evaluation.html."""
+    """Measure a detector on the test split; writes evaluation.json, metrics.json, predictions.parquet and
+    evaluation.html.
+    """
     from bonafide.evaluation.evaluate import EVALUATION_REPORT, evaluate
 
     settings = load_task(task, overrides)
@@ -135,6 +137,7 @@ def register(
 
     version = register(package, dataset, evaluation, gate, keys() / "signing.pub")
     typer.echo(f"{version.task} version {version.number}")
+    typer.echo(f"next: bonafide model promote {version.number} --task {version.task}")
 
 
 @app.command()
@@ -146,5 +149,6 @@ def promote(
     """Commit a version to the delivery folder and make it the champion."""
     from bonafide.delivery.promote import promote_version
 
-    commit = promote_version(load_task(task).name, version, home() / "delivery", environment)
-    typer.echo(f"version {version} is in service in {environment}: commit {commit[:12]}")
+    name = load_task(task).name
+    commit = promote_version(name, version, home() / "delivery", environment)
+    typer.echo(f"{name} version {version} is in service in {environment}: commit {commit[:12]}")

@@ -50,7 +50,6 @@ def predict(
     ] = None,
 ) -> None:
     """Say for each image how probable each label is; exits 2 if a file could not be answered."""
-    from bonafide.delivery.current import in_service
     from bonafide.serving import client
 
     if url and package:
@@ -64,8 +63,8 @@ def predict(
             predictions = client.predict_remote(url, files, model, wanted)
         else:
             key = public_key or keys() / "signing.pub"
-            chosen = package or in_service(home() / "delivery", "dev", load_task(task).name).package
-            predictions = client.predict_local(chosen, files, wanted, key)
+            version, chosen = ("", package) if package else _in_service(task)
+            predictions = client.predict_local(chosen, files, wanted, key, version)
     if predictions is not None:
         answers |= _answers(list(contents), predictions)
         if explain is not None:
@@ -74,6 +73,14 @@ def predict(
     _print_json(ordered, predictions) if as_json else _print_table(ordered, predictions)
     if any(answer.error for answer in ordered):
         raise typer.Exit(2)
+
+
+def _in_service(task: str) -> tuple[str, Path]:
+    """Its version and its package."""
+    from bonafide.delivery.current import in_service
+
+    current = in_service(home() / "delivery", "dev", load_task(task).name)
+    return current.version, current.package
 
 
 def _expand(paths: Sequence[Path]) -> list[Path]:

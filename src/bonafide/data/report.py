@@ -11,9 +11,12 @@ from PIL import Image
 from bonafide import pages
 from bonafide.data.dataset import DatasetInfo
 from bonafide.data.decoding import decode
-from bonafide.data.shortcuts import CHANCE, FACTS, Facts, ShortcutAudit, Telling
+from bonafide.data.shortcuts import CHANCE, ERRORS, FACTS, Facts, ShortcutAudit, Telling
 from bonafide.data.verdict import ValidationVerdict
 
+NAMES = {"minimum-per-label": "images of the rarest label", "class-balance": "balance of the labels"}
+OPTIONAL = ("generator", "given")
+"""Columns that may be empty by design."""
 THUMBNAIL = 112
 LISTED = 200
 VALUES = 6
@@ -44,20 +47,28 @@ def render(
         facts={"data digest": info.digest} | ({} if info.seed is None else {"seed": str(info.seed)}),
         info=info,
         verdict=verdict,
+        names=NAMES,
+        number=number,
         counts=next(iter(info.counts.values())),
         total=total,
         thumbnails={label: [thumbnail(file) for file in samples.get(label, [])] for label in info.labels},
         bars=_bars(verdict.shortcuts),
         chance=CHANCE,
+        errors=ERRORS,
         limit=next((check.required for check in verdict.checks if check.name == "shortcuts"), None),
         file_facts={fact: _by_label(facts, fact, info.labels) for fact in FACTS},
         sizes={name: _histogram(facts, name, info.labels) for name in ("width", "height", "content_size")},
-        missing={name: count for name, count in missing.items() if count},
+        missing={name: count for name, count in missing.items() if count and name not in OPTIONAL},
         quarantine_reasons=Counter(file.reason for file in info.quarantined).most_common(),
         exclusion_reasons=Counter(image.reason for image in verdict.excluded).most_common(),
         merged=_merged(verdict.merged_groups),
         listed=LISTED,
     )
+
+
+def number(value: float) -> str:
+    """Whole numbers whole, others to four digits, thousands apart."""
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.4g}"
 
 
 def thumbnail(content: bytes) -> str:

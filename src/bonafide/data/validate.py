@@ -11,7 +11,7 @@ from bonafide import files
 from bonafide.data.dataset import ALL, SCHEMA, images, read, read_info
 from bonafide.data.duplicates import exact_duplicates, near_pairs
 from bonafide.data.report import render
-from bonafide.data.shortcuts import CHANCE, Facts, ShortcutAudit, audit, file_facts
+from bonafide.data.shortcuts import CHANCE, ERRORS, Facts, ShortcutAudit, audit, file_facts
 from bonafide.data.verdict import VALIDATION_REPORT, VERDICT, AuditCheck, Excluded, ValidationVerdict
 from bonafide.task import Validation
 
@@ -178,8 +178,8 @@ def _shortcut_check(shortcuts: ShortcutAudit, limit: float) -> AuditCheck:
         measured=worst.low if sure else worst.value,
         required=limit if sure else halfway,
         why=f"facts of the file alone tell {worst.label!r} from the rest with balanced accuracy "
-        f"{worst.value:.2f}, at least {worst.low:.2f} (chance {CHANCE:.2f}; {limit:.2f} is allowed for the "
-        f"least, {halfway:.2f} in any case){'' if passed else advice}",
+        f"{worst.value:.2f}, or {worst.low:.2f} after taking off {ERRORS} standard errors (chance {CHANCE:.2f}; "
+        f"{limit:.2f} is allowed after that, {halfway:.2f} before){'' if passed else advice}",
     )
 
 

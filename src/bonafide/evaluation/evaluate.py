@@ -15,7 +15,7 @@ from bonafide.evaluation.gallery import Tile
 from bonafide.evaluation.measure import measure, measure_certainty
 from bonafide.evaluation.metrics import Certainty, Metrics
 from bonafide.evaluation.robustness import Degraded, robustness
-from bonafide.files import new_folder, write_text
+from bonafide.files import new_folder, write_json, write_text
 from bonafide.model.answers import Answers, classify, pixels_of
 from bonafide.model.checkpoint import TrainingInfo, read_info
 from bonafide.model.decision import Decided, decide
@@ -24,7 +24,7 @@ from bonafide.model.runtime import OnnxModel
 from bonafide.task import Config, Evaluation, read
 
 SPLIT = "test"
-MEASURED, PREDICTIONS = "evaluation.json", "predictions.parquet"
+MEASURED, HEADLINE, PREDICTIONS = "evaluation.json", "metrics.json", "predictions.parquet"
 EVALUATION_REPORT = "evaluation.html"
 COLUMNS = ["sha256", "label", "generator", "source", "group"]
 
@@ -43,7 +43,7 @@ class Measured(Config):
     unseen: tuple[str, ...]
 
     def headline(self) -> dict[str, float]:
-        """The figures that run lists show."""
+        """The figures that run lists and ``metrics.json`` show."""
         names = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "ece")
         return {name: getattr(self.metrics, name).value for name in names}
 
@@ -60,7 +60,8 @@ class Predictions:
 def evaluate(
     checkpoint: Path, dataset: Path, out: Path, config: Evaluation, seed: int, groups_are: str = ""
 ) -> Measured:
-    """Answer the test split and write ``evaluation.json``, ``predictions.parquet`` and ``evaluation.html``.
+    """Answer the test split and write ``evaluation.json``, ``metrics.json`` (its headline figures),
+    ``predictions.parquet`` and ``evaluation.html``.
 
     Args:
         groups_are: what a group of images is in this task, as one sentence for the report.
@@ -100,6 +101,7 @@ def evaluate(
     tiles = _tiles(training, dataset, predictions.truth, decided, answers, slices["generator"])
     with new_folder(out, MEASURED) as folder:
         write_text(folder / MEASURED, measured.model_dump_json(indent=2) + "\n")
+        write_json(folder / HEADLINE, measured.headline())
         _write_predictions(folder / PREDICTIONS, rows, answers)
         write_text(folder / EVALUATION_REPORT, _report(training, measured, tiles, groups_are))
     return measured

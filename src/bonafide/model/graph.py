@@ -1,6 +1,7 @@
 """From a torch detector to the ONNX graph that is served."""
 
 import logging
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +27,7 @@ def to_onnx(detector: Detector, path: Path) -> None:
     import onnx
     from onnxscript import optimizer
 
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    size = detector.input_size
-    program = torch.onnx.export(
-        detector.eval(),
-        (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
-        input_names=["pixels"],
-        output_names=list(OUTPUTS),
-        dynamic_shapes=({0: torch.export.Dim("N")},),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    model = optimizer.optimize(program.model_proto)
+    model = optimizer.optimize(_exported(detector).model_proto)
     del model.metadata_props[:]
     model.graph.name, model.producer_version, model.doc_string = "detector", "", ""
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
@@ -49,6 +37,26 @@ def to_onnx(detector: Detector, path: Path) -> None:
         del weights.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
     write_bytes(path, model.SerializeToString(deterministic=True))
+
+
+def _exported(detector: Detector) -> torch.onnx.ONNXProgram:
+    """The exporter's program, without its notes and its warnings that it uses torch's old names."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    size = detector.input_size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        program = torch.onnx.export(
+            detector.eval(),
+            (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
+            input_names=["pixels"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=({0: torch.export.Dim("N")},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program
 
 
 @torch.inference_mode()

@@ -41,8 +41,13 @@ class Predictions:
     version: str
 
 
-def predict_local(package: Path, images: Sequence[bytes], heatmap: bool, public_key: Path) -> Predictions:
+def predict_local(
+    package: Path, images: Sequence[bytes], heatmap: bool, public_key: Path, version: str = ""
+) -> Predictions:
     """Score one or more image files with a package on this machine.
+
+    Args:
+        version: of the model; without it the beginning of the model's digest.
 
     Raises:
         PackageError: the package is refused.
@@ -62,7 +67,7 @@ def predict_local(package: Path, images: Sequence[bytes], heatmap: bool, public_
         probabilities,
         np.concatenate([part["heatmap"] for part in scores]) if heatmap else None,
         engine.info.task,
-        engine.info.model_digest[:12],
+        version or engine.info.model_digest[:12],
     )
 
 
