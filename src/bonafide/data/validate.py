@@ -178,8 +178,9 @@ def _shortcut_check(shortcuts: ShortcutAudit, limit: float) -> AuditCheck:
         measured=worst.low if sure else worst.value,
         required=limit if sure else halfway,
         why=f"facts of the file alone tell {worst.label!r} from the rest with balanced accuracy "
-        f"{worst.value:.2f}, or {worst.low:.2f} after taking off {ERRORS} standard errors (chance {CHANCE:.2f}; "
-        f"{limit:.2f} is allowed after that, {halfway:.2f} before){'' if passed else advice}",
+        f"{worst.value:.2f}, or {worst.low:.2f} after taking off {ERRORS} standard errors "
+        f"(chance {CHANCE:.2f}; {limit:.2f} is allowed after that, {halfway:.2f} before)"
+        f"{'' if passed else advice}",
     )
 
 
