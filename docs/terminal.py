@@ -1,4 +1,4 @@
-"""What the demo prints, as an SVG that looks the same in every viewer."""
+"""The last part of what the demo prints, as an SVG that looks the same in every viewer."""
 
 import io
 import re
@@ -7,10 +7,9 @@ from typing import Any
 from rich.console import Console
 
 from bonafide.cli import outcome
-from bonafide.cli.live import StepsView
-from pipelines.runners.steps import Step
+from bonafide.cli.demo import SHOWN_PER_LABEL
 
-COLUMNS = 100
+COLUMNS = 106
 FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 LINE, HALF = 24.4, 12.2
 """Height of a line of rich's SVG, and the half of it."""
@@ -26,17 +25,15 @@ FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
 def drawing(summary: dict[str, Any]) -> str:
-    """The steps, tables and answers, printed by the functions that printed them in the demo.
+    """The metrics, the gate and two answers a label, printed by the functions that printed them in the demo.
 
     Borders are drawn, since those of most fonts leave gaps between lines. Nothing is fetched.
     """
     console = Console(file=io.StringIO(), record=True, width=COLUMNS, highlight=False)
-    view = StepsView(console)
-    for step in summary["steps"]:
-        view.changed(Step(step["name"], step["seconds"], "cached" * step["cached"], state="SUCCESS"))
-    outcome.print_summary(console, summary)
+    outcome.print_verdict(console, summary)
     model = summary["model"]
-    outcome.print_predictions(console, summary["predictions"], model["version"], model["asked_at"])
+    shown = [answer for number, answer in enumerate(summary["predictions"]) if number % SHOWN_PER_LABEL < 2]
+    outcome.print_predictions(console, shown, model["version"], model["asked_at"])
     svg = console.export_svg(title="make demo", font_aspect_ratio=0.6, unique_id="demo")
     svg = FONT_FACE.sub("", svg).replace("Fira Code, monospace", FONT)
     return TEXT.sub(_with_drawn_borders, svg)

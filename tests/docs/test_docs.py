@@ -118,6 +118,17 @@ def test_the_example_task_is_valid():
     assert parse(Task, yaml.safe_load(example), "the example").gate.recall == {"generated": 0.95}
 
 
+def test_each_step_of_own_images_is_given_the_page_s_own_task():
+    text = page("how-to/own-images.md")
+    [example] = blocks(text, "yaml")
+    task = parse(Task, yaml.safe_load(example), "the example").name
+    assert f'title="tasks/{task}.yaml"' in text
+    steps = text[text.index("## One step at a time") :]
+    for words in shell_commands(steps):
+        takes_task = any(each.name == "task" for each in COMMANDS[" ".join(words[:3])].params)
+        assert (words[-2:] == ["--task", task]) == takes_task, words
+
+
 @pytest.mark.parametrize(
     ("name", "fields"),
     [

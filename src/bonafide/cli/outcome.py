@@ -20,24 +20,33 @@ METRICS = {
 def print_summary(console: "Console", summary: dict[str, Any]) -> None:
     """Dataset counts, metrics with intervals, and the gate's verdict check by check."""
     from rich.table import Table
-    from rich.text import Text
 
     counts = summary["dataset"]["counts"]
     labels = list(next(iter(counts.values())))
     dataset = Table("images", *labels, title="Dataset", title_justify="left")
     for split, by_label in counts.items():
         dataset.add_row(split, *(str(by_label[label]) for label in labels))
+    console.print()
+    console.print(dataset)
+    print_verdict(console, summary)
+
+
+def print_verdict(console: "Console", summary: dict[str, Any]) -> None:
+    """Metrics with intervals, and the gate's verdict check by check."""
+    from rich.table import Table
+    from rich.text import Text
+
     metrics = Table("on test images", "measured", "95 % interval", title="Metrics", title_justify="left")
     for key, title in METRICS.items():
         found = summary["metrics"][key]
         metrics.add_row(title, _number(found["value"]), _ends(found["low"], found["high"]))
     gate = summary["gate"]
     verdict = "promoted" if gate["promote"] else "refused"
-    checks = Table("check", "measured", "required", "", title=f"Gate: {verdict}", title_justify="left")
+    checks = Table("check", "measured", "required", "result", title=f"Gate: {verdict}", title_justify="left")
     for check in gate["checks"]:
         mark = Text("pass", "green") if check["passed"] else Text("FAIL", "bold red")
         checks.add_row(check["name"], _number(check["measured"]), check["required"], mark)
-    for table in (dataset, metrics, checks):
+    for table in (metrics, checks):
         console.print()
         console.print(table)
 
