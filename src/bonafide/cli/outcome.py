@@ -22,6 +22,8 @@ def print_summary(console: "Console", summary: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from bonafide.pages import quantity
+
     counts = summary["dataset"]["counts"]
     labels = list(next(iter(counts.values())))
     dataset = Table("images", *labels, title="Dataset", title_justify="left")
@@ -36,7 +38,7 @@ def print_summary(console: "Console", summary: dict[str, Any]) -> None:
     checks = Table("check", "measured", "required", "", title=f"Gate: {verdict}", title_justify="left")
     for check in gate["checks"]:
         mark = Text("pass", "green") if check["passed"] else Text("FAIL", "bold red")
-        checks.add_row(check["name"], _number(check["measured"]), check["required"], mark)
+        checks.add_row(check["name"], quantity(check["measured"], check["unit"]), check["required"], mark)
     for table in (dataset, metrics, checks):
         console.print()
         console.print(table)
@@ -90,8 +92,6 @@ def _print_place(console: "Console", name: str, place: str) -> None:
 
 
 def _number(value: float | None) -> str:
-    if isinstance(value, int):
-        return str(value)
     return "–" if value is None else f"{value:.3f}"
 
 
