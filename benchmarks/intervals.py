@@ -4,6 +4,7 @@ Every simulated test set has a known truth: each group draws its own accuracy fr
 it, each image is right with its group's accuracy. Writes docs/benchmarks/intervals.md.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -13,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks import power, rare
 from bonafide.evaluation import statistics
 from bonafide.evaluation.bootstrap import Array, bootstrap
-from bonafide.evaluation.intervals import of_difference, of_share
+from bonafide.evaluation.intervals import Interval, of_difference, of_share
 from bonafide.files import write_text
 from bonafide.progress import progress
 
@@ -48,11 +50,16 @@ class Setting:
 def main() -> None:
     """Simulate every setting and write the page."""
     settings = [Setting(*each) for each in product(GROUPS, SIZES, CORRELATIONS, TRUTHS)]
-    found = {}
-    with progress("simulated test sets", len(settings) * TEST_SETS) as advance:
+    found, seldom, promoted = {}, {}, {}
+    rows = len(settings) + len(rare.GROUPS) + len(power.SETS) * len(power.CHANGES)
+    with progress("simulated test sets", rows * TEST_SETS) as advance:
         for number, setting in enumerate(settings):
             found[setting] = simulate(setting, TEST_SETS, np.random.default_rng(number), advance)
-    write_text(PAGE, page(found))
+        for groups in rare.GROUPS:
+            seldom[groups] = rare.simulate(groups, TEST_SETS, np.random.default_rng(groups), advance)
+        for size in power.SETS:
+            promoted[size] = power.simulate(*size, TEST_SETS, np.random.default_rng(size), advance)
+    write_text(PAGE, page(found, seldom, promoted))
 
 
 def simulate(
@@ -86,12 +93,19 @@ def _one(setting: Setting, rng: np.random.Generator, seed: int) -> dict[str, flo
     def difference(weights: Array) -> dict[str, Array]:
         return {"difference": (weights @ (right * 1.0 - champion)) / weights.sum(1)}
 
-    shares = bootstrap(measures, groups, RESAMPLES, seed, of_share)
+    outcome = right, np.ones(len(groups), bool)
+    counted = {"accuracy": outcome, "macro F1": outcome}
+    shares = bootstrap(measures, groups, RESAMPLES, seed, of_share, outcomes=counted)
     change = bootstrap(difference, groups, RESAMPLES, seed, of_difference)["difference"]
     peers = {name: low <= truth <= high for name, (low, high) in _peers(right, groups, rng)}
-    ours = {name: each.low <= truth <= each.high for name, each in shares.items()}
+    ours = {name: _holds(each, truth) for name, each in shares.items()}
     width = shares["accuracy"].high - shares["accuracy"].low
-    return {**ours, **peers, "difference": change.low <= 0 <= change.high, "width": width}
+    return {**ours, **peers, "difference": _holds(change, 0), "width": width}
+
+
+def _holds(interval: Interval, truth: float) -> float:
+    """1 or 0, and NaN where there is no interval."""
+    return float(interval.low <= truth <= interval.high) if interval.ends else math.nan
 
 
 def _answers(setting: Setting, groups: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -117,21 +131,42 @@ def _peers(
     yield "images", tuple(np.quantile(of_images, [0.025, 0.975]))
 
 
-def page(found: dict[Setting, dict[str, float]]) -> str:
-    """The page for these findings."""
+def page(
+    found: dict[Setting, dict[str, float]],
+    seldom: dict[int, dict[str, float]],
+    promoted: dict[tuple[int, int], dict[tuple[float, float], float]],
+) -> str:
+    """The page for these findings.
+
+    Args:
+        found: of :func:`simulate`, by setting.
+        seldom: of :func:`benchmarks.rare.simulate`, by the number of groups.
+        promoted: of :func:`benchmarks.power.simulate`, by groups and images a group.
+    """
     ours = [each[name] for each in found.values() for name in OURS]
+    shares = [each[name] for each in seldom.values() for name in ("accuracy", "macro F1")]
     of_images = [each["images"] for setting, each in found.items() if setting.correlation]
     return TEMPLATE.format(
         test_sets=TEST_SETS,
         resamples=RESAMPLES,
         images=IMAGES_A_GROUP,
         error=f"{100 * np.sqrt(0.95 * 0.05 / TEST_SETS):.1f} %",
-        lowest=_percent(min(ours)),
-        median=_percent(float(np.median(ours))),
+        lowest=_percent(float(np.nanmin(ours))),
+        rare_lowest=_percent(min(shares)),
+        rare_difference=_percent(min(each["difference"] for each in seldom.values())),
+        median=_percent(float(np.nanmedian(ours))),
         images_lowest=_percent(min(of_images)),
         images_highest=_percent(max(of_images)),
         methods=_tables(found, "accuracy", ("accuracy", *PEERS, "width")),
         measures=_tables(found, "accuracy, macro F1 and AUROC", ("macro F1", "AUROC", "difference")),
+        seldom=rare.table(seldom),
+        failing=f"{100 * rare.FAILING:g} %",
+        stray=f"{100 * rare.STRAY:g} %",
+        rare_images=rare.IMAGES_A_GROUP,
+        rare_loss=f"{100 * (1 - rare.ACCURACY):.1f}",
+        rare_margin=f"{rare.MARGIN:g}",
+        discordant=f"{100 * power.DISCORDANT:g} %",
+        power=power.table(promoted),
     )
 
 
@@ -150,6 +185,8 @@ def _tables(found: dict[Setting, dict[str, float]], known: str, names: tuple[str
 
 
 def _cell(name: str, value: float) -> str:
+    if math.isnan(value):
+        return "–"
     return f"{value:.2f}" if name == "width" else _percent(value)
 
 
@@ -172,10 +209,12 @@ test sets a row, whose truth is known. Groups have {images} images on average; t
 fall as 1, 1/2, 1/3 and so on. Each group has an accuracy of its own, drawn from a beta distribution
 around the true one. The correlation is that of two images of one group: 0 if a group means nothing,
 more if its images are easy or hard together. At a coverage of 95 % the standard error of a cell is
-{error}.
+{error}. A dash stands where Bonafide gives no interval: 5 and 8 unequal groups say less than 5 equal ones.
 
-The lowest coverage of Bonafide's intervals on this page is {lowest}; the median is {median}. Where images
-of one group are alike, the bootstrap over images covers {images_lowest} to {images_highest}.
+In the tables of accuracy and of other measures, the lowest coverage of Bonafide's intervals is {lowest};
+the median is {median}. Where [whole groups fail, but seldom](#groups-that-fail-whole), shares are covered in
+{rare_lowest} of test sets at worst, and a difference of two models in {rare_difference}. Where images of one
+group are alike, the bootstrap over images covers {images_lowest} to {images_highest}.
 
 ## Accuracy, by method
 
@@ -195,6 +234,35 @@ cure.
 The difference is that of the accuracies of two models on the same images; the truth is 0.
 
 {measures}
+
+## Groups that fail whole
+
+The hardest case: all images of a group are wrong in {failing} of groups, and elsewhere {stray} of images are,
+with {rare_images} images a group. Most test sets lack the groups that fail. Where fewer than three groups
+hold an error, each effective group counts as no more than one image; with more groups, stray errors stand in
+three of them, and the interval takes errors for stray ones. The difference is that against a champion that is
+always right, so the challenger loses {rare_loss} points of accuracy; it is promoted where the interval
+keeps a margin of {rare_margin}.
+
+{seldom}
+
+The last two columns tell what was given up. Where two models answer all images alike, each image counts, not
+each group, because otherwise one wrong answer more made the interval narrower and could turn a refusal into a
+promotion. The interval of a difference therefore does not cover groups that the test set lacks. In the tables
+above, where models differ on many images, the rule changes nothing.
+
+## Power: how often a challenger is promoted
+
+One of two models is right and the other wrong on {discordant} of images, whatever their group. The
+challenger is promoted where the lower end of the interval of the difference is no lower than minus the
+margin.
+Promoting a model that is worse by the whole margin is the error that a 95 % interval allows in 2.5 % of test
+sets.
+
+{power}
+
+With few groups, a challenger that is as good as the champion is mostly refused. More groups of test images
+help, and so does a wider margin, which lets more be lost.
 """
 
 if __name__ == "__main__":

@@ -179,6 +179,13 @@ def test_a_source_goes_through_json_and_back():
             parse_source(content)
 
 
+@pytest.mark.parametrize("groups", ["A group is one animal", "a group is one animal.", " A group.", ""])
+def test_what_a_group_is_stands_as_a_whole_sentence(groups):
+    assert load_task("authenticity").groups.startswith("A group is a region of a photograph")
+    with pytest.raises(ConfigError, match=r"groups: .*write a whole sentence"):
+        load_task("authenticity", [f"groups={groups!r}"])
+
+
 def test_split_fractions_leave_training_data():
     for val, test, holdout in itertools.product((0.1, 0.5), (0.1, 0.5), (0.0, 0.4)):
         given_overrides = [f"split.val={val}", f"split.test={test}", f"split.holdout={holdout}"]

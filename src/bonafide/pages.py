@@ -48,6 +48,11 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
+def quantity(value: float | None, unit: str) -> str:
+    """``12.5 ms``, or as :func:`number` without a unit."""
+    return f"{value:.4g} {unit}" if unit and value is not None else number(value)
+
+
 def signed(value: float) -> str:
     """``+0.012``."""
     return f"{value:+.3f}" if math.isfinite(value) else "–"
@@ -89,6 +94,7 @@ def _environment() -> Environment:
     environment.globals["unlinked"] = UNLINKED
     environment.filters |= {
         "number": number,
+        "quantity": quantity,
         "signed": signed,
         "span": span,
         "percent": percent,

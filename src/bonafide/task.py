@@ -3,18 +3,38 @@
 import contextlib
 import difflib
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from bonafide.errors import ConfigError, DataError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Label = Annotated[str, Field(pattern=r"^\w[\w -]*$", max_length=64)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _sentence(text: str) -> str:
+    if not re.fullmatch(r"[^a-z\s].*\.", text):
+        raise ValueError(
+            "write a whole sentence, with a capital letter at the start and a full stop at the end"
+        )
+    return text
+
+
+Sentence = Annotated[str, AfterValidator(_sentence)]
 
 # PyYAML passes on what its constructors for dates, numbers and deep nesting raise.
 BAD_YAML = (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
@@ -111,9 +131,9 @@ class Gate(Config):
     """Floors and limits a model must keep to be promoted; what has no default is checked only if set.
 
     ``minimum_groups`` and ``minimum_per_label`` are the fewest groups of test images, and test images of a
-    label, that a model is judged by. ``non_inferiority_margin`` is the accuracy that a challenger may lose
-    against the champion, ``robustness`` the lowest accuracy under any degradation, ``latency_ms`` the median
-    for one image.
+    label, that a model is judged by. Groups count as the number of equal ones that would say as much.
+    ``non_inferiority_margin`` is the accuracy that a challenger may lose against the champion, ``robustness``
+    the lowest accuracy under any degradation, ``latency_ms`` the median for one image.
     """
 
     minimum_groups: Annotated[int, Field(ge=1)] = 8
@@ -145,7 +165,7 @@ class Task(Config):
     title: str
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     modality: Literal["image"] = "image"
-    groups: str = "an image's own group: images that must stay in one split"
+    groups: Sentence = "A group is a set of images that stay in one split because they are alike."
     seed: Seed = 42
     source: Source = SampleSource()
     validation: Validation = Validation()

@@ -10,7 +10,7 @@ from docs import pictures, terminal
 
 DOCS = Path(__file__).parents[2] / "docs"
 INTERVAL = {"value": 0.9, "low": 0.8, "high": 0.95}
-CHECK = {"name": "accuracy", "measured": 0.9, "required": "at least 0.8", "passed": True}
+CHECK = {"name": "accuracy", "measured": 0.9, "unit": "", "required": "at least 0.8", "passed": True}
 SUMMARY = {
     "dataset": {"counts": {"test": {"real": 7, "fake": 8}}},
     "metrics": dict.fromkeys(("accuracy", "macro_f1", "auroc", "ece"), INTERVAL),

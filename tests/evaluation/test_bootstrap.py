@@ -98,6 +98,18 @@ def test_a_value_that_no_resample_has_has_no_interval():
     assert bootstrap(statistics, np.arange(9), 50, 0, of_share)["x"].ends is None
 
 
+def test_a_value_whose_rarer_outcome_sits_in_few_groups_has_a_wider_interval():
+    groups, hits = np.repeat(np.arange(10), 50), np.ones(500)
+    hits[:2] = 0
+    every = np.ones(500, bool)
+
+    def interval(outcomes):
+        return bootstrap(mean_of(hits), groups, 200, 0, of_share, outcomes=outcomes)["mean"]
+
+    known, unknown = interval({"mean": (hits == 1, every)}), interval({})
+    assert known.low < 0.75 < 0.95 < unknown.low
+
+
 def test_a_value_rests_on_the_groups_it_needs():
     groups = np.repeat(np.arange(10), 3)
     values = np.tile([1.0, 0.0, 1.0], 10)

@@ -16,7 +16,7 @@ from bonafide.evaluation.report import evaluation_html
 from bonafide.evaluation.robustness import Degraded
 from bonafide.model.decision import Decision
 from bonafide.model.package import PackageInfo
-from bonafide.task import Card, FolderSource, Task
+from bonafide.task import Card, FolderSource, Task, load_task
 
 LABELS = ("real", "ai-generated", "deepfake")
 SHARE = Interval(value=0.125, low=0.1, high=0.15)
@@ -102,9 +102,8 @@ def test_figures_are_the_measured_ones(card, measured):
     assert f"| Macro F1 | {measured.macro_f1.value:.3f} |" in card
     assert f"recall {min(measured.labels.values(), key=lambda each: each.recall.value).recall}" in card
     unseen = measured.slices["generator"]["unseen"]
-    assert (
-        f"| unseen (**never seen in training**) | {unseen.n} | {unseen.groups} | {unseen.accuracy} |" in card
-    )
+    groups = f"{unseen.groups} ({unseen.effective_groups:.1f})"
+    assert f"| unseen (**never seen in training**) | {unseen.n} | {groups} | {unseen.accuracy} |" in card
     assert f"| blur σ 2 | 0.400 | {0.4 - measured.accuracy.value:+.3f} |" in card
     assert "Temperature 1.250" in card
     assert "accuracy falls from" in card
@@ -121,6 +120,13 @@ def test_every_table_is_whole(card):
 
 def test_names_are_escaped(card):
     assert r"skimage/coffee\|cup" in card
+
+
+def test_what_a_group_is_stands_as_a_sentence_among_sentences(measured):
+    card = model_card(facts(measured, groups_are=load_task("authenticity").groups))
+    assert "are alike. A group is a region of a photograph" in card
+    assert "stay in one split. A value that rests" in card
+    assert "in one split only. A group is a region of a photograph" in card
 
 
 def test_limits_follow_the_facts(card, measured):

@@ -53,3 +53,11 @@ def test_nothing_wrong_nothing_said(slices):
         TRUTH, np.eye(2, dtype=np.float32)[TRUTH], ("real", "fake"), np.arange(6), 100, 0, slices
     )
     assert known_failures(metrics, [Degraded(name="blur", level=1, accuracy=1.0, n=6)]) == ()
+
+
+def test_the_only_value_of_a_slice_is_not_its_weakest():
+    slices = {"source": ["one"] * 6, "generator": ["a", "b"] * 3}
+    metrics = measure(TRUTH, PROBABILITIES, ("real", "fake"), np.arange(6), 100, 0, slices)
+    sentences = " ".join(known_failures(metrics, []))
+    assert "The weakest source" not in sentences
+    assert "The weakest generator is a" in sentences

@@ -46,6 +46,7 @@ def scored(measured, accuracy=0.9, macro_f1=0.9, recall=0.9, f1=0.9, ece=0.05):
             f1=interval(f1),
             support=measured.labels[name].support,
             groups=measured.labels[name].groups,
+            effective_groups=measured.labels[name].effective_groups,
         )
 
     return measured.model_copy(
@@ -157,8 +158,21 @@ def test_many_right_images_of_few_groups_do_not_pass(groups, passes):
     assert verdict.promote is passes
     assert verdict.checks[0].name == "test groups"
     assert f"There are {groups} test groups" in verdict.checks[0].why
-    assert f'<td class="n"><b>{groups}</b></td>' in gate_html(verdict, "T")
+    assert f'<td class="n"><b>{groups} equal groups</b></td>' in gate_html(verdict, "T")
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+def test_many_groups_of_which_one_holds_nearly_all_images_are_too_few():
+    groups = np.array([0] * 900 + [1 + index % 13 for index in range(21)])
+    truth = np.arange(921) % 2
+    metrics = measure(truth, np.eye(2, dtype=np.float32)[truth], ("a", "b"), groups, 100, 0)
+    check = decide(metrics, Comparison(n=921), Gate(), []).checks[0]
+    assert not check.passed
+    assert (check.measured, check.required) == (1.0, "at least 8 equal groups")
+    assert check.why == (
+        "There are 14 test groups, which say as much as 1.0 equal ones, too few to judge by: "
+        "at least 8 are required."
+    )
 
 
 def test_the_label_with_the_fewest_images_is_counted():
@@ -173,14 +187,14 @@ def test_a_value_over_too_few_groups_does_not_pass_a_floor(measured):
     metrics = scored(measured).model_copy(update={"macro_f1": loose})
     (refused,) = (check for check in decide(metrics, FIRST, Gate(), []).checks if not check.passed)
     assert (refused.name, refused.measured, refused.interval) == ("macro F1", 0.95, None)
-    assert "rests on fewer than 5 groups" in refused.why
+    assert "rests on groups of images that say less than 5 equal ones" in refused.why
 
 
 def test_a_comparison_over_too_few_groups_is_refused(measured):
     verdict = decide(scored(measured), against(0.1, math.nan), Gate(), [])
     (refused,) = (check for check in verdict.checks if not check.passed)
     assert refused.name == "not worse than the champion"
-    assert "rests on fewer than 5 groups" in refused.why
+    assert "rests on groups of images that say less than 5 equal ones" in refused.why
 
 
 def test_the_comparison_names_its_groups(measured):
@@ -270,7 +284,14 @@ def test_latency_is_a_median_with_its_spread(made):
     (check,) = (check for check in read_verdict(made.gate).checks if check.name == "latency")
     latency = read_comparison(made.comparison).latency
     assert check.measured == latency.median
-    assert check.interval == (latency.low, latency.high)
+    assert (check.spread, check.interval, check.unit) == ((latency.low, latency.high), None, "ms")
+
+
+def test_the_page_calls_a_spread_a_spread_and_names_its_unit(measured):
+    comparison = Comparison(n=100, latency=Latency(median=12.5, low=12, high=14))
+    page = gate_html(decide(scored(measured), comparison, Gate(latency_ms=20), []), "T")
+    assert "<b>12.5 ms</b>" in page
+    assert "spread 12 – 14 ms" in page
 
 
 @pytest.mark.parametrize("digest", ["model_digest", "data_digest"])

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -38,12 +38,36 @@ def test_groups_without_an_error_have_the_exact_interval_of_as_many_images(value
 
 
 def test_a_difference_has_the_t_interval_of_its_groups():
-    found = of_difference(0.02, 0.01**2, equal(8))
+    found = of_difference(0.02, 0.01**2, equal(8, size=100))
     assert found.ends == pytest.approx((0.02 - 2.3646 * 0.01, 0.02 + 2.3646 * 0.01), abs=1e-6)
 
 
 def test_a_difference_that_no_group_shows_is_not_known_to_be_nothing():
-    assert of_difference(0.0, 0.0, equal(8)).low == pytest.approx(0.025 ** (1 / 8) - 1)
+    assert of_difference(0.0, 0.0, equal(8)).low == pytest.approx(0.025 ** (1 / 80) - 1)
+    assert of_difference(-1 / 80, 1e-9, equal(8)).low == pytest.approx(0.025 ** (1 / 80) - 1 - 1 / 80)
+
+
+@pytest.mark.parametrize("value", [0.02, 0.98])
+def test_an_error_in_one_or_two_groups_does_not_tell_how_alike_their_images_are(value):
+    variance = 0.02 * 0.98 / 480
+    surer = of_share(value, variance, Basis(images=480, groups=8, effective=8, rarer=3))
+    seldom = of_share(value, variance, Basis(images=480, groups=8, effective=8, rarer=2))
+    expected = of_share(round(value), 0.0, equal(8))
+    assert seldom.high - seldom.low > 5 * (surer.high - surer.low)
+    assert (seldom.low, seldom.high) == pytest.approx((expected.low, expected.high), abs=0.05)
+    few, more = (Basis(images=480, groups=8, effective=8, rarer=rarer) for rarer in (2, 3))
+    assert of_share(0.5, 0.05, few) == of_share(0.5, 0.05, more)
+
+
+def test_groups_that_hold_the_rarer_outcome_are_counted():
+    groups, right = np.repeat(np.arange(6), 10), np.ones(60, bool)
+    right[[0, 1, 2, 15]] = False
+    every = np.ones(60, bool)
+    assert basis(groups, [every]).rarer is None
+    assert basis(groups, [every], (right, every)).rarer == 2
+    assert basis(groups, [every], (~right, every)).rarer == 2
+    assert basis(groups, [every], (right, groups > 0)).rarer == 1
+    assert basis(groups, [every], (right, groups > 1)).rarer == 0
 
 
 @BOTH
@@ -51,6 +75,14 @@ def test_too_few_groups_have_no_interval(method):
     assert method(0.9, 0.001, equal(FEWEST_GROUPS - 1)).ends is None
     assert method(0.9, 0.001, equal(FEWEST_GROUPS)).ends is not None
     assert method(1.0, 0.0, equal(FEWEST_GROUPS - 1)).ends is None
+
+
+@BOTH
+def test_many_groups_that_say_as_much_as_too_few_have_no_interval(method):
+    groups = np.repeat(np.arange(30), [1000] + [1] * 29)
+    assert method(0.9, 0.001, basis(groups, [np.ones(len(groups), bool)])).ends is None
+    nearly_equal = np.arange(401) % FEWEST_GROUPS
+    assert method(0.9, 0.001, basis(nearly_equal, [np.ones(401, bool)])).ends is not None
 
 
 @BOTH
@@ -68,6 +100,7 @@ sizes = st.lists(st.integers(1, 1000), min_size=FEWEST_GROUPS, max_size=60)
 def test_an_interval_holds_its_value_has_a_width_and_stays_in_bounds(value, variance, sizes):
     groups = np.repeat(np.arange(len(sizes)), sizes)
     found = basis(groups, [np.ones(len(groups), bool)])
+    assume(found.effective >= FEWEST_GROUPS)
     share, difference = of_share(value, variance, found), of_difference(value, variance, found)
     assert 0 <= share.low <= value <= share.high <= 1
     assert -1 <= difference.low <= value <= difference.high <= 1
@@ -119,5 +152,5 @@ def test_text(value, low, high, text):
 def test_what_intervals_say_is_told_with_what_a_group_is():
     text = about_intervals(1200, 12, "A group is one photograph.")
     assert "the 12 groups of the 1,200 test images" in text
-    assert "A group is one photograph." in text
-    assert "fewer than 5 groups has no interval" in text
+    assert "alike. A group is one photograph. A value" in text
+    assert "groups that say less than 5 equal ones" in text

@@ -198,3 +198,28 @@ def test_uncertain_answers_and_the_accuracy_of_the_others():
     assert found.uncertain.value == 0.25
     assert found.accuracy_of_certain.value == pytest.approx(2 / 3)
     assert found.uncertain.low < 0.25 < found.uncertain.high
+
+
+def test_one_wrong_image_does_not_make_shares_sure():
+    """Twelve groups of 60 images, one of them wrong: whether groups fail whole, nobody can tell."""
+    truth, groups = np.arange(720) % 2, np.arange(720) // 60
+    probabilities = np.eye(2, dtype=np.float32)[truth]
+    probabilities[0] = probabilities[0][::-1]
+    metrics = measure(truth, probabilities, ("a", "b"), groups, 100, 0, {"source": ["one"] * 720})
+    one = metrics.slices["source"]["one"]
+    for share in (
+        metrics.accuracy,
+        metrics.macro_f1,
+        metrics.macro_recall,
+        metrics.macro_precision,
+        metrics.balanced_accuracy,
+        metrics.labels["a"].recall,
+        metrics.labels["a"].f1,
+        metrics.labels["b"].precision,
+        metrics.binary.accuracy,
+        metrics.binary.false_positive_rate,
+        one.accuracy,
+        one.recall["a"],
+    ):
+        assert share.high - share.low > 0.2
+    assert metrics.effective_groups == metrics.labels["a"].effective_groups == one.effective_groups == 12

@@ -1,10 +1,13 @@
 import base64
 import math
+import re
 import subprocess
 import sys
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from bonafide.evaluation import plots
 from bonafide.evaluation.intervals import Interval
@@ -12,12 +15,13 @@ from bonafide.evaluation.metrics import SliceMetrics
 from bonafide.evaluation.robustness import Degraded
 
 PREFIX = "data:image/svg+xml;base64,"
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def texts(uri):
     assert uri.startswith(PREFIX)
     root = ElementTree.fromstring(base64.b64decode(uri.removeprefix(PREFIX)))
-    return ["".join(each.itertext()) for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    return ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
 
 
 def test_confusion_matrix_tells_counts_and_labels(measured):
@@ -36,8 +40,67 @@ def test_intervals_tell_values_and_mark_the_unseen(measured):
 
 def test_a_value_without_an_interval_says_why():
     alone = Interval(value=0.75, low=math.nan, high=math.nan)
-    found = SliceMetrics(n=4, groups=1, accuracy=alone, binary_accuracy=alone, recall={})
+    found = SliceMetrics(n=4, groups=1, effective_groups=1, accuracy=alone, binary_accuracy=alone, recall={})
     assert "0.750, too few groups" in texts(plots.slice_accuracy({"one": found}))
+
+
+def test_the_plot_of_a_slice_has_the_order_of_its_table(measured):
+    best, worst = (
+        measured.slices["generator"]["seen"].model_copy(
+            update={"accuracy": Interval(value=value, low=value - 0.1, high=value)}
+        )
+        for value in (0.95, 0.75)
+    )
+    found = texts(plots.slice_accuracy({"alpha": worst, "beta": best, "gamma": worst}))
+    assert [each for each in found if each in ("alpha", "beta", "gamma")] == ["gamma", "beta", "alpha"]
+
+
+@pytest.mark.parametrize(("low", "ticks"), [(0.75, "0.7 0.8 0.9 1.0"), (0.05, "0.0 0.2 0.4 0.6 0.8 1.0")])
+def test_ticks_are_round_and_end_at_1(measured, low, ticks):
+    whole = Interval(value=1.0, low=low, high=1.0)
+    found = texts(plots.label_f1({"real": measured.labels["real"].model_copy(update={"f1": whole})}))
+    assert [each for each in found if len(each) == 3 and each[1] == "."] == ticks.split()
+
+
+def test_a_value_without_an_interval_lies_inside_the_plot(measured):
+    known, alone = (
+        measured.labels["real"].model_copy(update={"f1": Interval(value=value, low=low, high=low)})
+        for value, low in ((0.95, 0.95), (0.15, math.nan))
+    )
+    assert "0.2" in texts(plots.label_f1({"known": known, "alone": alone}))
+
+
+def test_a_dot_at_the_edge_is_whole(measured):
+    root = ElementTree.fromstring(base64.b64decode(plots.label_f1(measured.labels).removeprefix(PREFIX)))
+    clipped = [each for each in root.iter(f"{SVG}g") if "clip-path" in each.attrib]
+    assert not [dot for each in clipped for dot in each.iter(f"{SVG}use")]
+
+
+@pytest.mark.parametrize("theme", [dict(zip(plots.DARK, plots.DARK, strict=True)), plots.DARK])
+@pytest.mark.parametrize("share", [0, 10, 30, 50, 55, 60, 75, 100])
+def test_shares_are_readable_on_every_shade(measured, share, theme):
+    """A contrast of 4.5 or more (WCAG 2.1, success criterion 1.4.3)."""
+    rest = 100 - share
+    counts = {"confusion": ((share, rest, 0), (rest, share, 0), (0, rest, share))}
+    uri = plots.confusion_matrix(measured.model_copy(update=counts))
+    drawing = base64.b64decode(uri.removeprefix(PREFIX)).decode()
+    cells = re.findall(r'style="fill: (?:none|var\(--c(\d)\)); opacity: ([\d.]+)"', drawing)
+    inks = re.findall(r'<text style="font-weight: 700;[^"]*fill: var\(--c(\d)\)', drawing)
+    palette = [np.array(to_rgb(theme[each])) for each in plots.DARK]
+    paper = np.array(to_rgb(theme[plots.PAPER]))
+    for (fill, opacity), ink in zip(cells, inks, strict=True):
+        behind = float(opacity) * palette[int(fill or 0)] + (1 - float(opacity)) * paper
+        assert contrast(palette[int(ink)], behind) >= 4.5
+
+
+def contrast(one, other):
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour):
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
 
 
 def test_reliability_diagram(measured):

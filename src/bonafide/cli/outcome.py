@@ -36,6 +36,8 @@ def print_verdict(console: "Console", summary: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from bonafide.pages import quantity
+
     metrics = Table("on test images", "measured", "95 % interval", title="Metrics", title_justify="left")
     for key, title in METRICS.items():
         found = summary["metrics"][key]
@@ -45,7 +47,7 @@ def print_verdict(console: "Console", summary: dict[str, Any]) -> None:
     checks = Table("check", "measured", "required", "result", title=f"Gate: {verdict}", title_justify="left")
     for check in gate["checks"]:
         mark = Text("pass", "green") if check["passed"] else Text("FAIL", "bold red")
-        checks.add_row(check["name"], _number(check["measured"]), check["required"], mark)
+        checks.add_row(check["name"], quantity(check["measured"], check["unit"]), check["required"], mark)
     for table in (metrics, checks):
         console.print()
         console.print(table)
@@ -99,8 +101,6 @@ def _print_place(console: "Console", name: str, place: str) -> None:
 
 
 def _number(value: float | None) -> str:
-    if isinstance(value, int):
-        return str(value)
     return "–" if value is None else f"{value:.3f}"
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide.evaluation.intervals import Basis, Interval, Method, basis
+from bonafide.evaluation.intervals import Basis, Interval, Method, Outcome, basis
 
 Array = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
@@ -23,6 +23,7 @@ def bootstrap(
     seed: int,
     method: Method,
     needs: Mapping[Key, Needs] | None = None,
+    outcomes: Mapping[Key, Outcome] | None = None,
 ) -> dict[Key, Interval]:
     """Every statistic on the whole set, with an interval from its variance over resampled groups.
 
@@ -39,13 +40,14 @@ def bootstrap(
         method: of the interval, e.g. :func:`bonafide.evaluation.intervals.of_share`.
         needs: the images that a statistic rests on, as for :func:`bonafide.evaluation.intervals.basis`;
             all of them if it is not named.
+        outcomes: of the images that a statistic is a share of, as for the same function.
     """
     all_images = np.ones(len(groups), bool)
     values = statistics(np.ones((1, len(groups))))
     chunks = [statistics(weights) for weights in _resamples(groups, samples, seed)]
     found = {}
     for key, value in values.items():
-        rests = basis(groups, (needs or {}).get(key, [all_images]))
+        rests = basis(groups, (needs or {}).get(key, [all_images]), (outcomes or {}).get(key))
         replicates = np.concatenate([chunk[key] for chunk in chunks])
         found[key] = method(float(value[0]), _variance(replicates, rests), rests)
     return found

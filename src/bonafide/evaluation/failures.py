@@ -75,10 +75,11 @@ def _most_frequent_confusion(metrics: Metrics) -> str:
 
 
 def _worst_slice(metrics: Metrics, name: str) -> str:
-    value, worst = min(
-        metrics.slices[name].items(), key=lambda each: each[1].accuracy.value, default=("", None)
-    )
-    if worst is None or worst.accuracy.value == 1:
+    slices = metrics.slices[name]
+    if len(slices) < 2:
+        return ""
+    value, worst = min(slices.items(), key=lambda each: each[1].accuracy.value)
+    if worst.accuracy.value == 1:
         return ""
     return f"The weakest {name} is {value}: accuracy {worst.accuracy} over {_of(worst.n, worst.groups)}."
 

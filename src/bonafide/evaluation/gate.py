@@ -8,7 +8,7 @@ from typing import Literal
 from bonafide.errors import DataError
 from bonafide.evaluation.compare import Comparison, read_comparison
 from bonafide.evaluation.evaluate import read_measured
-from bonafide.evaluation.intervals import FEWEST_GROUPS, Interval
+from bonafide.evaluation.intervals import FEWEST_GROUPS, Interval, enough
 from bonafide.evaluation.metrics import LabelMetrics, Metrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.files import new_folder, write_text
@@ -18,17 +18,23 @@ from bonafide.task import Config, Gate, read
 VERDICT, GATE_REPORT = "gate.json", "gate.html"
 
 FIRST = "There is no champion yet, so there is nothing to be worse than."
-TOO_FEW = f"rests on fewer than {FEWEST_GROUPS} groups of images"
+TOO_FEW = f"rests on groups of images that say less than {FEWEST_GROUPS} equal ones"
 
 Sense = Literal["at least", "at most"]
 
 
 class Check(Config):
-    """One requirement: what was measured, a count as an int, what was required, and a sentence for people."""
+    """One requirement: what was measured, a count as an int, what was required, and a sentence for people.
+
+    ``interval`` is a 95 % interval of the measured value, ``spread`` the 5th and 95th percentile of what it
+    is the median of. All three are in ``unit``, a share of 1 if that is empty.
+    """
 
     name: str
     measured: int | float | None = None
+    unit: str = ""
     interval: tuple[float, float] | None = None
+    spread: tuple[float, float] | None = None
     required: str
     passed: bool
     why: str
@@ -109,16 +115,33 @@ def decide(
 
 
 def _enough(metrics: Metrics, config: Gate) -> Iterator[Check]:
-    yield _count("test groups", metrics.groups, config.minimum_groups)
+    yield _groups(metrics, config.minimum_groups)
     label, scarcest = min(metrics.labels.items(), key=lambda each: each[1].support)
-    yield _count(f"test images of {label}", scarcest.support, config.minimum_per_label)
+    yield _images(label, scarcest.support, config.minimum_per_label)
 
 
-def _count(name: str, count: int, least: int) -> Check:
-    passed = count >= least
-    verdict = "enough to judge by" if passed else "too few to judge by"
-    why = f"There are {count} {name}, {verdict}: at least {least} are required."
+def _groups(metrics: Metrics, least: int) -> Check:
+    effective = round(metrics.effective_groups, 1)
+    passed = enough(effective, least)
+    return Check(
+        name="test groups",
+        measured=effective,
+        unit="equal groups",
+        required=f"at least {least} equal groups",
+        passed=passed,
+        why=f"There are {metrics.groups} test groups, which say as much as {effective} equal ones, "
+        + _sufficient(passed, least),
+    )
+
+
+def _images(label: str, count: int, least: int) -> Check:
+    name, passed = f"test images of {label}", count >= least
+    why = f"There are {count} {name}, {_sufficient(passed, least)}"
     return Check(name=name, measured=count, required=f"at least {least}", passed=passed, why=why)
+
+
+def _sufficient(passed: bool, least: int) -> str:
+    return f"{'enough' if passed else 'too few'} to judge by: at least {least} are required."
 
 
 def _floors(metrics: Metrics, config: Gate) -> Iterator[Check]:
@@ -146,8 +169,8 @@ def _limits(metrics: Metrics, config: Gate, latency: Latency | None) -> Iterator
 
 
 def _latency(latency: Latency | None, limit: float) -> Check:
-    check = _check("latency", latency.median if latency else None, "at most", limit, unit=" ms")
-    return check.model_copy(update={"interval": (latency.low, latency.high)}) if latency else check
+    check = _check("latency", latency.median if latency else None, "at most", limit, unit="ms")
+    return check.model_copy(update={"spread": (latency.low, latency.high)}) if latency else check
 
 
 def _robust(config: Gate, robustness: Sequence[Degraded]) -> Iterator[Check]:
@@ -163,7 +186,8 @@ def _robust(config: Gate, robustness: Sequence[Degraded]) -> Iterator[Check]:
 
 def _check(name: str, measured: Interval | float | None, sense: Sense, bound: float, unit: str = "") -> Check:
     value = measured.value if isinstance(measured, Interval) else measured
-    required = f"{sense} {bound:g}{unit}"
+    in_unit = f" {unit}" if unit else ""
+    required = f"{sense} {bound:g}{in_unit}"
     if value is None or not math.isfinite(value):
         why = f"The {name} was not measured, and what is not measured does not pass."
         return Check(name=name, required=required, passed=False, why=why)
@@ -175,10 +199,11 @@ def _check(name: str, measured: Interval | float | None, sense: Sense, bound: fl
     return Check(
         name=name,
         measured=value,
+        unit=unit,
         interval=interval,
         required=required,
         passed=passed,
-        why=_sentence(name, value, sense, bound, unit, passed) + _doubt(interval, sense, bound, passed),
+        why=_sentence(name, value, sense, bound, in_unit, passed) + _doubt(interval, sense, bound, passed),
     )
 
 

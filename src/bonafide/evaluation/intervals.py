@@ -13,7 +13,10 @@ from scipy.special import betaincinv, stdtrit
 from bonafide.task import Config
 
 FEWEST_GROUPS = 5
-"""How a value varies between fewer groups than these cannot be told from them."""
+"""How a value varies between groups that say less than so many equal ones cannot be told from them."""
+
+FEWEST_RARER = 3
+"""How alike images of a group are cannot be told where fewer groups hold the rarer outcome."""
 
 TOO_FEW = "too few groups"
 
@@ -53,12 +56,15 @@ class Basis:
     """What a value rests on: so many images in so many groups.
 
     ``effective`` is the number of equal groups that would say as much, (Σn)² / Σn² for groups of n images
-    (Kish 1965, "Survey Sampling", chapter 8): unequal groups say less than their number.
+    (Kish 1965, "Survey Sampling", chapter 8): unequal groups say less than their number. ``rarer`` is the
+    number of groups that hold the rarer outcome of a share, such as a wrong answer, or None if a value is no
+    share of images.
     """
 
     images: int
     groups: int
     effective: float
+    rarer: int | None = None
 
     @property
     def freedom(self) -> float:
@@ -66,23 +72,34 @@ class Basis:
         return max(self.effective - 1, 1.0)
 
 
+Outcome = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+"""Two bool [N]: the images that are right (or whatever a share counts), and those it is a share of."""
+
 Method = Callable[[float, float, Basis], Interval]
 """The interval of a value, from its variance over resampled groups (NaN if unknown) and what it rests on."""
 
 
-def basis(groups: NDArray[np.int64], needs: Sequence[NDArray[np.bool_]]) -> Basis:
+def basis(
+    groups: NDArray[np.int64], needs: Sequence[NDArray[np.bool_]], outcome: Outcome | None = None
+) -> Basis:
     """What a value rests on that needs images of several kinds; the kind in the fewest groups counts.
 
     Args:
         groups: int64 [N], the group of each image.
         needs: one or more bool [N], each an indispensable kind of image, e.g. those of one label.
+        outcome: of the images that a share counts.
     """
     sizes = [np.bincount(groups[need]) for need in needs]
     return Basis(
         images=int(np.any(needs, axis=0).sum()),
         groups=min(int(np.count_nonzero(each)) for each in sizes),
         effective=min(float(each.sum() ** 2 / max(1, (each**2).sum())) for each in sizes),
+        rarer=_rarer(groups, *outcome) if outcome else None,
     )
+
+
+def _rarer(groups: NDArray[np.int64], right: NDArray[np.bool_], within: NDArray[np.bool_]) -> int:
+    return len(np.unique(min(groups[within & right], groups[within & ~right], key=len)))
 
 
 def of_share(value: float, variance: float, basis: Basis) -> Interval:
@@ -91,18 +108,18 @@ def of_share(value: float, variance: float, basis: Basis) -> Interval:
     It is the exact binomial interval (Clopper & Pearson 1934) for the number of independent images that
     would vary as much, corrected for the degrees of freedom of the variance (Korn & Graubard 1998,
     "Confidence intervals for proportions with small expected number of positive counts estimated from
-    survey data", Survey Methodology 24:193-201). Where the value is 0 or 1 in every group there is no
-    variance to go by. There each effective group counts as one image: the interval of n groups without an
-    error starts at 0.025^(1/n).
+    survey data", Survey Methodology 24:193-201). Where the value is 0 or 1, or fewer than three groups hold
+    the rarer outcome, the variance does not tell how alike images of a group are. There each effective group
+    counts as no more than one image: the interval of n groups without an error starts at 0.025^(1/n).
     """
     if not _can_tell(value, variance, basis):
         return Interval(value=value, low=math.nan, high=math.nan)
-    if EDGE < value < 1 - EDGE:
+    inside = EDGE < value < 1 - EDGE
+    told = inside and (basis.rarer is None or basis.rarer >= FEWEST_RARER)
+    independent = float(basis.images) if told else basis.effective
+    if inside:
         student = _student(basis.images - 1) / _student(basis.freedom)
-        independent = value * (1 - value) / max(variance, EDGE**2) * student**2
-        independent = min(independent, basis.images)
-    else:
-        independent = basis.effective
+        independent = min(independent, value * (1 - value) / max(variance, EDGE**2) * student**2)
     right, wrong = value * independent, (1 - value) * independent
     return Interval(
         value=value,
@@ -114,16 +131,19 @@ def of_share(value: float, variance: float, basis: Basis) -> Interval:
 def of_difference(value: float, variance: float, basis: Basis) -> Interval:
     """The interval of a difference of two shares: Student's t around it, within [-1, 1].
 
-    Where the difference is the same in every group there is no variance to go by, and each effective group
-    counts as one image, as in :func:`of_share`.
+    It reaches at least as far as where no image tells the models apart: there each image counts, and the
+    reach is 1 - 0.025^(1/n) for n images (Hanley & Lippman-Hand 1983, "If Nothing Goes Wrong, Is Everything
+    All Right?", JAMA 249:1743-1745). Without that floor one wrong answer more could narrow an interval.
     """
     if not _can_tell(value, variance, basis):
         return Interval(value=value, low=math.nan, high=math.nan)
-    if variance > EDGE**2:
-        reach = _student(basis.freedom) * math.sqrt(variance)
-    else:
-        reach = 1 - 0.025 ** (1 / basis.effective)
+    reach = max(_student(basis.freedom) * math.sqrt(variance), 1 - 0.025 ** (1 / basis.images))
     return Interval(value=value, low=max(-1.0, value - reach), high=min(1.0, value + reach))
+
+
+def enough(effective: float, least: int) -> bool:
+    """Whether groups say as much as ``least`` equal ones, to a tenth, as it is told."""
+    return round(effective, 1) >= least
 
 
 def about_intervals(images: int, groups: int, groups_are: str = "") -> str:
@@ -138,14 +158,14 @@ def about_intervals(images: int, groups: int, groups_are: str = "") -> str:
         f"95 % intervals come from resampling the {groups} groups of the {images:,} test images, because "
         "images of one group are alike.",
         groups_are,
-        f"A value that rests on fewer than {FEWEST_GROUPS} groups has no interval. Neither have accuracy "
-        "under degradations, counts and the reliability diagram.",
+        f"A value that rests on groups that say less than {FEWEST_GROUPS} equal ones has no interval. "
+        "Neither have accuracy under degradations, counts and the reliability diagram.",
     )
     return " ".join(filter(None, sentences))
 
 
 def _can_tell(value: float, variance: float, basis: Basis) -> bool:
-    return basis.groups >= FEWEST_GROUPS and math.isfinite(value) and math.isfinite(variance)
+    return enough(basis.effective, FEWEST_GROUPS) and math.isfinite(value) and math.isfinite(variance)
 
 
 def _student(freedom: float) -> float:

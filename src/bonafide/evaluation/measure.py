@@ -1,6 +1,7 @@
 """Measure predictions: every metric, with an interval from resampling the groups."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,19 +67,20 @@ def measure(
         }
 
     needs = _needs(truth, predicted, labels) | {key: (within,) for key, (_, within) in asked.items()}
-    found = bootstrap(every, groups, samples, seed, of_share, needs)
+    outcomes = _outcomes(truth, predicted, labels) | asked
+    found = bootstrap(every, groups, samples, seed, of_share, needs, outcomes)
     support = np.bincount(truth, minlength=len(labels))
     once = np.ones((1, len(truth)))
     return Metrics(
         n=len(truth),
-        groups=len(np.unique(groups)),
+        **_grouped(groups, np.ones(len(truth), bool)),
         samples=samples,
         seed=seed,
         **{key[0]: interval for key, interval in found.items() if len(key) == 1},
         labels={
             label: LabelMetrics(
                 support=int(support[index]),
-                groups=basis(groups, [truth == index]).groups,
+                **_grouped(groups, truth == index),
                 **_under(found, "label", label),
             )
             for index, label in enumerate(labels)
@@ -105,7 +107,7 @@ def measure_certainty(
         ("accuracy_of_certain",): (decided.label == truth, certain),
     }
     needs: dict[Key, Needs] = {key: (within,) for key, (_, within) in parts.items()}
-    found = bootstrap(lambda weights: rated(weights, parts), groups, samples, seed, of_share, needs)
+    found = bootstrap(lambda weights: rated(weights, parts), groups, samples, seed, of_share, needs, parts)
     return Certainty(**{name: interval for (name, *_), interval in found.items()})
 
 
@@ -123,6 +125,24 @@ def _needs(truth: Labels, predicted: Labels, labels: tuple[str, ...]) -> dict[Ke
         found["label", label, "precision"] = [called[index]]
         found |= {("label", label, name): [of_label[index]] for name in ("recall", "f1")}
     return found
+
+
+def _outcomes(truth: Labels, predicted: Labels, labels: tuple[str, ...]) -> Rates:
+    """The right answers behind every measure that counts them; a ranking and a calibration error do not."""
+    correct, every = predicted == truth, np.ones(len(truth), bool)
+    means = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
+    found: Rates = {(name,): (correct, every) for name in means}
+    for index, label in enumerate(labels):
+        of_label, called = truth == index, predicted == index
+        found["label", label, "precision"] = correct, called
+        found["label", label, "recall"] = correct, of_label
+        found["label", label, "f1"] = correct, called | of_label
+    return found
+
+
+def _grouped(groups: NDArray[np.int64], within: Flags) -> dict[str, Any]:
+    rests = basis(groups, [within])
+    return {"groups": rests.groups, "effective_groups": rests.effective}
 
 
 def _counted(counts: Array, labels: tuple[str, ...]) -> dict[Key, Array]:
@@ -177,7 +197,7 @@ def _slice(
     within = np.array([each == value for each in values])
     return SliceMetrics(
         n=int(within.sum()),
-        groups=basis(groups, [within]).groups,
+        **_grouped(groups, within),
         recall=_under(found, "slice", name, value, "recall"),
         **_under(found, "slice", name, value),
     )

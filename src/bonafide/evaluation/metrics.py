@@ -8,13 +8,18 @@ CONFIDENT = 0.9
 
 
 class LabelMetrics(Config):
-    """One label against all others; ``support`` images in ``groups`` groups have it."""
+    """One label against all others; ``support`` images in ``groups`` groups have it.
+
+    The groups say as much as ``effective_groups`` equal ones: see
+    :class:`bonafide.evaluation.intervals.Basis`.
+    """
 
     precision: Interval
     recall: Interval
     f1: Interval
     support: int
     groups: int
+    effective_groups: float
 
 
 class BinaryMetrics(Config):
@@ -38,13 +43,14 @@ class Certainty(Config):
 
 
 class SliceMetrics(Config):
-    """The images that share one value of a slice, e.g. one source.
+    """The images that share one value of a slice, e.g. one source, in groups as those of a label.
 
     ``binary_accuracy`` asks only for the first label or not; ``recall`` holds the labels that occur.
     """
 
     n: int
     groups: int
+    effective_groups: float
     accuracy: Interval
     binary_accuracy: Interval
     recall: dict[str, Interval]
@@ -80,6 +86,7 @@ class Metrics(Config):
 
     n: int
     groups: int
+    effective_groups: float
     samples: int
     seed: int
     accuracy: Interval

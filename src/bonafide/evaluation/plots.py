@@ -60,6 +60,9 @@ STYLE: dict[str, Any] = {
     "savefig.transparent": True,
 }
 
+DEEPEST = 0.5
+"""Opacity of a full cell, through which its text keeps a contrast of 4.5 in both themes."""
+
 WIDTH = 5.6
 """Inches: 403 CSS pixels at 72 dots an inch, so that text stays readable on a phone."""
 
@@ -74,12 +77,10 @@ def confusion_matrix(metrics: Metrics) -> str:
         axes = figure.subplots()
         for (row, column), share in np.ndenumerate(shares):
             colour = BLUE if row == column else ORANGE
-            axes.add_patch(
-                Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, color=colour, alpha=share, lw=0)
-            )
-            ink = PAPER if share > 0.55 else INK
-            axes.text(column, row - 0.08, f"{share:.0%}", ha="center", color=ink, size=12, weight="bold")
-            axes.text(column, row + 0.24, f"{counts[row, column]:,}", ha="center", color=ink, size=8.5)
+            place = (column - 0.48, row - 0.48)
+            axes.add_patch(Rectangle(place, 0.96, 0.96, color=colour, alpha=DEEPEST * share, lw=0))
+            axes.text(column, row - 0.08, f"{share:.0%}", ha="center", size=12, weight="bold")
+            axes.text(column, row + 0.24, f"{counts[row, column]:,}", ha="center", size=8.5)
         axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), xlabel="answered", ylabel="truth")
         axes.set_xticks(range(size), names)
         axes.set_yticks(range(size), names)
@@ -117,7 +118,7 @@ def slice_accuracy(slices: Mapping[str, SliceMetrics], unseen: Collection[str] =
     """Accuracy of each value of a slice with its interval; ``unseen`` values are hollow and named so."""
     rows = [
         (f"{value} (unseen)" if value in unseen else value, each.accuracy, value in unseen)
-        for value, each in sorted(slices.items(), key=lambda item: item[1].accuracy.value)
+        for value, each in reversed([*slices.items()])
     ]
     return _intervals(rows, "accuracy")
 
@@ -182,13 +183,14 @@ def _intervals(rows: Sequence[tuple[str, Interval, bool]], measure: str) -> str:
         axes = figure.subplots()
         for row, (_, interval, hollow) in enumerate(rows):
             axes.plot([interval.low, interval.high], [row, row], color=BLUE, lw=3, alpha=0.45)
-            axes.plot(interval.value, row, "D" if hollow else "o", ms=7, mec=BLUE, mew=1.6, mfc=_fill(hollow))
+            (dot,) = axes.plot(interval.value, row, "D" if hollow else "o", mec=BLUE, mfc=_fill(hollow))
+            dot.set(markersize=7, markeredgewidth=1.6, clip_on=False)
             told = number(interval.value) + ("" if interval.ends else f", {TOO_FEW}")
-            axes.text(1.02, row, told, transform=axes.get_yaxis_transform(), va="center")
+            axes.text(1.04, row, told, transform=axes.get_yaxis_transform(), va="center")
         axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-        lowest = min((each.low for _, each, _ in rows if np.isfinite(each.low)), default=0.0)
-        axes.set(xlim=(max(0.0, np.floor(lowest * 10 - 0.5) / 10), 1.01), ylim=(-0.6, len(rows) - 0.4))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        lowest = np.nanmin([0.95, *(end for _, each, _ in rows for end in (each.low, each.value))])
+        axes.set(xlim=(max(0.0, np.floor(lowest * 10 - 0.5) / 10), 1), ylim=(-0.6, len(rows) - 0.4))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.set_xlabel(f"{measure}, with its 95 % interval")
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonafide.evaluation.bootstrap import Array
+from bonafide.evaluation.intervals import Outcome
 
 Labels = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Key = tuple[str, ...]
-Rates = dict[Key, tuple[Flags, Flags]]
+Rates = dict[Key, Outcome]
 
 
 def ratio(numerator: Array, denominator: Array, undefined: float) -> Array:
