@@ -9,7 +9,7 @@ from rich.console import Console
 from bonafide.cli import outcome
 from bonafide.cli.demo import SHOWN_PER_LABEL
 
-COLUMNS = 106
+COLUMNS = 114
 FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 LINE, HALF = 24.4, 12.2
 """Height of a line of rich's SVG, and the half of it."""
