@@ -169,3 +169,12 @@ def test_register_says_how_to_promote_and_promote_says_what_is_in_service(made, 
     assert command == "model promote 1 --task authenticity"
     promoted = bonafide(*command.split(), home=registry).stdout
     assert re.match(r"authenticity version 1 is in service in dev: commit \w{12}$", promoted)
+
+
+@pytest.mark.parametrize("file", ["evaluation.json", "comparison.json"])
+def test_a_step_whose_input_is_missing_says_which_step_to_run(made, tmp_path, file):
+    folders = {"evaluation.json": made.evaluation, "comparison.json": made.comparison}
+    folders[file] = tmp_path / "nowhere"
+    asked = bonafide("model", "gate", *folders.values(), tmp_path / "gate", home=tmp_path)
+    refused(asked, f"holds no {file}", "step first")
+    assert not (tmp_path / "gate").exists()

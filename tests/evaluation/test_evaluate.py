@@ -2,8 +2,10 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from bonafide.data import dataset as datasets
@@ -13,6 +15,7 @@ from bonafide.evaluation.evaluate import (
     HEADLINE,
     MEASURED,
     PREDICTIONS,
+    _predictions,
     evaluate,
     read_measured,
     read_predictions,
@@ -61,6 +64,7 @@ def test_no_torch_is_needed(made, tmp_path):
     (folder / "weights.safetensors").unlink()
     script = f"""
 import sys
+import tracemalloc
 from pathlib import Path
 from bonafide.evaluation.evaluate import evaluate
 from bonafide.task import Evaluation
@@ -105,3 +109,15 @@ def test_what_is_missing_is_said(made, tmp_path):
     shutil.rmtree(folder / "test")
     with pytest.raises(DataError, match="no split 'test'"):
         evaluate(made.checkpoint, folder, tmp_path / "out", made.task.evaluation, SEED)
+
+
+def test_a_long_group_name_costs_only_itself(made):
+    """Fixed-width names would take its length for every row."""
+    names = ["g" * 1_000_000, *(f"g{row}" for row in range(999))]
+    rows = pa.table({"label": np.zeros(1000, np.int64), "group": names})
+    tracemalloc.start()
+    found = _predictions(rows, np.zeros((1000, 2), np.float32)).groups
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(set(found.tolist())) == 1000
+    assert peak < 50e6
