@@ -15,10 +15,10 @@ def score(
 ):
     from pathlib import Path
 
+    from bonafide.batch import run
     from bonafide.files import write_json
     from bonafide.home import keys
-    from bonafide.serving.batch import run
-    from bonafide.serving.engine import Engine
+    from bonafide.serving.compute.engine import Engine
 
     engine = Engine(Path(package.path), keys() / "signing.pub", threads=1)
     version = package.metadata["version"]

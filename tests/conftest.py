@@ -188,3 +188,17 @@ def _images(labels: tuple[str, ...]) -> Iterator["RawImage"]:
             generator=None if label == "real" else generator,
             group=f"photograph-{number // len(labels) % 40}",
         )
+
+
+@pytest.fixture(scope="session")
+def signed(tmp_path_factory):
+    from tests import packages
+
+    return packages.make(tmp_path_factory.mktemp("signed"))
+
+
+@pytest.fixture(scope="session")
+def engine(signed):
+    from bonafide.serving.compute.engine import Engine
+
+    return Engine(signed.path, signed.public_key, threads=1)

@@ -64,7 +64,7 @@ def test_probes_ask_what_the_application_answers(signed_app):
 @pytest.fixture
 def signed_app():
     from bonafide.serving.api.settings import Settings
-    from bonafide.serving.v2.limits import Limits
+    from bonafide.serving.edge.limits import Limits
 
     return application.create_app(None, Settings(), Limits())
 

@@ -52,8 +52,10 @@ def test_nothing_is_unknown_to_kserves_type():
 def test_the_runtime_starts_the_real_command(monkeypatch):
     started = {}
     monkeypatch.setattr("bonafide.serving.server.serve", lambda _, **named: started.update(named))
-    monkeypatch.setattr("bonafide.serving.reload.Watcher.start", lambda _: None)
-    monkeypatch.setattr("bonafide.serving.locations.folder", lambda *given: started.update(folder=given))
+    monkeypatch.setattr("bonafide.serving.models.reload.Watcher.start", lambda _: None)
+    monkeypatch.setattr(
+        "bonafide.serving.models.locations.folder", lambda *given: started.update(folder=given)
+    )
     monkeypatch.setattr("bonafide.cli.place.loader", lambda *given: started.update(loader=given))
     monkeypatch.setattr("bonafide.telemetry.logs.configure", lambda: None)
     app = typer.Typer()
@@ -91,11 +93,11 @@ def test_the_container_has_no_privileges():
 
 
 def test_probes_ask_what_the_server_answers():
-    from bonafide.serving.v2.body import Budget
-    from bonafide.serving.v2.limits import Limits
+    from bonafide.serving.edge.body import Budget
+    from bonafide.serving.edge.limits import Limits
+    from bonafide.serving.models.versions import Models
     from bonafide.serving.v2.plane import Plane
     from bonafide.serving.v2.rest import create_app
-    from bonafide.serving.versions import Models
 
     client = TestClient(create_app(Plane(Models()), Limits(), Budget(0)))
     assert client.get("/v2/health/other").status_code == 404

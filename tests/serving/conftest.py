@@ -7,11 +7,11 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from bonafide.serving.engine import Engine
-from bonafide.serving.predictor import Predictor
-from bonafide.serving.scheduler import Capacity, Scheduler
-from bonafide.serving.versions import Models
+from bonafide.serving.compute.scheduler import Capacity, Scheduler
+from bonafide.serving.models.predictor import Predictor
+from bonafide.serving.models.versions import Models
 from tests import packages
+from tests.serving.live import Slow
 
 COMMAND = [sys.executable, "-c", "import typer; from bonafide.cli.serve import serve; typer.run(serve)"]
 
@@ -47,11 +47,6 @@ def start(signed: packages.Signed, *options: str) -> Server:
 
 
 @pytest.fixture(scope="session")
-def signed(tmp_path_factory):
-    return packages.make(tmp_path_factory.mktemp("signed"))
-
-
-@pytest.fixture(scope="session")
 def server(signed):
     running = start(signed, "--version", "7")
     yield running
@@ -65,11 +60,6 @@ def http(server):
         yield client
 
 
-@pytest.fixture(scope="session")
-def engine(signed):
-    return Engine(signed.path, signed.public_key, threads=1)
-
-
 @pytest.fixture
 def models(engine):
     """Versions 6 and 7 of ``colour``; 7 is the default."""
@@ -81,3 +71,12 @@ def models(engine):
         models.add(predictor)
     yield models
     scheduler.close()
+
+
+@pytest.fixture
+def slow(models, monkeypatch):
+    """A model beside ``colour`` that answers once told."""
+    model = Slow()
+    find = models.get_model
+    monkeypatch.setattr(models, "get_model", lambda key: model if key == "slow" else find(key))
+    return model

@@ -19,7 +19,7 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from bonafide.errors import ImageError
-from bonafide.serving.scheduler import Capacity, Scheduler
+from bonafide.serving.compute.scheduler import Capacity, Scheduler
 from tests import packages
 from tests.serving import hostile, hostile_http, hostile_json, hostile_rpc
 

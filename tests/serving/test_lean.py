@@ -12,7 +12,7 @@ def test_a_server_loads_no_pandas():
         "import sys\n"
         "from bonafide.serving import lean\n"
         "lean.import_kserve()\n"
-        "import bonafide.serving.server, bonafide.serving.predictor, bonafide.serving.api.server\n"
+        "import bonafide.serving.server, bonafide.serving.models.predictor, bonafide.serving.api.server\n"
         "assert 'pandas' not in sys.modules\n"
     )
 

@@ -18,11 +18,11 @@ from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 from bonafide.errors import BonafideError
 from bonafide.model.runtime import OnnxModel
-from bonafide.serving.engine import Engine
-from bonafide.serving.predictor import Predictor
-from bonafide.serving.scheduler import Capacity, Scheduler
+from bonafide.serving.compute.engine import Engine
+from bonafide.serving.compute.scheduler import Capacity, Scheduler
+from bonafide.serving.models.predictor import Predictor
+from bonafide.serving.models.versions import Models
 from bonafide.serving.server import serve
-from bonafide.serving.versions import Models
 from tests import packages
 from tests.serving.conftest import start
 

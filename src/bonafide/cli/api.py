@@ -15,7 +15,7 @@ from bonafide.home import keys
 if TYPE_CHECKING:
     from bonafide.serving.api.settings import Settings
     from bonafide.serving.api.upstream import Upstream
-    from bonafide.serving.reload import Watcher
+    from bonafide.serving.models.reload import Watcher
 
 WATCH_SECONDS = 5
 SECRET = "BONAFIDE_API_SECRET"  # noqa: S105  (the variable's name)
@@ -111,7 +111,7 @@ def api(
     lean.import_kserve()
 
     from bonafide.serving.api import app, server, upstream
-    from bonafide.serving.v2.limits import Limits
+    from bonafide.serving.edge.limits import Limits
     from bonafide.telemetry import logs
 
     logs.configure()
@@ -180,9 +180,9 @@ def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream"
     from bonafide.cli import place
     from bonafide.cores import available_cores
     from bonafide.serving.api.upstream import Local
-    from bonafide.serving.reload import Watcher
-    from bonafide.serving.scheduler import Capacity, Scheduler
-    from bonafide.serving.versions import Models
+    from bonafide.serving.compute.scheduler import Capacity, Scheduler
+    from bonafide.serving.models.reload import Watcher
+    from bonafide.serving.models.versions import Models
 
     scheduler, models = Scheduler(Capacity.of(available_cores())), Models()
     load = place.loader(public_key, scheduler, "stable")

@@ -10,7 +10,7 @@ from bonafide.home import home, keys
 from bonafide.task import load_task
 
 if TYPE_CHECKING:
-    from bonafide.serving.batch.run import Summary
+    from bonafide.batch.run import Summary
 
 
 def batch(
@@ -32,10 +32,10 @@ def batch(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Score many images into one table; the same command resumes it. Exits 2 if none could be scored."""
+    from bonafide.batch.run import score_images
+    from bonafide.batch.table import format_of
     from bonafide.delivery.current import in_service
-    from bonafide.serving.batch.run import score_images
-    from bonafide.serving.batch.table import format_of
-    from bonafide.serving.engine import Engine
+    from bonafide.serving.compute.engine import Engine
 
     kind = format_of(output)
     version = ""

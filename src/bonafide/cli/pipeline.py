@@ -64,9 +64,9 @@ def batch(
     """From images to a table of answers. Exits 2 if none could be scored."""
     from rich.console import Console
 
+    from bonafide.batch.run import keep
+    from bonafide.batch.table import format_of
     from bonafide.cli.live import refuse_failed, run_local
-    from bonafide.serving.batch.run import keep
-    from bonafide.serving.batch.table import format_of
 
     arguments = {"task": load_task(task).name, "format": format_of(output), "version": version}
     keep(output, overwrite)

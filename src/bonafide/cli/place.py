@@ -8,10 +8,10 @@ from bonafide.errors import BonafideError
 from bonafide.home import home
 
 if TYPE_CHECKING:
-    from bonafide.serving.locations import Source
-    from bonafide.serving.predictor import Predictor
-    from bonafide.serving.reload import Load
-    from bonafide.serving.scheduler import Scheduler
+    from bonafide.serving.compute.scheduler import Scheduler
+    from bonafide.serving.models.locations import Source
+    from bonafide.serving.models.predictor import Predictor
+    from bonafide.serving.models.reload import Load
 
 REGISTERED = "models:/"
 ENVIRONMENT = "dev"
@@ -23,7 +23,7 @@ def source(place: str | None, version: str, task: str) -> "Source":
     Args:
         version: of a folder that is a single package.
     """
-    from bonafide.serving import locations
+    from bonafide.serving.models import locations
 
     if place is None:
         return _in_service(task)
@@ -32,8 +32,8 @@ def source(place: str | None, version: str, task: str) -> "Source":
 
 def loader(public_key: Path, scheduler: "Scheduler", variant: str) -> "Load":
     """Verifies, loads and warms packages, whose images the scheduler's threads work on."""
-    from bonafide.serving.engine import Engine
-    from bonafide.serving.predictor import Predictor
+    from bonafide.serving.compute.engine import Engine
+    from bonafide.serving.models.predictor import Predictor
 
     def load(package: Path, version: str) -> "Predictor":
         engine = Engine(package, public_key, threads=1)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bonafide.batch.entries import SUFFIXES
 from bonafide.cli.options import TaskOption
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.files import write_bytes
 from bonafide.home import home, keys
-from bonafide.serving.batch.entries import SUFFIXES
 from bonafide.task import load_task
 
 if TYPE_CHECKING:

@@ -71,9 +71,9 @@ def serve(
     from bonafide.cli import place
     from bonafide.cores import available_cores
     from bonafide.serving import server
-    from bonafide.serving.reload import Watcher
-    from bonafide.serving.scheduler import Capacity, Scheduler
-    from bonafide.serving.versions import Models
+    from bonafide.serving.compute.scheduler import Capacity, Scheduler
+    from bonafide.serving.models.reload import Watcher
+    from bonafide.serving.models.versions import Models
     from bonafide.telemetry import logs
 
     logs.configure()

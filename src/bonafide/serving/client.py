@@ -53,7 +53,7 @@ def predict_local(
         PackageError: the package is refused.
         ImageError: a file is refused.
     """
-    from bonafide.serving.engine import Engine
+    from bonafide.serving.compute.engine import Engine
 
     engine = Engine(package, public_key)
     outputs = ("probabilities", "heatmap") if heatmap else ("probabilities",)

@@ -12,11 +12,12 @@ import uvicorn
 import uvloop
 
 from bonafide.errors import BonafideError
-from bonafide.serving.v2 import http, rest, rpc
-from bonafide.serving.v2.body import Budget
-from bonafide.serving.v2.limits import Limits
+from bonafide.serving.edge import http
+from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.limits import Limits
+from bonafide.serving.models.versions import Models
+from bonafide.serving.v2 import rest, rpc
 from bonafide.serving.v2.plane import Plane
-from bonafide.serving.versions import Models
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from starlette.testclient import TestClient
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.upstream import Local
-from bonafide.serving.predictor import Predictor
-from bonafide.serving.scheduler import Capacity, Scheduler
-from bonafide.serving.versions import Models
+from bonafide.serving.compute.scheduler import Capacity, Scheduler
+from bonafide.serving.models.predictor import Predictor
+from bonafide.serving.models.versions import Models
 from tests import packages
 
 RED = packages.image((220, 10, 10), 40)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from bonafide.serving.api.settings import Settings
-from bonafide.serving.scheduler import Overloaded
+from bonafide.serving.errors import Overloaded
 from bonafide.telemetry import logs, metrics
 from tests.serving.api.conftest import RED, problem
 

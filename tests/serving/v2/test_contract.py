@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from bonafide.serving.v2.body import Budget
-from bonafide.serving.v2.limits import Limits
+from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.limits import Limits
 from bonafide.serving.v2.plane import Plane
 from bonafide.serving.v2.rest import create_app
 from tests import packages

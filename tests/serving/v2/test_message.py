@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
+from bonafide.serving.errors import RequestError
 from bonafide.serving.v2 import message
-from bonafide.serving.v2.question import RequestError
 
 MANY = message.SMALL + 1
 

@@ -11,10 +11,10 @@ from kserve import InferenceGRPCClient, InferInput, InferRequest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
-from bonafide.serving.v2.limits import Limits
+from bonafide.serving.edge.limits import Limits
 from bonafide.serving.v2.plane import Plane
 from tests import packages
-from tests.serving.v2.conftest import calling, until
+from tests.serving.live import calling, until
 
 RED = packages.image((200, 30, 30), 40, "JPEG")
 

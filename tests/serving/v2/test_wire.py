@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bonafide.serving.errors import RequestError
 from bonafide.serving.v2 import question, wire
-from bonafide.serving.v2.question import Question, RequestError
+from bonafide.serving.v2.question import Question
 
 OUTPUTS = ("label", "probabilities", "uncertain", "heatmap")
 NAMES = st.sampled_from(["image", "pixels", "label", "probabilities", "x", ""])

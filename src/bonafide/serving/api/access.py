@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bonafide.serving.api.problems import Problem, response
-from bonafide.serving.v2.edge import ID_HEADER, identify
+from bonafide.serving.edge.ids import ID_HEADER, identify
 from bonafide.telemetry import logs, metrics
 
 GONE = 499

@@ -13,7 +13,7 @@ from bonafide.serving.api.door import Door
 from bonafide.serving.api.routes import Endpoints, router
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.upstream import Upstream
-from bonafide.serving.v2.limits import Limits
+from bonafide.serving.edge.limits import Limits
 
 LIMITS = Limits()
 READABLE = ("X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate")

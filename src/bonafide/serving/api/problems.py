@@ -12,9 +12,7 @@ from starlette.exceptions import HTTPException
 
 from bonafide.errors import ImageError
 from bonafide.serving.api.schemas import ProblemDetails
-from bonafide.serving.predictor import STATUS
-from bonafide.serving.scheduler import Overloaded
-from bonafide.serving.v2.question import RequestError
+from bonafide.serving.errors import STATUS, Overloaded, RequestError
 from bonafide.telemetry.logs import request_id
 
 MEDIA_TYPE = "application/problem+json"

@@ -15,11 +15,10 @@ from bonafide.serving.api import contract, problems, upload
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.schemas import Batch, BatchItem, Explanation, Prediction, Status, verdict
 from bonafide.serving.api.upstream import Upstream
-from bonafide.serving.scheduler import Overloaded
-from bonafide.serving.v2 import body
-from bonafide.serving.v2.body import Budget
-from bonafide.serving.v2.limits import Limits
-from bonafide.serving.v2.question import RequestError
+from bonafide.serving.edge import body
+from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.limits import Limits
+from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.serving.v2.rest import cancelled_without_client
 from bonafide.telemetry import metrics
 from bonafide.telemetry.logs import request_id

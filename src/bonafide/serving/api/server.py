@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from bonafide.serving.api import problems
+from bonafide.serving.edge import http
+from bonafide.serving.edge.ids import ID_HEADER, identify
+from bonafide.serving.edge.limits import Limits
 from bonafide.serving.server import Unsignalled, address, beside, listen
-from bonafide.serving.v2 import http
-from bonafide.serving.v2.edge import ID_HEADER, identify
-from bonafide.serving.v2.limits import Limits
 
 
 class _Protocol(http.Protocol):

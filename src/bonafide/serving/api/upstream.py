@@ -11,10 +11,10 @@ import numpy.typing as npt
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.infer_type import RequestedOutput
 
-from bonafide.serving.scheduler import Overloaded, Scheduler
-from bonafide.serving.v2.question import RequestError
+from bonafide.serving.compute.scheduler import Scheduler
+from bonafide.serving.errors import Overloaded, RequestError
+from bonafide.serving.models.versions import Models
 from bonafide.serving.v2.wire import HEADER
-from bonafide.serving.versions import Models
 from bonafide.telemetry.logs import request_id
 
 TIMEOUT = httpx.Timeout(30, connect=3)

@@ -7,8 +7,8 @@ https://protobuf.dev/programming-guides/encoding/.
 
 from collections.abc import Iterator
 
-from bonafide.serving.v2.limits import MAXIMUM_VALUES
-from bonafide.serving.v2.question import RequestError
+from bonafide.serving.edge.limits import MAXIMUM_VALUES
+from bonafide.serving.errors import RequestError
 
 SMALL = 2 * 2**20  # takes at most some 64 MiB, whatever it is made of
 MAXIMUM_FIELDS = 4096

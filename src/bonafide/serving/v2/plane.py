@@ -5,9 +5,9 @@ from kserve.errors import ModelNotReady
 from kserve.protocol.dataplane import DataPlane
 
 import bonafide
-from bonafide.serving.predictor import Predictor
-from bonafide.serving.v2.question import RequestError
-from bonafide.serving.versions import SEPARATOR, Models
+from bonafide.serving.errors import RequestError
+from bonafide.serving.models.predictor import Predictor
+from bonafide.serving.models.versions import SEPARATOR, Models
 
 EXTENSIONS = ("binary_tensor_data", "model_repository")
 

@@ -9,31 +9,14 @@ from typing import Any
 
 import numpy as np
 from kserve import InferInput, InferRequest
-from kserve.errors import InvalidInput
 
-from bonafide.errors import BonafideError
-from bonafide.serving.engine import Pixels
+from bonafide.serving.compute.engine import Pixels
+from bonafide.serving.errors import RequestError
 
 MAXIMUM_IMAGES = 64
 DATATYPES = {"image": "BYTES", "pixels": "UINT8"}
 DEFAULT_OUTPUTS = 3
 SMALLEST_SIDE = 8
-
-
-class RequestError(BonafideError, InvalidInput):  # type: ignore[misc]
-    """A client sent what cannot be answered.
-
-    ``status`` is of HTTP (in gRPC it is INVALID_ARGUMENT), ``reason`` is what errors are counted by.
-    """
-
-    def __init__(self, message: str, status: int = 400, reason: str = "request") -> None:
-        InvalidInput.__init__(self, message)
-        self.message = message
-        self.status = status
-        self.reason = reason
-
-    def __str__(self) -> str:  # kserve's would give the reason
-        return self.message
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive
 
-from bonafide.serving.v2 import body, wire
-from bonafide.serving.v2.body import Budget
-from bonafide.serving.v2.edge import Traced, failures, say
-from bonafide.serving.v2.limits import Limits
+from bonafide.serving.edge import body
+from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.ids import Traced
+from bonafide.serving.edge.limits import Limits
+from bonafide.serving.edge.refused import counted
+from bonafide.serving.v2 import wire
+from bonafide.serving.v2.failures import failures, say
 from bonafide.serving.v2.plane import Plane, key
-from bonafide.serving.v2.refused import counted
 from bonafide.telemetry import metrics
 from bonafide.telemetry.logs import request_id
 

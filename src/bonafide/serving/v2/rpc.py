@@ -15,15 +15,15 @@ from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.servicer import InferenceServicer
 
 from bonafide.errors import BonafideError
-from bonafide.serving.scheduler import Overloaded
+from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.ids import ID_HEADER, identify
+from bonafide.serving.edge.limits import Limits
+from bonafide.serving.edge.refused import count, counted
+from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.serving.v2 import message
-from bonafide.serving.v2.body import Budget
-from bonafide.serving.v2.edge import ID_HEADER, LONGEST_MESSAGE, identify
+from bonafide.serving.v2.failures import LONGEST_MESSAGE
 from bonafide.serving.v2.health import Health
-from bonafide.serving.v2.limits import Limits
 from bonafide.serving.v2.plane import Plane, key
-from bonafide.serving.v2.question import RequestError
-from bonafide.serving.v2.refused import count, counted
 from bonafide.telemetry.logs import protocol, request_id
 
 POLL_SECONDS = 0.05
@@ -117,7 +117,7 @@ class Interceptor(ExceptionToStatusInterceptor):  # type: ignore[misc]
         """Set the status that fits. Aborting raises an error that gRPC keeps, and that keeps the request's
         frames and with them its message, until the garbage collector comes by.
         """
-        if isinstance(ex, InvalidInput):
+        if isinstance(ex, RequestError | InvalidInput):
             context.set_code(CODES.get(getattr(ex, "status", 400), grpc.StatusCode.INVALID_ARGUMENT))
         elif isinstance(ex, Overloaded | ModelNotReady | ServerNotReady):
             after = ("retry-after", str(getattr(ex, "retry_after", 1)))

@@ -25,8 +25,8 @@ from pydantic import (
     ValidationError,
 )
 
-from bonafide.serving.v2.limits import MAXIMUM_VALUES
-from bonafide.serving.v2.question import RequestError
+from bonafide.serving.edge.limits import MAXIMUM_VALUES
+from bonafide.serving.errors import RequestError
 
 Content = TypeVar("Content", bound=BaseModel)
 

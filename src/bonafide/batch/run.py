@@ -1,0 +1,160 @@
+"""Scoring a folder or a bucket into one file; a killed run goes on and ends with the same bytes."""
+
+import filecmp
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed
+from itertools import islice
+from pathlib import Path
+from typing import get_args
+
+import pyarrow as pa
+
+from bonafide import __version__
+from bonafide.batch import table
+from bonafide.batch.entries import Listing
+from bonafide.batch.listing import listed
+from bonafide.batch.scoring import answers
+from bonafide.batch.workspace import opened, unfinished
+from bonafide.cores import available_cores
+from bonafide.data.header import Limits
+from bonafide.errors import BonafideError, ConfigError
+from bonafide.home import home
+from bonafide.progress import progress
+from bonafide.serving.compute.engine import Engine
+
+PART = 1_000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the output holds: rows ``scored`` and, by reason, ``failed``.
+
+    ``resumed`` of the rows came from an earlier run, the others took ``seconds``; ``skipped`` files have no
+    image's suffix.
+    """
+
+    scored: int
+    failed: dict[str, int]
+    resumed: int
+    skipped: int
+    seconds: float
+
+    def counts(self) -> dict[str, int]:
+        """Images, scored and failed, and the failed ones by reason."""
+        failed = {f"failed_{reason.replace('-', '_')}": count for reason, count in self.failed.items()}
+        total = sum(self.failed.values())
+        return {"images": self.scored + total, "scored": self.scored, "failed": total, **failed}
+
+    @property
+    def images_per_second(self) -> float:
+        """Of this run."""
+        return (self.scored + sum(self.failed.values()) - self.resumed) / self.seconds
+
+
+def score_images(
+    where: str,
+    output: Path,
+    engine: Engine,
+    version: str,
+    *,
+    kind: table.Format,
+    workspace: Path | None = None,
+    overwrite: bool = False,
+) -> Summary:
+    """Write a row for each image that ``where`` stands for, in the order of their paths.
+
+    Args:
+        where: as of :func:`bonafide.batch.listing.listed`.
+        engine: with one thread a run; each core has a run of its own.
+        version: of the model, told in Parquet's metadata.
+        workspace: the folder that keeps finished parts until ``output`` is whole; one of its own for these
+            images and this model, in the state folder, if None.
+
+    Raises:
+        BonafideError: there is nothing to score, ``output`` is there already, another run writes it, an
+            unfinished run had other images or another model, or the disk refused a write.
+    """
+    if kind not in get_args(table.Format):
+        raise ConfigError(
+            f"{kind!r} is no format of a table; there is {' and '.join(get_args(table.Format))}"
+        )
+    if workspace and not unfinished(workspace):
+        keep(output, overwrite)
+    started = time.monotonic()
+    listing = listed(where)
+    total = len(listing.entries)
+    info = engine.info
+    columns = table.schema(info.labels, {"model": info.task, "version": version, "digest": info.model_digest})
+    identity = _identity(listing, engine, version)
+    with opened(workspace or _own_workspace(identity), identity) as space:
+        parts = [space.part(number) for number in range(-(-total // PART))]
+        begun = space.finished()
+        keep(output, overwrite or begun == len(parts))
+        _score_parts(listing, parts, begun, columns, engine)
+        reasons = _publish(parts, columns, output, kind, overwrite)
+        space.remove()
+    scored = reasons.pop("", 0)
+    seconds = time.monotonic() - started
+    return Summary(scored, dict(reasons), min(begun * PART, total), listing.skipped, seconds)
+
+
+def keep(output: Path, replaceable: bool) -> None:
+    """Refuse an output that is there already and may not be replaced.
+
+    Raises:
+        BonafideError: names it.
+    """
+    if output.exists() and not replaceable:
+        raise BonafideError(f"{output} is there already; name another file, or say --overwrite")
+
+
+def _identity(listing: Listing, engine: Engine, version: str) -> dict[str, str]:
+    return {
+        "images": listing.digest(),
+        "model": f"{engine.info.model_digest}, version {version}",
+        "limits": str(asdict(Limits())),
+        "code": f"bonafide {__version__}, onnxruntime {installed('onnxruntime')}",
+    }
+
+
+def _own_workspace(identity: dict[str, str]) -> Path:
+    return home() / "batch" / hashlib.sha256(str(identity).encode()).hexdigest()[:16]
+
+
+def _score_parts(
+    listing: Listing, parts: Sequence[Path], begun: int, columns: pa.Schema, engine: Engine
+) -> None:
+    total = len(listing.entries)
+    with progress("Scoring images", total) as advance:
+        advance(min(begun * PART, total))
+        scored = answers(listing, begun * PART, engine, available_cores())
+        for part in parts[begun:]:
+            rows = []
+            for answer in islice(scored, PART):
+                rows.append(answer)
+                advance()
+            table.write_part(part, columns, engine.info.labels, rows)
+
+
+def _publish(
+    parts: Sequence[Path], columns: pa.Schema, output: Path, kind: table.Format, overwrite: bool
+) -> Counter[str]:
+    """Move the joined parts into place; returns the rows by reason of error.
+
+    An earlier run may have been killed just after it moved them: then the same bytes are there.
+    """
+    joined = output.with_name(f".{output.name}.joined")
+    try:
+        reasons = table.join(parts, columns, joined, kind)
+        with joined.open("rb") as stream:
+            os.fsync(stream.fileno())
+        keep(output, overwrite or (output.exists() and filecmp.cmp(joined, output, shallow=False)))
+        joined.replace(output)
+    except OSError as error:
+        raise BonafideError(f"cannot write {output}: {error}; make room, and run it again") from error
+    return reasons

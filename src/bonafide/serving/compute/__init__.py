@@ -1,0 +1,1 @@
+"""Images to arrays: the engine, the threads that run it, and what they count."""

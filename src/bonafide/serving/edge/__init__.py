@@ -1,0 +1,1 @@
+"""What every request meets first: HTTP, limits, bodies, ids."""

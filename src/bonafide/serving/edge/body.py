@@ -1,0 +1,116 @@
+"""Reads the body of an HTTP request: inflated, within its limits, and within what all requests may hold."""
+
+import asyncio
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
+
+from bonafide.serving.edge.limits import Limits
+from bonafide.serving.errors import Overloaded, RequestError
+
+WINDOW = {"gzip": 31, "deflate": 15}  # zlib's wbits for each content coding of RFC 9110
+STEP = 4 * 2**20
+RETRY_SECONDS = 1
+
+Take = Callable[[int], None]
+
+
+class Budget:
+    """Bytes that all requests together may hold; belongs to one event loop."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+
+    @contextmanager
+    def share(self) -> Iterator[Take]:
+        """What the given function takes is given back at the end of the block.
+
+        Raises:
+            Overloaded: by the function, if that many bytes are not there.
+        """
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if size > self._free:
+                raise Overloaded("the server holds too many requests; try again", RETRY_SECONDS, "memory")
+            self._free -= size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self._free += taken
+
+
+async def read(request: Request, limits: Limits, take: Take) -> bytes:
+    """The body, without its content coding.
+
+    Raises:
+        RequestError: 408 it stops coming, 413 it is too large, 415 its coding is unknown, 400 it is damaged.
+        Overloaded: all requests together hold too much.
+        ClientDisconnect: nobody waits for an answer.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity" and coding not in WINDOW:
+        raise RequestError(f"content-encoding {coding!r} is not supported; use gzip, deflate or none", 415)
+    if int(request.headers.get("content-length", 0)) > limits.body:
+        raise _too_large(limits.body)
+    try:
+        async with asyncio.timeout(limits.upload_seconds):
+            content = await _receive(request.receive, limits, take)
+    except TimeoutError:
+        message = f"the body was not there within {limits.upload_seconds:g} s; send a smaller one"
+        raise RequestError(message, 408, "timeout") from None
+    return content if coding == "identity" else await _inflate(content, coding, limits.body, take)
+
+
+async def _receive(receive: Receive, limits: Limits, take: Take) -> bytes:
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        try:
+            async with asyncio.timeout(limits.stall_seconds):
+                message = await receive()
+        except TimeoutError:
+            silence = f"no byte of the body came for {limits.stall_seconds:g} s"
+            raise RequestError(silence, 408, "timeout") from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size > limits.body:
+            raise _too_large(limits.body)
+        take(len(chunk))
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _inflate(content: bytes, coding: str, maximum: int, take: Take) -> bytes:
+    """In steps on another thread, so that neither the event loop nor the memory is at a bomb's mercy."""
+    inflater, rest = zlib.decompressobj(WINDOW[coding]), content
+    parts: list[bytes] = []
+    size = 0
+    while not inflater.eof:
+        try:
+            part = await asyncio.to_thread(inflater.decompress, rest, STEP)
+        except zlib.error as error:
+            raise RequestError(f"the body is no {coding}: {error}") from error
+        rest, size = inflater.unconsumed_tail, size + len(part)
+        if not part and not rest and not inflater.eof:
+            raise RequestError(f"the body is no whole {coding}; it is cut off")
+        if size > maximum:
+            raise _too_large(maximum)
+        take(len(part))
+        parts.append(part)
+    if inflater.unused_data:
+        raise RequestError(f"{len(inflater.unused_data)} bytes follow the {coding} body")
+    return b"".join(parts)
+
+
+def _too_large(maximum: int) -> RequestError:
+    message = f"the request is larger than {maximum:,} bytes; send fewer or smaller images"
+    return RequestError(message, 413, "too-large")

@@ -1,0 +1,1 @@
+"""Which packages are served: where they lie, how they change, who answers for one."""

@@ -1,0 +1,231 @@
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bonafide.errors import ImageError
+from bonafide.model.runtime import OnnxModel
+from bonafide.serving.compute.engine import Engine
+from bonafide.serving.compute.scheduler import Capacity, Scheduler
+from bonafide.serving.errors import Overloaded
+from tests import packages
+
+GREY = packages.image((90, 90, 90))
+
+
+class Held:
+    """An engine whose model answers the first pixel, when it is let; it notes each batch."""
+
+    def __init__(self, free: bool = True) -> None:
+        self.info = SimpleNamespace(image=SimpleNamespace(size=packages.SIZE))
+        self.model = self
+        self.free = threading.Event()
+        self.batches: list[int] = []
+        if free:
+            self.free.set()
+
+    def decode_one(self, content: bytes) -> np.ndarray:
+        if not content:
+            raise ImageError("empty", "the file is empty")
+        return np.full((packages.SIZE, packages.SIZE, 3), content[0], np.uint8)
+
+    def run(self, pixels: np.ndarray, outputs) -> dict[str, np.ndarray]:
+        assert self.free.wait(10)
+        self.batches.append(len(pixels))
+        return {name: pixels[:, 0, 0, :1].astype(np.float32) for name in outputs}
+
+
+@pytest.fixture
+def scheduler():
+    made = Scheduler(Capacity(decoders=2, workers=2, queue=64, batch=8))
+    yield made
+    made.close()
+
+
+def ask(scheduler: Scheduler, engine, images, outputs=("probabilities",)):
+    return scheduler.run(engine, images, outputs, lambda _: None)
+
+
+async def taken(engine: Held, scheduler: Scheduler, workers: int = 2) -> list[asyncio.Task]:
+    """Requests that keep the workers busy until the engine is freed."""
+    tasks = []
+    for _ in range(workers):
+        tasks.append(asyncio.create_task(ask(scheduler, engine, [b"\1"])))
+        await asyncio.sleep(0.05)
+    return tasks
+
+
+def test_answers_are_those_of_the_engine_alone(signed):
+    engine = Engine(signed.path, signed.public_key)
+    images = [packages.image((25 * number, 90, 200 - 9 * number)) for number in range(9)]
+    scheduler = Scheduler(Capacity.of(2))
+    answered = asyncio.run(ask(scheduler, engine, images, ("probabilities", "heatmap")))
+    scheduler.close()
+    alone = engine.score(engine.decode(images), ("probabilities", "heatmap"))
+    assert set(answered.scores) == {"probabilities", "heatmap"}
+    for name, values in alone.items():
+        np.testing.assert_allclose(answered.scores[name], values, atol=1e-5)
+    assert answered.decode > 0
+    assert answered.queue >= 0
+    assert answered.infer > 0
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.integers(1, 255), min_size=1, max_size=12), min_size=1, max_size=12), st.data())
+def test_every_request_gets_its_own_answers_in_order(requests, data):
+    engines = [Held(), Held()]
+    capacity = Capacity(decoders=2, workers=2, queue=200, batch=data.draw(st.integers(1, 9)))
+    chosen = [data.draw(st.sampled_from(engines)) for _ in requests]
+
+    async def main():
+        scheduler = Scheduler(capacity)
+        asked = [
+            ask(scheduler, engine, [bytes([value]) for value in values])
+            for engine, values in zip(chosen, requests, strict=True)
+        ]
+        answers = await asyncio.gather(*asked)
+        scheduler.close()
+        return answers
+
+    for values, answered in zip(requests, asyncio.run(main()), strict=True):
+        assert answered.scores["probabilities"][:, 0].tolist() == values
+    sizes = [size for engine in engines for size in engine.batches]
+    assert sum(sizes) == sum(map(len, requests))
+    assert max(sizes) <= capacity.batch
+
+
+def test_a_lone_request_is_not_kept_waiting_for_company():
+    async def main():
+        scheduler = Scheduler(Capacity(decoders=1, workers=1, queue=64, wait_seconds=30))
+        await asyncio.wait_for(ask(scheduler, Held(), [b"\1"]), 10)
+        scheduler.close()
+
+    asyncio.run(main())
+
+
+def test_work_that_piles_up_is_batched_and_shared_between_workers(scheduler):
+    async def main():
+        engine = Held(free=False)
+        tasks = await taken(engine, scheduler)
+        tasks += [asyncio.create_task(ask(scheduler, engine, [b"\2"])) for _ in range(12)]
+        await asyncio.sleep(0.2)
+        engine.free.set()
+        await asyncio.gather(*tasks)
+        assert max(engine.batches) > 1
+        assert sum(engine.batches) == 14
+
+    asyncio.run(main())
+
+
+def test_a_full_queue_refuses_says_when_to_come_back_and_recovers(scheduler):
+    async def main():
+        engine = Held(free=False)
+        waiting = asyncio.create_task(ask(scheduler, engine, [b"\1"] * 60))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="60 images are waiting, 64 may") as caught:
+            await ask(scheduler, engine, [b"\2"] * 5)
+        assert caught.value.reason == "queue-full"
+        assert caught.value.retry_after >= 1
+        engine.free.set()
+        await waiting
+        answered = await ask(scheduler, engine, [b"\2"] * 5)
+        assert answered.scores["probabilities"].tolist() == [[2]] * 5
+
+    asyncio.run(main())
+
+
+def test_a_request_past_its_deadline_is_given_up_and_its_images_are_not_run():
+    async def main():
+        scheduler = Scheduler(Capacity(decoders=1, workers=1, queue=64, deadline_seconds=0.3))
+        engine = Held(free=False)
+        held = await taken(engine, scheduler, workers=1)
+        with pytest.raises(Overloaded) as caught:
+            await ask(scheduler, engine, [b"\2"] * 3)
+        assert caught.value.reason == "deadline"
+        with pytest.raises(Overloaded):
+            await held[0]
+        engine.free.set()
+        answered = await ask(scheduler, engine, [b"\3"])
+        scheduler.close()
+        assert answered.scores["probabilities"].tolist() == [[3]]
+        assert sum(engine.batches) == 2
+
+    asyncio.run(main())
+
+
+def test_a_client_that_leaves_frees_its_places_and_its_images_are_not_run(scheduler):
+    async def main():
+        engine = Held(free=False)
+        held = await taken(engine, scheduler)
+        leaving = asyncio.create_task(ask(scheduler, engine, [b"\2"] * 60))
+        await asyncio.sleep(0.05)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        staying = asyncio.create_task(ask(scheduler, engine, [b"\3"] * 60))
+        await asyncio.sleep(0.05)
+        engine.free.set()
+        await asyncio.gather(*held, staying)
+        assert sum(engine.batches) == 62
+
+    asyncio.run(main())
+
+
+def test_one_bad_image_fails_its_request_alone(scheduler):
+    async def main():
+        bad, good = await asyncio.gather(
+            ask(scheduler, Held(), [b"\1", b"", b"\1"]),
+            ask(scheduler, Held(), [b"\7"]),
+            return_exceptions=True,
+        )
+        assert str(bad) == "image[1]: empty: the file is empty"
+        assert good.scores["probabilities"].tolist() == [[7]]
+
+    asyncio.run(main())
+
+
+def test_a_model_that_fails_fails_the_batch_and_nothing_after(scheduler, monkeypatch):
+    async def main():
+        engine = Held()
+        with monkeypatch.context() as broken:
+            broken.setattr(engine, "model", SimpleNamespace(run=lambda *_: 1 / 0), raising=False)
+            with pytest.raises(ZeroDivisionError):
+                await ask(scheduler, engine, [b"\1"])
+        assert (await ask(scheduler, engine, [b"\4"])).scores["probabilities"].tolist() == [[4]]
+
+    asyncio.run(main())
+
+
+def test_pixels_of_any_size_are_fitted(scheduler, signed):
+    async def main():
+        engine = Engine(signed.path, signed.public_key)
+        pixels = np.full((2, 40, 30, 3), (10, 200, 30), np.uint8)
+        answered = await ask(scheduler, engine, pixels)
+        np.testing.assert_allclose(
+            answered.scores["probabilities"], packages.probabilities(pixels), atol=1e-5
+        )
+
+    asyncio.run(main())
+
+
+def test_closing_finishes_what_was_accepted():
+    async def main():
+        scheduler = Scheduler(Capacity(decoders=1, workers=1, queue=64))
+        task = asyncio.create_task(ask(scheduler, Held(), [b"\5"] * 30))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(scheduler.close)
+        assert len((await task).scores["probabilities"]) == 30
+        assert not any(worker.is_alive() for worker in scheduler._workers)
+
+    asyncio.run(main())
+
+
+def test_threads_of_inference_never_exceed_the_cores(signed):
+    capacity = Capacity.of(2)
+    engine = Engine(signed.path, signed.public_key, threads=1)
+    assert isinstance(engine.model, OnnxModel)
+    assert capacity.workers * engine.model._session.get_session_options().intra_op_num_threads <= 2

@@ -1,0 +1,71 @@
+"""The HTTP and gRPC servers on the test's own event loop, with limits of the test's choice."""
+
+import asyncio
+import contextlib
+import socket
+
+import grpc
+import kserve
+
+from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.limits import Limits
+from bonafide.serving.server import rest_server_of
+from bonafide.serving.v2 import rpc
+from bonafide.serving.v2.plane import Plane
+
+DEFAULT = Limits()
+
+
+class Slow(kserve.Model):
+    """A model that answers once told; knows how many requests it has and how many were given up."""
+
+    version, variant = "1", "stable"
+
+    def __init__(self):
+        super().__init__("slow")
+        self.ready = True
+        self.begun = self.cancelled = 0
+        self.answer = asyncio.Event()
+
+    async def predict(self, payload, headers=None, response_headers=None):
+        self.begun += 1
+        try:
+            await self.answer.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return kserve.InferResponse("1", "slow", [])
+
+
+@contextlib.asynccontextmanager
+async def listening(models, limits=DEFAULT, plane=None):
+    """The HTTP server; gives its port."""
+    server = rest_server_of(plane or Plane(models), limits, Budget(limits.held))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+@contextlib.asynccontextmanager
+async def calling(models, limits=DEFAULT, plane=None):
+    """The gRPC server; gives it and a channel to it."""
+    server = rpc.Server(plane or Plane(models), limits, Budget(limits.held), "127.0.0.1", 0)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            yield server, channel
+    finally:
+        await server.drain(0)
+
+
+async def until(condition):
+    """Wait for what is bound to come."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
