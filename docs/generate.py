@@ -58,7 +58,6 @@ On Linux the Prometheus client adds metrics of the process: `process_resident_me
 LABELS = {
     "model": "the task; empty where no model was reached",
     "version": "the version of the model; empty where no model was reached",
-    "variant": "what `--variant` says, for example stable or canary",
     "protocol": "`rest`, `grpc`, `api` (the service API with a model of its own), or `local`",
     "outcome": "how it ended; the metric's meaning lists them",
     "reason": "why; see [Limits and errors](limits-and-errors.md#errors)",

@@ -9,18 +9,18 @@ import pytest
 
 import bonafide
 from bonafide.data import header
-from bonafide.serving.api import auth, upload, upstream
+from bonafide.serving import client, errors
+from bonafide.serving.api import auth
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.compute import scheduler
 from bonafide.serving.edge import ids, limits
-from bonafide.serving.models import predictor
 from bonafide.serving.v2 import failures, message, question
 from bonafide.serving.v2.rpc import CODES
 
 MIB = 2**20
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "limits-and-errors.md").read_text()
 CODE = Path(bonafide.__file__).parent
-RAISED = {"RequestError": 2, "Overloaded": 2, "ImageError": 0, "count": 2, "_ended": 1}
+RAISED = {"RequestError": 2, "Overloaded": 2, "ImageError": 0, "count": 2, "ended": 1}
 """Which argument of each call is the reason."""
 
 CAPACITY = scheduler.Capacity.of(1)
@@ -42,12 +42,13 @@ SERVER = {
     "body": "a request's body, as sent and once inflated; a gRPC message",
     "held": "bodies of all requests together",
     "header": "request line and headers of REST",
-    "connections": "REST connections",
+    "connections": "connections, of REST and of gRPC each",
     "pipelined": "requests that wait on one REST connection",
-    "rpcs": "gRPC calls at once",
+    "rpcs": "gRPC inferences at once, and messages awaited at once",
     "header_seconds": "time for a header",
     "stall_seconds": "silence within a body, or in reading an answer",
     "upload_seconds": "time for a body",
+    "message_seconds": "time for a gRPC message",
     "keep_alive_seconds": "idle connection",
     "grace_seconds": "finishing requests after `SIGTERM`",
 }
@@ -91,8 +92,7 @@ API = {
     "images of a token's subject": Settings().subject_rate,
     "images from an address (IPv6: a /64 network)": Settings().address_rate,
     "a token": f"{auth.LONGEST_TOKEN:,} characters",
-    "other fields of a form": f"{upload.MAXIMUM_FIELDS}",
-    "answer of the predictor behind `--url`": f"{upstream.TIMEOUT.read} s",
+    "answer of the predictor behind `--url`": f"{client.TIMEOUT_SECONDS} s",
 }
 
 
@@ -131,7 +131,11 @@ def reasons(source: str) -> set[str]:
 def test_every_reason_is_told_and_no_other():
     files = [
         CODE / "data" / "header.py",
-        *(path for path in (CODE / "serving").rglob("*.py") if path.parent.name != "api"),
+        *(
+            path
+            for path in (CODE / "serving").rglob("*.py")
+            if path.parent.name != "api" and path.name != "client.py"
+        ),
     ]
     raised = set().union(*(reasons(path.read_text()) for path in files)) | {"request"}
     assert {"queue-full", "too-complex", "connections", "http", "internal"} <= raised
@@ -142,6 +146,6 @@ def test_every_reason_is_told_and_no_other():
 def test_every_image_reason_has_its_status():
     statuses = {reason: row[0] for row in table("REST") for reason in re.findall(r"`(.+?)`", row[2])}
     for reason in reasons((CODE / "data" / "header.py").read_text()):
-        assert statuses[reason] == str(predictor.STATUS.get(reason, 400))
+        assert statuses[reason] == str(errors.STATUS.get(reason, 400))
     codes = {row[0]: row[1].strip("`") for row in table("REST") if row[0] in map(str, CODES)}
     assert codes == {str(status): code.name for status, code in CODES.items()}

@@ -67,8 +67,8 @@ def test_the_runtime_starts_the_real_command(monkeypatch):
     app(container()["args"], standalone_mode=False)
     ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
     assert started["folder"] == (Path("/mnt/models"), "12")
-    key, _, variant = started["loader"]
-    assert (key, variant) == (Path("/etc/bonafide/keys/signing.pub"), "stable")
+    key, _ = started["loader"]
+    assert key == Path("/etc/bonafide/keys/signing.pub")
     assert (started["http_port"], started["grpc_port"]) == (ports["http1"], ports["grpc"])
     assert started["host"] == "0.0.0.0"
 
@@ -96,10 +96,9 @@ def test_probes_ask_what_the_server_answers():
     from bonafide.serving.edge.body import Budget
     from bonafide.serving.edge.limits import Limits
     from bonafide.serving.models.versions import Models
-    from bonafide.serving.v2.plane import Plane
     from bonafide.serving.v2.rest import create_app
 
-    client = TestClient(create_app(Plane(Models()), Limits(), Budget(0)))
+    client = TestClient(create_app(Models(), Limits(), Budget(0)))
     assert client.get("/v2/health/other").status_code == 404
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert client.get(container()[probe]["httpGet"]["path"]).status_code in (200, 503)

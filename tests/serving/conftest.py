@@ -66,7 +66,7 @@ def models(engine):
     scheduler = Scheduler(Capacity.of(1))
     models = Models()
     for version in ("6", "7"):
-        predictor = Predictor(engine, scheduler, version, "stable")
+        predictor = Predictor(engine, scheduler, version)
         predictor.load()
         models.add(predictor)
     yield models
@@ -74,9 +74,9 @@ def models(engine):
 
 
 @pytest.fixture
-def slow(models, monkeypatch):
+def slow(models):
     """A model beside ``colour`` that answers once told."""
-    model = Slow()
-    find = models.get_model
-    monkeypatch.setattr(models, "get_model", lambda key: model if key == "slow" else find(key))
-    return model
+    model = Slow(models.get("colour").info)
+    models.add(model)
+    yield model
+    models.remove("slow")

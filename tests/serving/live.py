@@ -5,42 +5,41 @@ import contextlib
 import socket
 
 import grpc
-import kserve
 
+from bonafide.serving.answer import Answer
 from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.server import rest_server_of
 from bonafide.serving.v2 import rpc
-from bonafide.serving.v2.plane import Plane
 
 DEFAULT = Limits()
 
 
-class Slow(kserve.Model):
+class Slow:
     """A model that answers once told; knows how many requests it has and how many were given up."""
 
-    version, variant = "1", "stable"
+    name, version, ready = "slow", "1", True
 
-    def __init__(self):
-        super().__init__("slow")
-        self.ready = True
+    def __init__(self, info):
+        self.shapes = {"label": (), "probabilities": (3,), "uncertain": ()}
+        self.info = info
         self.begun = self.cancelled = 0
-        self.answer = asyncio.Event()
+        self.go = asyncio.Event()
 
-    async def predict(self, payload, headers=None, response_headers=None):
+    async def answer(self, images, outputs):
         self.begun += 1
         try:
-            await self.answer.wait()
+            await self.go.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        return kserve.InferResponse("1", "slow", [])
+        return Answer("slow", "1", ("red",), {})
 
 
 @contextlib.asynccontextmanager
-async def listening(models, limits=DEFAULT, plane=None):
+async def listening(models, limits=DEFAULT):
     """The HTTP server; gives its port."""
-    server = rest_server_of(plane or Plane(models), limits, Budget(limits.held))
+    server = rest_server_of(models, limits, Budget(limits.held))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
@@ -53,9 +52,9 @@ async def listening(models, limits=DEFAULT, plane=None):
 
 
 @contextlib.asynccontextmanager
-async def calling(models, limits=DEFAULT, plane=None):
+async def calling(models, limits=DEFAULT):
     """The gRPC server; gives it and a channel to it."""
-    server = rpc.Server(plane or Plane(models), limits, Budget(limits.held), "127.0.0.1", 0)
+    server = rpc.Server(models, limits, Budget(limits.held), "127.0.0.1", 0)
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

@@ -150,7 +150,7 @@ def served(monkeypatch):
         return given | {"queue": limits("bonafide_queue_limit_images")}
 
     yield run_serve
-    for name in given["models"].get_models() if given else ():
+    for name in given["models"].names if given else ():
         given["models"].remove(name)
 
 
@@ -163,11 +163,10 @@ def test_serve_watches_by_default_and_clients_control_nothing(served, signed):
 
 
 def test_serve_takes_its_options(served, signed):
-    options = ["--watch=0", "--repository-control", "--queue=70", "--version=7", "--variant=canary"]
+    options = ["--watch=0", "--repository-control", "--queue=70", "--version=7"]
     given = served(signed.path, "--public-key", signed.public_key, *options)
     assert given["background"] == []
     assert given["models"].versions("colour") == ("7",)
-    assert given["models"].get_model("colour").variant == "canary"
     assert given["models"].control is not None
     assert given["queue"] == 70
 
@@ -195,13 +194,13 @@ def test_serve_follows_an_alias_of_the_registry(served, registry, tmp_path):
     assert models.versions("colour") == ("1",)
     for number in ("3", "2", "3"):
         mlflow.set_registered_model_alias("colour", "champion", number)
-        asyncio.run(models.load_model("colour"))
+        asyncio.run(models.load("colour"))
         expected = verify(tmp_path / number, made.public_key).model_digest
-        assert models.get_model("colour").version == number
-        assert models.get_model("colour").info.model_digest == expected
+        assert models.find("colour").version == number
+        assert models.find("colour").info.model_digest == expected
     mlflow.delete_registered_model_alias("colour", "champion")
     with pytest.raises(BonafideError, match="colour has no version champion"):
-        asyncio.run(models.load_model("colour"))
+        asyncio.run(models.load("colour"))
     assert models.versions("colour") == ("3", "2")
 
 
@@ -232,7 +231,7 @@ def test_serve_takes_what_is_in_service_and_follows_promotions(served, tmp_path,
         served()
     models = served("--public-key", promote("1"), "--repository-control")["models"]
     promote("2")
-    asyncio.run(models.load_model("colour"))
+    asyncio.run(models.load("colour"))
     assert models.versions("colour") == ("2", "1")
 
 

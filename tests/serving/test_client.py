@@ -5,8 +5,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import numpy as np
 import pytest
 
-from bonafide.errors import ImageError, PackageError
-from bonafide.serving.client import BATCH, ServerError, predict_local, predict_remote
+from bonafide.errors import BonafideError, ImageError, PackageError
+from bonafide.serving.client import BATCH, predict_local, predict_remote
 from tests import packages
 
 COLOURS = [(220, 10, 10), (10, 220, 10), (10, 10, 220)]
@@ -51,10 +51,9 @@ def test_remote_and_local_answers_are_the_same(server, signed, heatmap):
     np.testing.assert_allclose(remote.probabilities, local.probabilities, atol=1e-6)
     assert list(remote.names) == ["red", "green", "blue"]
     if heatmap:
-        np.testing.assert_allclose(remote.heatmaps, local.heatmaps, atol=1e-6)
+        np.testing.assert_allclose(remote.outputs["heatmap"], local.outputs["heatmap"], atol=1e-6)
     else:
-        assert remote.heatmaps is None
-        assert local.heatmaps is None
+        assert "heatmap" not in {*remote.outputs, *local.outputs}
 
 
 def test_more_images_than_a_request_takes_are_split(server):
@@ -65,35 +64,35 @@ def test_more_images_than_a_request_takes_are_split(server):
 
 
 def test_a_refusal_tells_the_servers_reason(server):
-    with pytest.raises(ServerError, match=r"answered 415: image\[1\]: not-an-image"):
+    with pytest.raises(BonafideError, match=r"image\[1\]: not-an-image"):
         predict_remote(server.url, [IMAGES[0], b"hello"], None, False)
 
 
 def test_an_unknown_model_is_told(server):
-    with pytest.raises(ServerError, match="answered 404: there is no model 'other'"):
+    with pytest.raises(BonafideError, match="answered 404: there is no model 'other'"):
         predict_remote(server.url, IMAGES, "other", False)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense", "http://[", "ftp://127.0.0.1"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense", "ftp://127.0.0.1"])
 def test_a_server_that_is_away_is_told(url):
-    with pytest.raises(ServerError, match=r"no answer from .*bonafide serve"):
+    with pytest.raises(BonafideError, match=r"does not answer: .*bonafide serve"):
         predict_remote(url, IMAGES, None, False)
 
 
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        ((200, b"<html>"), "answered 200: <html>"),
-        ((200, b"[]"), "answered 200"),
+        ((200, b"<html>"), "cannot be read"),
+        ((200, b"[]"), "cannot be read"),
         ((200, b'{"models": ["a", "b"]}'), r"has the models \['a', 'b'\]; name one with --model"),
-        ((200, b"{}"), r"has the models \[\]"),
+        ((200, b"{}"), r"cannot be read"),
         ((503, b'{"error": "not ready"}'), "answered 503: not ready"),
-        ((200, json.dumps({"models": ["a"], "outputs": []}).encode()), "did not answer as a Bonafide"),
+        ((200, json.dumps({"models": ["a"], "outputs": []}).encode()), "cannot be read"),
     ],
 )
 def test_another_kind_of_server_is_told(impostor, reply, message):
     impostor.reply = reply
-    with pytest.raises(ServerError, match=message):
+    with pytest.raises(BonafideError, match=message):
         predict_remote(address(impostor), IMAGES, None, False)
 
 

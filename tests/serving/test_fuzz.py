@@ -18,8 +18,8 @@ import psutil
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from bonafide.errors import ImageError
 from bonafide.serving.compute.scheduler import Capacity, Scheduler
+from bonafide.serving.errors import RequestError
 from tests import packages
 from tests.serving import hostile, hostile_http, hostile_json, hostile_rpc
 
@@ -165,8 +165,8 @@ def test_a_refused_file_is_let_go_at_once(engine):
 
     async def ask():
         scheduler = Scheduler(Capacity.of(1))
-        with pytest.raises(ImageError):
-            await scheduler.run(engine, [content], ["probabilities"], lambda size: None)
+        with pytest.raises(RequestError):
+            await scheduler.run(engine, [content], ["probabilities"])
         scheduler.close()
 
     content = bytes(1000)

@@ -157,11 +157,10 @@ def test_the_event_loop_stays_free_while_the_model_works(signed, monkeypatch):
 
     monkeypatch.setattr(OnnxModel, "run", slow)
     scheduler = Scheduler(Capacity.of(1))
-    predictor = Predictor(Engine(signed.path, signed.public_key), scheduler, "1", "stable")
-    image = InferInput("image", [1], "BYTES", [RED])
+    predictor = Predictor(Engine(signed.path, signed.public_key), scheduler, "1")
 
     async def ask():
-        answer = asyncio.create_task(predictor.predict(InferRequest("colour", [image])))
+        answer = asyncio.create_task(predictor.answer([RED], ("label",)))
         ticks = 0
         while not answer.done():
             await asyncio.sleep(0.01)

@@ -68,9 +68,8 @@ def answers(listing: Listing, start: int, engine: Engine, cores: int) -> Iterato
 
 def _score(entry: Entry, file: Future[bytes], engine: Engine) -> Answer:
     try:
-        pixels = engine.decode_one(file.result())
+        probabilities = engine.score(file.result(), ("probabilities",)).scores["probabilities"]
     except ImageError as error:
         return Answer(entry.name, error=f"{error.reason}: {error}")
-    probabilities = engine.model.run(pixels[None])["probabilities"]
     decided = decide(probabilities, engine.info.labels, engine.info.decision)
     return Answer(entry.name, int(decided.label[0]), bool(decided.uncertain[0]), probabilities[0])

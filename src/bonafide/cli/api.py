@@ -110,13 +110,14 @@ def api(
 
     lean.import_kserve()
 
-    from bonafide.serving.api import app, server, upstream
+    from bonafide.serving.api import app, server
+    from bonafide.serving.client import Client
     from bonafide.serving.edge.limits import Limits
     from bonafide.telemetry import logs
 
     logs.configure()
     limits = Limits()
-    answers: upstream.Upstream = upstream.Remote(url, model)
+    answers: Upstream = Client(url, model)
     background: list[Callable[[], Awaitable[None]]] = []
     if not url:
         answers, watcher = _local(package, task, public_key or keys() / "signing.pub")
@@ -185,7 +186,7 @@ def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream"
     from bonafide.serving.models.versions import Models
 
     scheduler, models = Scheduler(Capacity.of(available_cores())), Models()
-    load = place.loader(public_key, scheduler, "stable")
+    load = place.loader(public_key, scheduler)
     watcher = Watcher(place.source(package, "", task), load, models, WATCH_SECONDS)
     watcher.start()
     return Local(models, scheduler), watcher

@@ -30,14 +30,14 @@ def source(place: str | None, version: str, task: str) -> "Source":
     return _registered(place) if place.startswith(REGISTERED) else locations.folder(Path(place), version)
 
 
-def loader(public_key: Path, scheduler: "Scheduler", variant: str) -> "Load":
+def loader(public_key: Path, scheduler: "Scheduler") -> "Load":
     """Verifies, loads and warms packages, whose images the scheduler's threads work on."""
     from bonafide.serving.compute.engine import Engine
     from bonafide.serving.models.predictor import Predictor
 
     def load(package: Path, version: str) -> "Predictor":
         engine = Engine(package, public_key, threads=1)
-        predictor = Predictor(engine, scheduler, version or engine.info.model_digest[:12], variant)
+        predictor = Predictor(engine, scheduler, version or engine.info.model_digest[:12])
         predictor.load()
         return predictor
 

@@ -19,7 +19,7 @@ from bonafide.task import load_task
 
 if TYPE_CHECKING:
     from bonafide.data.decoding import Pixels
-    from bonafide.serving.client import Predictions
+    from bonafide.serving.answer import Answer as Predictions
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,9 @@ def _write_heatmaps(target: Path, pixels: Sequence["Pixels"], predictions: "Pred
 
     from bonafide.serving.overlay import beside, sheet
 
-    assert predictions.heatmaps is not None
-    rows = [beside(picture, heat) for picture, heat in zip(pixels, predictions.heatmaps, strict=True)]
+    rows = [
+        beside(picture, heat) for picture, heat in zip(pixels, predictions.outputs["heatmap"], strict=True)
+    ]
     stream = BytesIO()
     Image.fromarray(sheet(rows)).save(stream, "PNG")
     write_bytes(target, stream.getvalue())

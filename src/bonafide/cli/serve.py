@@ -35,10 +35,6 @@ def serve(
             help="Version of a single package; every response names it. [default: the model's digest]",
         ),
     ] = "",
-    variant: Annotated[
-        str,
-        typer.Option(envvar="BONAFIDE_VARIANT", help="Named in every response: stable or canary."),
-    ] = "stable",
     watch: Annotated[
         float, typer.Option(min=0, help="Seconds between two looks for a new version; 0 for never.")
     ] = 5,
@@ -81,7 +77,7 @@ def serve(
     capacity = replace(Capacity.of(available_cores()), deadline_seconds=deadline)
     models = Models()
     with closing(Scheduler(replace(capacity, queue=queue or capacity.queue))) as scheduler:
-        load = place.loader(public_key or keys() / "signing.pub", scheduler, variant)
+        load = place.loader(public_key or keys() / "signing.pub", scheduler)
         watcher = Watcher(source, load, models, watch)
         watcher.start()
         models.control = watcher if repository_control else None

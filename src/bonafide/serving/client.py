@@ -1,49 +1,125 @@
 """Asking a model, packaged or served; both answer with the same type."""
 
-import base64
+import asyncio
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import struct
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bonafide.errors import BonafideError
+from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.model.decision import decide
+from bonafide.serving.answer import Answer, Array
+from bonafide.serving.errors import Overloaded, RequestError
+from bonafide.telemetry.logs import request_id
 
+HEADER = "inference-header-content-length"
+OUTPUTS = ("label", "uncertain", "probabilities")
 BATCH = 32
 BATCH_BYTES = 24 * 2**20
-TIMEOUT_SECONDS = 60
+STEP = 256 * 2**10
+PASSED_ON = (400, 413, 415)
+RETRY_SECONDS = 1
+TIMEOUT_SECONDS = 30
+CONNECT_SECONDS = 3
+UNREADABLE = (KeyError, TypeError, ValueError, struct.error)
+DTYPES = {"FP32": "<f4", "BOOL": "?"}
 
-Array = npt.NDArray[np.float32]
+File = bytes | bytearray | memoryview
 
 
-class ServerError(BonafideError):
-    """A server is away, refuses the request or answers what cannot be understood."""
+class Client:
+    """A predictor at ``url``, asked over the Open Inference Protocol v2; keeps its connections.
 
+    Args:
+        model: may be left out where the server has one only.
 
-@dataclass(frozen=True)
-class Predictions:
-    """Answers for N images: ``names`` [N] are their labels, ``uncertain`` is bool [N].
-
-    ``probabilities`` is float32 [N, K] with columns named by ``labels``; ``heatmaps`` is float32 [N, h, w],
-    zero or above, or None if not asked for.
+    Raises:
+        ConfigError: ``url`` is no address.
     """
 
-    labels: tuple[str, ...]
-    names: tuple[str, ...]
-    uncertain: npt.NDArray[np.bool_]
-    probabilities: Array
-    heatmaps: Array | None
-    model: str
-    version: str
+    def __init__(self, url: str, model: str = "") -> None:
+        import httpx
+
+        self._model = model
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=url,
+                timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
+                limits=httpx.Limits(max_connections=256, max_keepalive_connections=64),
+            )
+        except httpx.InvalidURL as error:
+            message = f"{url!r} is no address: {error}; give one like http://127.0.0.1:8080"
+            raise ConfigError(message) from error
+
+    async def infer(self, images: Sequence[File], outputs: Sequence[str] = OUTPUTS) -> Answer:
+        """Score one or more image files, which are sent as they are.
+
+        Raises:
+            RequestError: something that was sent is at fault; the message names the image's index.
+            Overloaded: there is no answer now.
+        """
+        model = await self._name()
+        parts = _question(images, outputs)
+        headers = {
+            HEADER: str(len(parts[0])),
+            "content-type": "application/octet-stream",
+            "content-length": str(sum(map(len, parts))),
+        }
+        response = await self._ask(
+            "POST", f"/v2/models/{model}/infer", content=_steps(parts), headers=headers
+        )
+        try:
+            return _answer(response.content, int(response.headers[HEADER]))
+        except UNREADABLE as error:
+            raise _unavailable(f"the predictor answered what cannot be read: {error!r}") from error
+
+    async def ready(self) -> bool:
+        """Whether it would answer."""
+        try:
+            await self._ask("GET", f"/v2/models/{await self._name()}/ready")
+        except (RequestError, Overloaded):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def _name(self) -> str:
+        if not self._model:
+            response = await self._ask("GET", "/v2/models")
+            try:
+                names = list(response.json()["models"])
+            except UNREADABLE as error:
+                raise _unavailable(f"the predictor answered what cannot be read: {error!r}") from error
+            if len(names) != 1:
+                raise _unavailable(f"the predictor has the models {names}; name one with --model")
+            self._model = str(names[0])
+        return self._model
+
+    async def _ask(self, method: str, path: str, **content: Any) -> Any:
+        import httpx
+
+        content["headers"] = {"x-request-id": request_id.get()} | content.get("headers", {})
+        try:
+            response = await self._http.request(method, path, **content)
+        except httpx.HTTPError as error:
+            raise _unavailable(f"the predictor does not answer: {type(error).__name__}") from error
+        if response.is_success:
+            return response
+        if response.status_code in PASSED_ON:
+            raise RequestError(_said(response), response.status_code)
+        wait = response.headers.get("retry-after", "")
+        message = f"the predictor answered {response.status_code}: {_said(response)}"
+        raise _unavailable(message, int(wait) if wait.isdigit() else RETRY_SECONDS)
 
 
 def predict_local(
     package: Path, images: Sequence[bytes], heatmap: bool, public_key: Path, version: str = ""
-) -> Predictions:
+) -> Answer:
     """Score one or more image files with a package on this machine.
 
     Args:
@@ -51,49 +127,52 @@ def predict_local(
 
     Raises:
         PackageError: the package is refused.
-        ImageError: a file is refused.
+        ImageError: a file is refused; the message names its index.
     """
     from bonafide.serving.compute.engine import Engine
 
     engine = Engine(package, public_key)
+    info = engine.info
     outputs = ("probabilities", "heatmap") if heatmap else ("probabilities",)
-    scores = [engine.score(engine.decode(batch), outputs) for batch in _batches(images)]
-    probabilities = np.concatenate([part["probabilities"] for part in scores])
-    decided = decide(probabilities, engine.info.labels, engine.info.decision)
-    return Predictions(
-        engine.info.labels,
-        tuple(engine.info.labels[label] for label in decided.label),
-        decided.uncertain,
-        probabilities,
-        np.concatenate([part["heatmap"] for part in scores]) if heatmap else None,
-        engine.info.task,
-        version or engine.info.model_digest[:12],
-    )
+    rows = []
+    for index, image in enumerate(images):
+        try:
+            rows.append(engine.score(image, outputs).scores)
+        except ImageError as error:
+            raise ImageError(error.reason, f"image[{index}]: {error.reason}: {error}") from error
+    scores = {name: np.concatenate([row[name] for row in rows]) for name in outputs}
+    decided = decide(scores["probabilities"], info.labels, info.decision)
+    names = np.array([label.encode() for label in info.labels], dtype=object)
+    found = {"label": names[decided.label], "uncertain": decided.uncertain, **scores}
+    return Answer(info.task, version or info.model_digest[:12], info.labels, found)
 
 
-def predict_remote(url: str, images: Sequence[bytes], model: str | None, heatmap: bool) -> Predictions:
-    """Score one or more image files with a server over the Open Inference Protocol v2.
+def predict_remote(url: str, images: Sequence[bytes], model: str | None, heatmap: bool) -> Answer:
+    """Score one or more image files with the server at ``url``, e.g. ``http://127.0.0.1:8080``.
 
     Args:
-        url: of the server, e.g. ``http://127.0.0.1:8080``.
         model: its name; may be None where the server has one only.
 
     Raises:
-        ServerError: no answer, a refusal (its reason is told) or an answer unlike a Bonafide predictor's.
+        BonafideError: no answer, a refusal (its reason is told) or an answer unlike a Bonafide predictor's.
     """
-    import httpx
+
+    async def ask() -> list[Answer]:
+        client = Client(url, model or "")
+        try:
+            outputs = (*OUTPUTS, "heatmap") if heatmap else OUTPUTS
+            return [await client.infer(batch, outputs) for batch in _batches(images)]
+        finally:
+            await client.close()
 
     try:
-        with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS) as client:
-            name = model or _only_model(_json(client.get("/v2/models")), url)
-            outputs = ["label", "uncertain", "probabilities", *(["heatmap"] if heatmap else [])]
-            path = f"/v2/models/{name}/infer"
-            answers = [_json(client.post(path, json=_question(batch, outputs))) for batch in _batches(images)]
-    except (httpx.TransportError, httpx.InvalidURL) as error:
-        raise ServerError(
-            f"no answer from {url}: {error}; check --url, or start a server with 'bonafide serve PACKAGE'"
-        ) from error
-    return _predictions(answers, heatmap, url)
+        answers = asyncio.run(ask())
+    except (RequestError, Overloaded) as error:
+        advice = "check --url, or start a server with 'bonafide serve PACKAGE'"
+        raise BonafideError(f"{url}: {error}" + (f"; {advice}" * isinstance(error, Overloaded))) from error
+    first = answers[0]
+    outputs = {name: np.concatenate([each.outputs[name] for each in answers]) for name in first.outputs}
+    return Answer(first.model, first.version, first.labels, outputs)
 
 
 def _batches(images: Sequence[bytes]) -> Iterator[list[bytes]]:
@@ -107,48 +186,62 @@ def _batches(images: Sequence[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _question(images: list[bytes], outputs: list[str]) -> dict[str, Any]:
-    data = [base64.b64encode(image).decode() for image in images]
-    return {
-        "inputs": [{"name": "image", "shape": [len(images)], "datatype": "BYTES", "data": data}],
-        "outputs": [{"name": name} for name in outputs],
+def _question(images: Sequence[File], outputs: Sequence[str]) -> list[File]:
+    """The JSON, then each image behind its length."""
+    tensor = {
+        "name": "image",
+        "shape": [len(images)],
+        "datatype": "BYTES",
+        "parameters": {"binary_data_size": sum(4 + len(image) for image in images)},
     }
+    content = {
+        "inputs": [tensor],
+        "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in outputs],
+    }
+    parts: list[File] = [json.dumps(content).encode()]
+    for image in images:
+        parts += (struct.pack("<I", len(image)), image)
+    return parts
 
 
-def _only_model(listing: Any, url: str) -> str:
-    models = listing.get("models", []) if isinstance(listing, dict) else []
-    if len(models) != 1:
-        raise ServerError(f"{url} has the models {models}; name one with --model")
-    return str(models[0])
+async def _steps(parts: Sequence[File]) -> AsyncIterator[bytes]:
+    """A small request at once, a large one in steps, so that it is not there a second time."""
+    if sum(map(len, parts)) <= STEP:
+        yield b"".join(parts)
+        return
+    for part in parts:
+        for begin in range(0, len(part), STEP):
+            yield bytes(part[begin : begin + STEP])
 
 
-def _json(response: Any) -> Any:
+def _answer(body: bytes, position: int) -> Answer:
+    content = json.loads(body[:position])
+    outputs: dict[str, Array] = {}
+    for tensor in content["outputs"]:
+        begin, position = position, position + tensor["parameters"]["binary_data_size"]
+        outputs[tensor["name"]] = _array(tensor, body[begin:position])
+    told = content["parameters"]
+    labels = tuple(json.loads(told["labels"]))
+    return Answer(content["model_name"], told["model_version"], labels, outputs)
+
+
+def _array(tensor: dict[str, Any], raw: bytes) -> Array:
+    if tensor["datatype"] != "BYTES":
+        return np.frombuffer(raw, DTYPES[tensor["datatype"]]).reshape(tensor["shape"])
+    names, position = [], 0
+    while position < len(raw):
+        (length,) = struct.unpack_from("<I", raw, position)
+        position += 4 + length
+        names.append(raw[position - length : position])
+    return np.array(names, dtype=object)
+
+
+def _unavailable(message: str, retry_after: int = RETRY_SECONDS) -> Overloaded:
+    return Overloaded(message, retry_after, "predictor")
+
+
+def _said(response: Any) -> str:
     try:
-        content = response.json()
-    except ValueError:
-        content = response.text[:200]
-    if response.is_success and isinstance(content, dict):
-        return content
-    reason = content.get("error", content) if isinstance(content, dict) else content
-    raise ServerError(f"{response.url} answered {response.status_code}: {reason}")
-
-
-def _predictions(answers: list[Any], heatmap: bool, url: str) -> Predictions:
-    try:
-        first = answers[0]
-        return Predictions(
-            tuple(json.loads(first["parameters"]["labels"])),
-            tuple(name for answer in answers for name in _output(answer, "label", np.str_).tolist()),
-            np.concatenate([_output(answer, "uncertain", np.bool_) for answer in answers]),
-            np.concatenate([_output(answer, "probabilities") for answer in answers]),
-            np.concatenate([_output(answer, "heatmap") for answer in answers]) if heatmap else None,
-            first["model_name"],
-            first["parameters"]["model_version"],
-        )
-    except (KeyError, TypeError, ValueError, StopIteration) as error:
-        raise ServerError(f"{url} did not answer as a Bonafide predictor does: {error!r}") from error
-
-
-def _output(answer: Any, name: str, kind: type[np.generic] = np.float32) -> npt.NDArray[Any]:
-    tensor = next(output for output in answer["outputs"] if output["name"] == name)
-    return np.array(tensor["data"], dtype=kind).reshape(tensor["shape"])
+        return str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return str(response.reason_phrase)

@@ -17,7 +17,6 @@ from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.models.versions import Models
 from bonafide.serving.v2 import rest, rpc
-from bonafide.serving.v2.plane import Plane
 
 logger = logging.getLogger(__name__)
 
@@ -64,14 +63,14 @@ async def _serve(
     announce: Callable[[str], None],
     background: Sequence[Callable[[], Awaitable[None]]],
 ) -> None:
-    limits, plane = Limits(), Plane(models)
+    limits = Limits()
     budget = Budget(limits.held)
-    rest_server = rest_server_of(plane, limits, budget)
-    grpc_server = rpc.Server(plane, limits, budget, host, grpc_port)
+    rest_server = rest_server_of(models, limits, budget)
+    grpc_server = rpc.Server(models, limits, budget, host, grpc_port)
     stopping = asyncio.Event()
 
     def stop() -> None:
-        plane.draining = True
+        models.draining = True
         stopping.set()
 
     async def drain() -> None:
@@ -90,10 +89,10 @@ async def _serve(
         await asyncio.gather(rest_server.serve(sockets=[listener]), drain())
 
 
-def rest_server_of(plane: Plane, limits: Limits, budget: Budget) -> uvicorn.Server:
+def rest_server_of(models: Models, limits: Limits, budget: Budget) -> uvicorn.Server:
     """The HTTP server, which handles no signals; ``should_exit`` ends it."""
     config = uvicorn.Config(
-        rest.create_app(plane, limits, budget),
+        rest.create_app(models, limits, budget),
         http=http.bounded(limits),
         ws="none",
         lifespan="off",

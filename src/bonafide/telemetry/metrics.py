@@ -2,11 +2,10 @@
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, exposition
 
-MODEL = ("model", "version", "variant")
+MODEL = ("model", "version")
 STAGES = ("decode", "queue", "infer", "total")
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
-_SIZES = (1, 2, 4, 8, 16, 32, 64)
 _SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 
 REQUESTS = Counter(
@@ -23,7 +22,6 @@ STAGE_SECONDS = Histogram(
     (*MODEL, "stage"),
     buckets=_SECONDS,
 )
-BATCH_IMAGES = Histogram("bonafide_batch_images", "Images of one run of the model", MODEL, buckets=_SIZES)
 QUEUE_IMAGES = Gauge("bonafide_queue_images", "Images accepted and not yet answered")
 QUEUE_LIMIT_IMAGES = Gauge("bonafide_queue_limit_images", "Images accepted at most at once")
 IN_FLIGHT = Gauge("bonafide_in_flight_requests", "Inference requests begun and not yet answered")

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kserve import InferOutput, InferResponse
+from kserve import InferRequest
 from kserve.protocol.infer_type import RequestedOutput
 
 from benchmarks.serving.dialects import BOUNDARY, DIALECTS, HEADER_LENGTH
+from bonafide.serving.answer import Answer
 from bonafide.serving.v2 import question, wire
 
 JPEG = b"\xff\xd8\xff\xe0 not quite\r\n--a photograph\xff\xd9"
@@ -19,7 +20,7 @@ SHARES = np.array([0.25, 0.5, 0.25], np.float32)
 @pytest.mark.parametrize("dialect", ["v2 binary", "v2 base64"])
 def test_bonafide_reads_the_file_back(dialect, jpeg):
     asked = DIALECTS[dialect].ask(jpeg)
-    request = wire.read(asked.body, asked.headers.get(HEADER_LENGTH), "authenticity")
+    request = wire.read(asked.body, asked.headers.get(HEADER_LENGTH), "authenticity", lambda _: None)
     found = question.read(request, ("probabilities",))
     assert list(found.images) == [jpeg]
     assert found.outputs == ("probabilities",)
@@ -27,11 +28,9 @@ def test_bonafide_reads_the_file_back(dialect, jpeg):
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_a_v2_answer_is_read_in_both_forms(binary):
-    output = InferOutput("probabilities", [1, 3], "FP32")
-    output.set_data_from_numpy(SHARES[None], binary_data=binary)
     wanted = [RequestedOutput("probabilities", {"binary_data": binary})]
-    response = InferResponse("1", "m", [output], use_binary_outputs=binary, requested_outputs=wanted)
-    body, headers = wire.write(response)
+    request = InferRequest("m", [], request_outputs=wanted)
+    body, headers = wire.write(Answer("m", "1", ("a", "b", "c"), {"probabilities": SHARES[None]}), request)
     assert DIALECTS["v2 binary"].read(body, headers) == pytest.approx(SHARES)
 
 

@@ -20,8 +20,8 @@ def local(engine):
     """The predictor in this process; whoever closes it ends its threads."""
 
     def make(queue=64):
-        scheduler = Scheduler(Capacity(decoders=1, workers=1, queue=queue))
-        predictor = Predictor(engine, scheduler, "7", "stable")
+        scheduler = Scheduler(Capacity(threads=1, queue=queue))
+        predictor = Predictor(engine, scheduler, "7")
         predictor.load()
         models = Models()
         models.add(predictor)

@@ -75,7 +75,7 @@ def test_a_request_is_counted(client):
 
 def test_the_predictor_knows_where_a_request_came_in(client):
     def counted():
-        return metrics.REQUESTS.labels("colour", "7", "stable", "api", "ok")._value.get()
+        return metrics.REQUESTS.labels("colour", "7", "api", "ok")._value.get()
 
     before = counted()
     predict(client)

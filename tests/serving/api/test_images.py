@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bonafide.serving.api.upstream import Answer
+from bonafide.serving.answer import Answer
+from bonafide.serving.client import OUTPUTS
 from bonafide.serving.v2.question import MAXIMUM_IMAGES
 from tests import packages
 from tests.serving.api.conftest import BLUE, RED, problem
@@ -24,7 +25,7 @@ def test_a_form_is_answered(client):
     np.testing.assert_allclose(list(answer["probabilities"].values()), expected, rtol=1e-5)
     assert answer["confidence"] == answer["probabilities"]["red"]
     assert (answer["label"], answer["model"]) == ("red", "colour")
-    assert (answer["version"], answer["variant"]) == ("7", "stable")
+    assert answer["version"] == "7"
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg; q=1", "Image/X-Unknown"])
@@ -175,18 +176,14 @@ def test_the_picture_itself_comes_to_those_who_ask_for_one(client):
 class Lenient:
     """A predictor that answers whatever it is sent, as one of another version might."""
 
-    async def infer(self, images, heatmap=False):
-        shares = np.full((1, 2), 0.5, np.float32)
-        return Answer(
-            ("a", "b"),
-            ("a",),
-            np.array([False]),
-            shares,
-            np.zeros((1, 4, 4), np.float32),
-            "colour",
-            "8",
-            "canary",
-        )
+    async def infer(self, images, outputs=OUTPUTS):
+        found = {
+            "label": np.array([b"a"], object),
+            "uncertain": np.array([False]),
+            "probabilities": np.full((1, 2), 0.5, np.float32),
+            "heatmap": np.zeros((1, 4, 4), np.float32),
+        }
+        return Answer("colour", "8", ("a", "b"), found)
 
     async def close(self):
         pass

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler
 import numpy as np
 import pytest
 
-from bonafide.serving.api import upstream
-from bonafide.serving.api.upstream import Remote
+from bonafide.serving import client as asking
+from bonafide.serving.client import OUTPUTS, Client
 from tests import packages
 from tests.serving.api.conftest import BLUE, RED, problem
 from tests.serving.api.listening import listening
@@ -55,23 +55,23 @@ def answering(status, body, headers=None, delay=0.0):
 
 def test_both_predictors_answer_alike(server, local):
     async def ask(one):
-        answer = await one.infer([RED, BLUE, RED], heatmap=True)
+        answer = await one.infer([RED, BLUE, RED], (*OUTPUTS, "heatmap"))
         assert await one.ready()
         await one.close()
         return answer
 
-    near, far = (asyncio.run(ask(one)) for one in (local(), Remote(server.url)))
+    near, far = (asyncio.run(ask(one)) for one in (local(), Client(server.url)))
     assert near.labels == far.labels == packages.LABELS
     assert near.names == far.names == ("red", "blue", "red")
     assert near.uncertain.tolist() == far.uncertain.tolist() == [False, False, False]
     np.testing.assert_allclose(near.probabilities, far.probabilities, atol=1e-6)
-    np.testing.assert_allclose(near.heatmaps, far.heatmaps, atol=1e-6)
-    assert (near.probabilities.shape, near.heatmaps.shape) == ((3, 3), (3, 4, 4))
-    assert (near.model, near.version, near.variant) == (far.model, far.version, far.variant)
+    np.testing.assert_allclose(near.outputs["heatmap"], far.outputs["heatmap"], atol=1e-6)
+    assert (near.probabilities.shape, near.outputs["heatmap"].shape) == ((3, 3), (3, 4, 4))
+    assert (near.model, near.version) == (far.model, far.version)
 
 
 def test_the_service_in_front_of_a_predictor(serve, server):
-    client = serve(Remote(server.url))
+    client = serve(Client(server.url))
     files = [("images", content) for content in (RED, b"no image", BLUE)]
     results = client.post("/predict/batch", files=files).json()["results"]
     assert results[0]["verdict"]["label"] == "red"
@@ -87,8 +87,8 @@ def test_the_service_in_front_of_a_predictor(serve, server):
 
 def test_the_request_id_goes_along(serve):
     with answering(503, "{}") as (url, requests):
-        serve(Remote(url)).post("/predict", files={"image": RED}, headers={"x-request-id": "r-7"})
-    assert [headers["X-Request-ID"] for headers in requests] == ["r-7"]
+        serve(Client(url)).post("/predict", files={"image": RED}, headers={"x-request-id": "r-7"})
+    assert [headers["x-request-id"] for headers in requests] == ["r-7"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_request_id_goes_along(serve):
 )
 def test_what_the_predictor_says_is_passed_on_or_its_own_fault(serve, status, body, headers, told, retry):
     with answering(status, body, headers) as (url, _):
-        response = serve(Remote(url)).post("/predict", files={"image": RED})
+        response = serve(Client(url)).post("/predict", files={"image": RED})
     problem(response, told)
     assert response.headers.get("retry-after") == retry
 
@@ -120,7 +120,7 @@ def test_what_the_predictor_says_is_passed_on_or_its_own_fault(serve, status, bo
 def test_nobody_there_is_a_503(serve):
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
-        client = serve(Remote(f"http://127.0.0.1:{taken.getsockname()[1]}"))
+        client = serve(Client(f"http://127.0.0.1:{taken.getsockname()[1]}"))
         response = client.post("/predict", files={"image": RED})
         problem(client.get("/ready"), 503)
     assert "ConnectError" in problem(response, 503)["detail"]
@@ -128,18 +128,18 @@ def test_nobody_there_is_a_503(serve):
 
 
 def test_a_predictor_that_hangs_is_a_503(serve, monkeypatch):
-    monkeypatch.setattr(upstream, "TIMEOUT", 0.2)
+    monkeypatch.setattr(asking, "TIMEOUT_SECONDS", 0.2)
     with answering(200, "{}", delay=30) as (url, _):
-        response = serve(Remote(url)).post("/predict", files={"image": RED})
+        response = serve(Client(url)).post("/predict", files={"image": RED})
     assert "ReadTimeout" in problem(response, 503)["detail"]
 
 
 def test_with_several_models_one_must_be_named(serve, monkeypatch):
     monkeypatch.setattr(f"{__name__}.MODELS", json.dumps({"models": ["a", "b"]}))
     with answering(503, "{}") as (url, requests):
-        response = serve(Remote(url)).post("/predict", files={"image": RED})
+        response = serve(Client(url)).post("/predict", files={"image": RED})
         assert "--model" in problem(response, 503)["detail"]
-        problem(serve(Remote(url, "a")).post("/predict", files={"image": RED}), 503)
+        problem(serve(Client(url, "a")).post("/predict", files={"image": RED}), 503)
     assert len(requests) == 1
 
 

@@ -1,6 +1,5 @@
 import asyncio
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from bonafide.errors import ImageError
 from bonafide.model.runtime import OnnxModel
-from bonafide.serving.compute.engine import Engine
+from bonafide.serving.compute.engine import Engine, Scored
 from bonafide.serving.compute.scheduler import Capacity, Scheduler
 from bonafide.serving.errors import Overloaded
 from tests import packages
@@ -18,36 +17,31 @@ GREY = packages.image((90, 90, 90))
 
 
 class Held:
-    """An engine whose model answers the first pixel, when it is let; it notes each batch."""
+    """An engine that answers a file's first byte, when it is let; it notes each image."""
 
     def __init__(self, free: bool = True) -> None:
-        self.info = SimpleNamespace(image=SimpleNamespace(size=packages.SIZE))
-        self.model = self
         self.free = threading.Event()
-        self.batches: list[int] = []
+        self.run: list[int] = []
         if free:
             self.free.set()
 
-    def decode_one(self, content: bytes) -> np.ndarray:
-        if not content:
+    def score(self, image: bytes, outputs) -> Scored:
+        if not image:
             raise ImageError("empty", "the file is empty")
-        return np.full((packages.SIZE, packages.SIZE, 3), content[0], np.uint8)
-
-    def run(self, pixels: np.ndarray, outputs) -> dict[str, np.ndarray]:
         assert self.free.wait(10)
-        self.batches.append(len(pixels))
-        return {name: pixels[:, 0, 0, :1].astype(np.float32) for name in outputs}
+        self.run.append(image[0])
+        return Scored({name: np.full((1, 1), image[0], np.float32) for name in outputs}, 0.001, 0.001)
 
 
 @pytest.fixture
 def scheduler():
-    made = Scheduler(Capacity(decoders=2, workers=2, queue=64, batch=8))
+    made = Scheduler(Capacity(threads=2, queue=64))
     yield made
     made.close()
 
 
 def ask(scheduler: Scheduler, engine, images, outputs=("probabilities",)):
-    return scheduler.run(engine, images, outputs, lambda _: None)
+    return scheduler.run(engine, images, outputs)
 
 
 async def taken(engine: Held, scheduler: Scheduler, workers: int = 2) -> list[asyncio.Task]:
@@ -65,10 +59,10 @@ def test_answers_are_those_of_the_engine_alone(signed):
     scheduler = Scheduler(Capacity.of(2))
     answered = asyncio.run(ask(scheduler, engine, images, ("probabilities", "heatmap")))
     scheduler.close()
-    alone = engine.score(engine.decode(images), ("probabilities", "heatmap"))
+    alone = [engine.score(image, ("probabilities", "heatmap")).scores for image in images]
     assert set(answered.scores) == {"probabilities", "heatmap"}
-    for name, values in alone.items():
-        np.testing.assert_allclose(answered.scores[name], values, atol=1e-5)
+    for name, values in answered.scores.items():
+        np.testing.assert_array_equal(values, np.concatenate([each[name] for each in alone]))
     assert answered.decode > 0
     assert answered.queue >= 0
     assert answered.infer > 0
@@ -78,7 +72,7 @@ def test_answers_are_those_of_the_engine_alone(signed):
 @given(st.lists(st.lists(st.integers(1, 255), min_size=1, max_size=12), min_size=1, max_size=12), st.data())
 def test_every_request_gets_its_own_answers_in_order(requests, data):
     engines = [Held(), Held()]
-    capacity = Capacity(decoders=2, workers=2, queue=200, batch=data.draw(st.integers(1, 9)))
+    capacity = Capacity(threads=2, queue=200)
     chosen = [data.draw(st.sampled_from(engines)) for _ in requests]
 
     async def main():
@@ -93,32 +87,7 @@ def test_every_request_gets_its_own_answers_in_order(requests, data):
 
     for values, answered in zip(requests, asyncio.run(main()), strict=True):
         assert answered.scores["probabilities"][:, 0].tolist() == values
-    sizes = [size for engine in engines for size in engine.batches]
-    assert sum(sizes) == sum(map(len, requests))
-    assert max(sizes) <= capacity.batch
-
-
-def test_a_lone_request_is_not_kept_waiting_for_company():
-    async def main():
-        scheduler = Scheduler(Capacity(decoders=1, workers=1, queue=64, wait_seconds=30))
-        await asyncio.wait_for(ask(scheduler, Held(), [b"\1"]), 10)
-        scheduler.close()
-
-    asyncio.run(main())
-
-
-def test_work_that_piles_up_is_batched_and_shared_between_workers(scheduler):
-    async def main():
-        engine = Held(free=False)
-        tasks = await taken(engine, scheduler)
-        tasks += [asyncio.create_task(ask(scheduler, engine, [b"\2"])) for _ in range(12)]
-        await asyncio.sleep(0.2)
-        engine.free.set()
-        await asyncio.gather(*tasks)
-        assert max(engine.batches) > 1
-        assert sum(engine.batches) == 14
-
-    asyncio.run(main())
+    assert sum(len(engine.run) for engine in engines) == sum(map(len, requests))
 
 
 def test_a_full_queue_refuses_says_when_to_come_back_and_recovers(scheduler):
@@ -140,7 +109,7 @@ def test_a_full_queue_refuses_says_when_to_come_back_and_recovers(scheduler):
 
 def test_a_request_past_its_deadline_is_given_up_and_its_images_are_not_run():
     async def main():
-        scheduler = Scheduler(Capacity(decoders=1, workers=1, queue=64, deadline_seconds=0.3))
+        scheduler = Scheduler(Capacity(threads=1, queue=64, deadline_seconds=0.3))
         engine = Held(free=False)
         held = await taken(engine, scheduler, workers=1)
         with pytest.raises(Overloaded) as caught:
@@ -152,7 +121,7 @@ def test_a_request_past_its_deadline_is_given_up_and_its_images_are_not_run():
         answered = await ask(scheduler, engine, [b"\3"])
         scheduler.close()
         assert answered.scores["probabilities"].tolist() == [[3]]
-        assert sum(engine.batches) == 2
+        assert len(engine.run) == 2
 
     asyncio.run(main())
 
@@ -170,7 +139,7 @@ def test_a_client_that_leaves_frees_its_places_and_its_images_are_not_run(schedu
         await asyncio.sleep(0.05)
         engine.free.set()
         await asyncio.gather(*held, staying)
-        assert sum(engine.batches) == 62
+        assert len(engine.run) == 62
 
     asyncio.run(main())
 
@@ -188,11 +157,11 @@ def test_one_bad_image_fails_its_request_alone(scheduler):
     asyncio.run(main())
 
 
-def test_a_model_that_fails_fails_the_batch_and_nothing_after(scheduler, monkeypatch):
+def test_a_model_that_fails_fails_its_request_and_nothing_after(scheduler, monkeypatch):
     async def main():
         engine = Held()
         with monkeypatch.context() as broken:
-            broken.setattr(engine, "model", SimpleNamespace(run=lambda *_: 1 / 0), raising=False)
+            broken.setattr(engine, "score", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 await ask(scheduler, engine, [b"\1"])
         assert (await ask(scheduler, engine, [b"\4"])).scores["probabilities"].tolist() == [[4]]
@@ -214,12 +183,13 @@ def test_pixels_of_any_size_are_fitted(scheduler, signed):
 
 def test_closing_finishes_what_was_accepted():
     async def main():
-        scheduler = Scheduler(Capacity(decoders=1, workers=1, queue=64))
+        scheduler = Scheduler(Capacity(threads=1, queue=64))
         task = asyncio.create_task(ask(scheduler, Held(), [b"\5"] * 30))
         await asyncio.sleep(0)
         await asyncio.to_thread(scheduler.close)
+        threads = scheduler._threads._threads
         assert len((await task).scores["probabilities"]) == 30
-        assert not any(worker.is_alive() for worker in scheduler._workers)
+        assert not any(thread.is_alive() for thread in threads)
 
     asyncio.run(main())
 
@@ -228,4 +198,4 @@ def test_threads_of_inference_never_exceed_the_cores(signed):
     capacity = Capacity.of(2)
     engine = Engine(signed.path, signed.public_key, threads=1)
     assert isinstance(engine.model, OnnxModel)
-    assert capacity.workers * engine.model._session.get_session_options().intra_op_num_threads <= 2
+    assert capacity.threads * engine.model._session.get_session_options().intra_op_num_threads <= 2

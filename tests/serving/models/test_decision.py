@@ -8,8 +8,7 @@ from starlette.testclient import TestClient
 from bonafide.batch.run import score_images
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
-from bonafide.serving.api.upstream import Remote
-from bonafide.serving.client import predict_local, predict_remote
+from bonafide.serving.client import Client, predict_local, predict_remote
 from bonafide.serving.compute.engine import Engine
 from tests import packages
 
@@ -35,7 +34,7 @@ def test_the_command_and_the_server(signed, server):
 
 
 def test_the_service_api(server):
-    with TestClient(create_app(Remote(server.url), Settings())) as client:
+    with TestClient(create_app(Client(server.url), Settings())) as client:
         grey, red = (client.post("/predict", files={"image": image}).json() for image in (GREY, RED))
     assert (grey["label"], grey["uncertain"], red["uncertain"]) == ("red", True, False)
     assert grey["confidence"] == grey["probabilities"]["red"]

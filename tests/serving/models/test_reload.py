@@ -64,7 +64,7 @@ class Place:
 
     def load(self, package: Path, version: str) -> Predictor:
         engine = Engine(package, self.pool / "keys" / "signing.pub", threads=1)
-        predictor = Predictor(engine, None, version or engine.info.model_digest[:12], "stable")
+        predictor = Predictor(engine, None, version or engine.info.model_digest[:12])
         predictor.load()
         return predictor
 
@@ -111,7 +111,7 @@ def several(pool, tmp_path):
 
 def default(place: Place) -> str:
     """The sharpness of the default version."""
-    current = place.models.get_model("colour")
+    current = place.models.find("colour")
     return next(name for name, digest in digests(place.pool).items() if digest == current.info.model_digest)
 
 
@@ -136,13 +136,13 @@ def test_a_link_may_be_pointed_elsewhere_and_back(pool, tmp_path):
     place = Place(pool, tmp_path / "current")
     place.location.symlink_to(pool / "2.0")
     place.start()
-    first = place.models.get_model("colour")
+    first = place.models.find("colour")
     for name in ("4.0", "2.0"):
         (tmp_path / "next").symlink_to(pool / name)
         (tmp_path / "next").rename(place.location)
         place.watcher.poll()
         assert default(place) == name
-    assert place.models.get_model("colour") is first
+    assert place.models.find("colour") is first
     place.close()
 
 
@@ -150,21 +150,21 @@ def test_nothing_is_loaded_while_nothing_changes(several, monkeypatch):
     for version in "123":
         several.put("2.0", version)
     several.start()
-    before = several.models.get_model("colour")
+    before = several.models.find("colour")
     monkeypatch.setattr(Engine, "__init__", lambda *_, **__: pytest.fail("it looked into a package"))
     for _ in range(3):
         several.watcher.poll()
-    assert several.models.get_model("colour") is before
+    assert several.models.find("colour") is before
     assert len(several.models.index(ready_only=False)) == 2
 
 
 def test_touched_files_change_nothing(place):
     place.start()
-    before, loads = place.models.get_model("colour"), count("loaded")
+    before, loads = place.models.find("colour"), count("loaded")
     for path in place.location.iterdir():
         path.touch()
     place.watcher.poll()
-    assert place.models.get_model("colour") is before
+    assert place.models.find("colour") is before
     assert count("loaded") == loads
 
 
@@ -215,7 +215,7 @@ def test_a_loader_that_breaks_is_a_refusal(place, monkeypatch):
     assert default(place) == "2.0"
     assert "division by zero" in place.models.index(ready_only=False)[1]["reason"]
     place.models.control = place.watcher
-    ask(place.models.load_model)
+    ask(place.models.load)
     assert default(place) == "4.0"
 
 
@@ -236,7 +236,7 @@ def test_the_first_package_must_be_good(place, bad):
         shutil.rmtree(place.location)
     with pytest.raises(PackageError, match=str(place.location)):
         place.start()
-    assert place.models.get_models() == {}
+    assert place.models.names == ()
 
 
 def test_the_newest_of_several_versions_is_the_default(several):
@@ -273,7 +273,7 @@ def test_a_version_taken_away_gives_way_to_the_one_before(several):
     shutil.rmtree(several.location / "2")
     shutil.rmtree(several.location / "1")
     several.watcher.poll()
-    assert several.models.get_model("colour").version == "2"
+    assert several.models.find("colour").version == "2"
 
 
 def test_a_refused_version_that_is_no_longer_looked_at_does_no_harm(several):
@@ -285,7 +285,7 @@ def test_a_refused_version_that_is_no_longer_looked_at_does_no_harm(several):
     for version in "23":
         several.put("4.0", version)
     for _ in range(2):
-        ask(several.models.load_model)
+        ask(several.models.load)
         assert several.models.versions("colour") == ("3", "2")
 
 
@@ -298,24 +298,24 @@ def test_a_client_may_load_and_unload(place):
     models = place.models
     models.control = place.watcher
     place.put("4.0")
-    ask(models.load_model)
+    ask(models.load)
     assert default(place) == "4.0"
-    ask(models.unload_model)
-    assert models.get_model("colour") is None
+    ask(models.unload)
+    assert models.find("colour") is None
     assert models.index(ready_only=False) == [
         {"name": "colour", "version": "", "state": "UNAVAILABLE", "reason": "unloaded"}
     ]
     place.put("8.0")
     place.watcher.poll()
-    assert models.get_model("colour") is None
+    assert models.find("colour") is None
     place.put("changed")
     refusals = count("refused")
     with pytest.raises(RequestError, match=r"gate\.json was changed") as caught:
-        ask(models.load_model)
+        ask(models.load)
     assert caught.value.status == 400
     assert count("refused") == refusals + 1
     place.put("8.0")
-    ask(models.load_model)
+    ask(models.load)
     assert default(place) == "8.0"
 
 
@@ -350,13 +350,13 @@ def test_a_client_is_told_that_the_source_is_away(place):
     place.models.control = place.watcher
     place.watcher._source = lambda: (_ for _ in ()).throw(DeliveryError("the registry is away"))
     with pytest.raises(RequestError, match="the registry is away") as caught:
-        ask(place.models.load_model)
+        ask(place.models.load)
     assert caught.value.status == 503
 
 
 def test_a_version_that_retires_is_freed(place):
     place.start()
-    first = weakref.ref(place.models.get_model("colour")._engine.model._session)
+    first = weakref.ref(place.models.find("colour")._engine.model._session)
     for name in ("4.0", "8.0"):
         assert first() is not None
         place.put(name)
@@ -561,12 +561,12 @@ class Versions(RuleBasedStateMachine):
         found = self.place.models.versions("colour")
         assert found == tuple(map(str, self.served))
         for version in found:
-            predictor = self.place.models.get_model(f"colour/versions/{version}")
+            predictor = self.place.models.find("colour", version)
             assert predictor.info.model_digest == self.digests[self.served[int(version)]]
 
     @invariant()
     def something_is_served_unless_unloaded(self):
-        assert bool(self.served) == bool(self.place.models.get_model("colour"))
+        assert bool(self.served) == bool(self.place.models.find("colour"))
         assert self.place.models.ready == bool(self.served)
 
 

@@ -14,17 +14,17 @@ from bonafide.telemetry.metrics import MODEL_INFO
 from tests import packages
 
 
-def predictor(version: str, name: str = "colour", variant: str = "stable", ready: bool = True):
+def predictor(version: str, name: str = "colour", ready: bool = True):
     """What :class:`Models` reads of a predictor."""
     info = packages.info(task=name).model_copy(update={"model_digest": f"digest of {version}"})
-    return SimpleNamespace(name=name, version=version, variant=variant, info=info, ready=ready)
+    return SimpleNamespace(name=name, version=version, info=info, ready=ready)
 
 
 @pytest.fixture
 def models():
     made = Models()
     yield made
-    for name in made.get_models():
+    for name in made.names:
         made.remove(name)
 
 
@@ -38,15 +38,15 @@ def loaded(name: str) -> set[str]:
 def test_the_last_one_added_is_the_default_and_the_one_before_stays(models):
     first, second, third = (predictor(version) for version in "123")
     models.add(first)
-    assert models.get_model("colour") is first
+    assert models.find("colour") is first
     models.add(second)
-    assert models.get_model("colour") is second
-    assert models.get_model("colour/versions/1") is first
+    assert models.find("colour") is second
+    assert models.find("colour", "1") is first
     models.add(third)
     assert models.versions("colour") == ("3", "2")
-    assert models.get_model("colour/versions/1") is None
-    assert models.get_model("colour/versions/") is None
-    assert models.get_models() == {"colour": third}
+    assert models.find("colour", "1") is None
+    assert models.find("colour", "0") is None
+    assert models.names == ("colour",)
 
 
 def test_models_of_other_names_are_left(models):
@@ -55,7 +55,7 @@ def test_models_of_other_names_are_left(models):
     assert models.versions("colour") == ("1",)
     assert models.versions("shape") == ("7",)
     assert models.versions("none") == ()
-    assert models.get_model("none") is None
+    assert models.find("none") is None
 
 
 def test_a_version_replaces_its_namesake(models):
@@ -63,7 +63,7 @@ def test_a_version_replaces_its_namesake(models):
     second = predictor("1")
     models.add(second)
     assert models.versions("colour") == ("1",)
-    assert models.get_model("colour") is second
+    assert models.find("colour") is second
 
 
 @given(st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=4), max_size=8))
@@ -80,13 +80,13 @@ def test_the_metrics_tell_what_is_loaded(steps):
 
 
 def test_a_model_that_was_taken_out_is_not_ready(models):
-    assert models.ready
+    assert not models.ready
     models.add(predictor("1"))
     assert models.ready
     models.remove("colour")
     assert not models.ready
-    assert models.get_model("colour") is None
-    assert models.get_models() == {}
+    assert models.find("colour") is None
+    assert models.names == ()
     models.add(predictor("2", ready=False))
     assert not models.ready
 
@@ -115,8 +115,8 @@ def refused(call, *arguments) -> int:
 
 def test_clients_load_and_unload_nothing_unless_they_may(models):
     models.add(predictor("1"))
-    assert refused(models.load_model, "colour") == 403
-    assert refused(models.unload_model, "colour") == 403
+    assert refused(models.load, "colour") == 403
+    assert refused(models.unload, "colour") == 403
     assert models.versions("colour") == ("1",)
 
 
@@ -133,10 +133,10 @@ def test_what_clients_load_and_unload_must_be_known(models):
 
     models.control = Control()
     models.add(predictor("1"))
-    assert refused(models.load_model, "shape") == 404
-    assert refused(models.unload_model, "shape") == 404
-    asyncio.run(models.unload_model("colour"))
-    asyncio.run(models.load_model("colour"))
+    assert refused(models.load, "shape") == 404
+    assert refused(models.unload, "shape") == 404
+    asyncio.run(models.unload("colour"))
+    asyncio.run(models.load("colour"))
     assert asked == [("unload", "colour"), ("load", "colour")]
 
 
@@ -146,8 +146,8 @@ def test_a_reader_finds_a_model_at_every_moment(models):
 
     def read():
         while not stopped.is_set():
-            found = models.get_model("colour")
-            if found is None or not models.get_models() or not models.versions("colour"):
+            found = models.find("colour")
+            if found is None or not models.names or not models.versions("colour"):
                 misses.append(found)
 
     readers = [threading.Thread(target=read) for _ in range(3)]

@@ -13,7 +13,6 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.limits import Limits
-from bonafide.serving.v2.plane import Plane
 from bonafide.serving.v2.rest import create_app
 from tests import packages
 
@@ -106,7 +105,7 @@ def test_the_examples_are_answered(server, path):
 
 
 def test_every_route_is_documented(models):
-    app = create_app(Plane(models), Limits(), Budget(1))
+    app = create_app(models, Limits(), Budget(1))
     offered = {
         (route.path, method)
         for route in app._app.router.routes

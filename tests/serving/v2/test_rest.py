@@ -47,7 +47,6 @@ def test_encoded_images_are_answered(http):
     assert (answer["id"], answer["model_name"], answer["model_version"]) == ("mine", "colour", "7")
     assert answer["parameters"] == {
         "model_version": "7",
-        "variant": "stable",
         "labels": json.dumps(packages.LABELS),
     }
     label, probabilities, uncertain = answer["outputs"]
@@ -233,17 +232,21 @@ def counts(http) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "headers", "reason"),
+    ("path", "content", "headers", "reason", "model"),
     [
-        (INFER, b"{", {}, "request"),
-        (INFER, b"x", {"Content-Encoding": "br"}, "request"),
-        (INFER, gzip.compress(bytes(65 * 2**20), 1), {"Content-Encoding": "gzip"}, "too-large"),
-        ("/v2/models/other/infer", b"{}", {}, "unknown-model"),
+        (INFER, b"{", {}, "request", "colour"),
+        (INFER, b"x", {"Content-Encoding": "br"}, "request", "colour"),
+        (INFER, gzip.compress(bytes(65 * 2**20), 1), {"Content-Encoding": "gzip"}, "too-large", "colour"),
+        ("/v2/models/other/infer", b"{}", {}, "unknown-model", ""),
     ],
 )
-def test_what_no_model_sees_is_counted_all_the_same(http, path, content, headers, reason):
-    error = f'bonafide_errors_total{{model="",protocol="rest",reason="{reason}",variant="",version=""}}'
-    refused = 'bonafide_requests_total{model="",outcome="refused",protocol="rest",variant="",version=""}'
+def test_what_no_model_sees_is_counted_with_the_model_that_was_asked(
+    http, path, content, headers, reason, model
+):
+    version = "7" if model else ""
+    error = f'bonafide_errors_total{{model="{model}",protocol="rest",reason="{reason}",version="{version}"}}'
+    labels = f'model="{model}",outcome="refused",protocol="rest",version="{version}"'
+    refused = f"bonafide_requests_total{{{labels}}}"
     before = counts(http)
     assert http.post(path, content=content, headers=headers).is_client_error
     after = counts(http)
@@ -252,7 +255,7 @@ def test_what_no_model_sees_is_counted_all_the_same(http, path, content, headers
 
 
 def test_refusals_by_the_model_are_counted_with_it(http):
-    labels = 'model="colour",protocol="rest",reason="truncated",variant="stable",version="7"'
+    labels = 'model="colour",protocol="rest",reason="truncated",version="7"'
     name = f"bonafide_errors_total{{{labels}}}"
     before = counts(http)
     http.post(INFER, json=image_input(packages.image((1, 2, 3), 64, "JPEG")[:-200]))

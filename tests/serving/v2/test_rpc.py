@@ -12,7 +12,6 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from bonafide.serving.edge.limits import Limits
-from bonafide.serving.v2.plane import Plane
 from tests import packages
 from tests.serving.live import calling, until
 
@@ -35,6 +34,10 @@ def question(name="image", shape=(1,), datatype="BYTES", **fields) -> pb.ModelIn
 
 def element(content: bytes) -> bytes:
     return struct.pack("<I", len(content)) + content
+
+
+def slow_question() -> pb.ModelInferRequest:
+    return question(model_name="slow", raw_input_contents=[element(RED)])
 
 
 def values(answer: pb.ModelInferResponse) -> dict[str, bytes]:
@@ -238,18 +241,17 @@ def test_health_is_of_the_server_and_of_each_model(server):
 
 def test_health_follows_readiness(models):
     async def follow():
-        plane = Plane(models)
-        async with asyncio.timeout(20), calling(models, plane=plane) as (server, channel):
+        async with asyncio.timeout(20), calling(models) as (server, channel):
             health = health_pb2_grpc.HealthStub(channel)
             follower = asyncio.create_task(server.health.follow())
             watch = health.Watch(health_pb2.HealthCheckRequest(service="colour"))
             found = [(await watch.read()).status]
-            models.get_model("colour").ready = False
+            models.find("colour").ready = False
             found.append((await watch.read()).status)
             found.append((await health.Check(health_pb2.HealthCheckRequest())).status)
-            models.get_model("colour").ready = True
+            models.find("colour").ready = True
             found.append((await health.Check(health_pb2.HealthCheckRequest())).status)
-            plane.draining = True
+            models.draining = True
             found.append((await health.Check(health_pb2.HealthCheckRequest())).status)
             follower.cancel()
             return found
@@ -264,14 +266,14 @@ def test_draining_finishes_what_has_begun_and_tells_those_that_watch(models, slo
             watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
             statuses = [(await watch.read()).status]
             stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
-            pending = asyncio.create_task(stub.ModelInfer(question(model_name="slow")).code())
+            pending = asyncio.create_task(stub.ModelInfer(slow_question()).code())
             await until(lambda: slow.begun)
             draining = asyncio.create_task(server.drain(15))
             statuses.append((await watch.read()).status)
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
                 await stub.ModelInfer(question(raw_input_contents=[element(RED)]))
             assert not draining.done()
-            slow.answer.set()
+            slow.go.set()
             return statuses, refusal.value.code(), await pending, await draining
 
     statuses, refused, code, _ = asyncio.run(drain())
@@ -285,7 +287,10 @@ def test_a_client_that_leaves_gives_up_its_inference(models, slow, how):
     async def ask():
         async with asyncio.timeout(20), calling(models) as (_, channel):
             stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
-            call = stub.ModelInfer(question(model_name="slow"), timeout=0.3 if how == "deadline" else None)
+            call = stub.ModelInfer(
+                slow_question(),
+                timeout=0.3 if how == "deadline" else None,
+            )
             await until(lambda: slow.begun)
             if how == "cancel":
                 call.cancel()
@@ -315,14 +320,14 @@ def test_calls_beyond_the_limit_are_turned_away(models, slow):
     async def ask():
         async with asyncio.timeout(20), calling(models, Limits(rpcs=2)) as (_, channel):
             stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
-            calls = [stub.ModelInfer(question(model_name="slow")) for _ in range(2)]
+            calls = [stub.ModelInfer(slow_question()) for _ in range(2)]
             await until(lambda: slow.begun == 2)
-            code = await stub.ModelInfer(question(model_name="slow")).code()
+            code = await stub.ModelInfer(slow_question()).code()
             for call in calls:
                 call.cancel()
             return code
 
-    assert asyncio.run(ask()) == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert asyncio.run(ask()) == grpc.StatusCode.UNAVAILABLE
 
 
 def test_the_kserve_client_is_answered(server):

@@ -38,7 +38,7 @@ BODIES = st.fixed_dictionaries(
 
 def ask(body: bytes, length: str | None) -> Question | None:
     try:
-        return question.read(wire.read(body, length, "colour"), OUTPUTS)
+        return question.read(wire.read(body, length, "colour", lambda _: None), OUTPUTS)
     except RequestError as error:
         assert 400 <= error.status < 500
         assert str(error)

@@ -15,8 +15,9 @@ from bonafide.serving.api import contract, problems, upload
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.schemas import Batch, BatchItem, Explanation, Prediction, Status, verdict
 from bonafide.serving.api.upstream import Upstream
+from bonafide.serving.client import OUTPUTS
 from bonafide.serving.edge import body
-from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.body import Budget, Buffer
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.serving.v2.rest import cancelled_without_client
@@ -52,16 +53,16 @@ class Endpoints:
         """
         async with self._body(request) as content:
             image = await upload.one(request, content)
-            answer = await self._upstream.infer([image], heatmap=True)
-            assert answer.heatmaps is not None
+            answer = await self._upstream.infer([image], (*OUTPUTS, "heatmap"))
+            heatmap = answer.outputs["heatmap"][0]
             if request.headers.get("accept", "").strip().lower().startswith("image/"):
                 async with self._painting:
-                    picture = await asyncio.to_thread(overlay.blended, image, answer.heatmaps[0])
+                    picture = await asyncio.to_thread(overlay.blended, bytes(image), heatmap)
                 return Response(picture, media_type="image/png")
-        picture = overlay.png(overlay.overlay(overlay.upright_size(image), answer.heatmaps[0]))
+        picture = overlay.png(overlay.overlay(overlay.upright_size(bytes(image)), heatmap))
         return Explanation(
             request_id=request_id.get(),
-            heatmap=answer.heatmaps[0].tolist(),
+            heatmap=heatmap.tolist(),
             overlay=base64.b64encode(picture).decode(),
             **dict(verdict(answer, 0)),
         )
@@ -90,7 +91,7 @@ class Endpoints:
         return Response(content, headers={"content-type": kind})
 
     @asynccontextmanager
-    async def _body(self, request: Request) -> AsyncIterator[bytes]:
+    async def _body(self, request: Request) -> AsyncIterator[Buffer]:
         """The request's body; the block is given up when the client leaves."""
         with self._budget.share() as take:
             content = await body.read(request, self._limits, take)
@@ -100,7 +101,7 @@ class Endpoints:
             except asyncio.CancelledError:
                 raise ClientDisconnect from None
 
-    async def _results(self, images: list[bytes]) -> list[BatchItem]:
+    async def _results(self, images: list[memoryview]) -> list[BatchItem]:
         """All at once; if one is refused each alone, so that the cost stays at twice that of good images."""
         try:
             answer = await self._upstream.infer(images)
@@ -108,10 +109,10 @@ class Endpoints:
             return await self._each(images)
         return [BatchItem(verdict=verdict(answer, index)) for index in range(len(images))]
 
-    async def _each(self, images: list[bytes]) -> list[BatchItem]:
+    async def _each(self, images: list[memoryview]) -> list[BatchItem]:
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def result(image: bytes) -> BatchItem:
+        async def result(image: memoryview) -> BatchItem:
             async with room:
                 try:
                     answer = await self._upstream.infer([image])

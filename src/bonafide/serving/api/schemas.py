@@ -4,14 +4,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bonafide.serving.api.upstream import Answer
+from bonafide.serving.answer import Answer
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 _VERDICT: dict[str, Any] = {
     "model": "authenticity",
     "version": "7",
-    "variant": "stable",
     "label": "ai-generated",
     "uncertain": False,
     "confidence": 0.93,
@@ -27,7 +26,6 @@ class Verdict(BaseModel):
 
     model: Annotated[str, Field(description="Name of the model.")]
     version: Annotated[str, Field(description="Version of the model that answered.")]
-    variant: Annotated[str, Field(description="Where that version stands in a rollout: stable or canary.")]
     label: Annotated[str, Field(description="The most probable label.")]
     uncertain: Annotated[
         bool,
@@ -130,13 +128,13 @@ class Status(BaseModel):
 
 def verdict(answer: Answer, index: int) -> Verdict:
     """One image's row of ``answer``."""
+    name = answer.outputs["label"][index].decode()
     probabilities = dict(zip(answer.labels, map(float, answer.probabilities[index]), strict=True))
     return Verdict(
         model=answer.model,
         version=answer.version,
-        variant=answer.variant,
-        label=answer.names[index],
+        label=name,
         uncertain=bool(answer.uncertain[index]),
-        confidence=probabilities[answer.names[index]],
+        confidence=probabilities[name],
         probabilities=probabilities,
     )

@@ -1,82 +1,116 @@
-"""Images out of a request body, never written to disk."""
+"""Images out of a request body, as views of it: nothing is copied, nothing is written to disk."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 from fastapi import Request
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from bonafide.serving.api.problems import Problem
+from bonafide.serving.edge.body import Buffer
 from bonafide.serving.v2.question import MAXIMUM_IMAGES
 
 FORM = "multipart/form-data"
-MAXIMUM_FIELDS = 8
-STEP = 2**20
+MAXIMUM_HEADERS = 8
+QUICK = 256 * 2**10  # bytes that are parsed sooner than another thread has begun
 
 
-class _Parser(MultiPartParser):
-    spool_max_size = 0  # no limit: files stay in memory, and the limit of the body bounds them
-
-
-async def one(request: Request, body: bytes) -> bytes:
+async def one(request: Request, body: Buffer) -> memoryview:
     """The body itself if it is an image, or the form's file ``image``.
 
     Raises:
         Problem: 400, 413 or 415.
     """
-    kind = _kind(request)
+    kind, _ = _kind(request)
     if kind.startswith("image/"):
-        return body
+        return memoryview(body)
     if kind != FORM:
         raise Problem(415, f"send {FORM} with the file 'image', or the image itself as image/jpeg, say")
     images = await _files(request, body, "image", 1)
     return images[0]
 
 
-async def several(request: Request, body: bytes) -> list[bytes]:
+async def several(request: Request, body: Buffer) -> list[memoryview]:
     """The form's files ``images``, in order.
 
     Raises:
         Problem: 400, 413 or 415.
     """
-    if _kind(request) != FORM:
+    if _kind(request)[0] != FORM:
         raise Problem(415, f"send {FORM} with the files 'images'")
     return await _files(request, body, "images", MAXIMUM_IMAGES)
 
 
-def _kind(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _kind(request: Request) -> tuple[str, bytes]:
+    """The media type, and the boundary of a form's parts."""
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    return kind.decode("latin-1"), options.get(b"boundary", b"")
 
 
-async def _files(request: Request, body: bytes, name: str, most: int) -> list[bytes]:
-    parser = _Parser(request.headers, _steps(body), max_files=most, max_fields=MAXIMUM_FIELDS)
+async def _files(request: Request, body: Buffer, name: str, most: int) -> list[memoryview]:
+    _, boundary = _kind(request)
     try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        too_many = error.message.startswith("Too many files")
-        raise Problem(413 if too_many else 400, f"the form cannot be read: {error.message}") from error
-    try:
-        return [await file.read() for file in _checked(form, name)]
-    finally:
-        await form.close()
-
-
-async def _steps(body: bytes) -> AsyncGenerator[bytes, None]:
-    """Parsing 64 MiB at once would hold up the event loop."""
-    for begin in range(0, len(body), STEP):
-        yield body[begin : begin + STEP]
-        await asyncio.sleep(0)
-
-
-def _checked(form: FormData, name: str) -> list[UploadFile]:
-    files = []
-    for field, value in form.multi_items():
-        if field != name:
-            raise Problem(400, f"unknown field {field[:64]!r}; send the file as {name!r}")
-        if not isinstance(value, UploadFile):
-            raise Problem(400, f"{name!r} must be a file: give it a file name")
-        files.append(value)
-    if not files:
+        if len(body) > QUICK:
+            parts = await asyncio.to_thread(_parts, body, boundary, name, most)
+        else:
+            parts = _parts(body, boundary, name, most)
+    except (MultipartParseError, ValueError) as error:
+        raise Problem(400, f"the form cannot be read: {error}") from error
+    view = memoryview(body)
+    if not parts:
         raise Problem(400, f"the form has no file {name!r}")
-    return files
+    return [view[begin:end] for begin, end in parts]
+
+
+def _parts(body: Buffer, boundary: bytes, name: str, most: int) -> list[tuple[int, int]]:
+    """Where the files ``name`` of a form lie; the parser gets it whole, so that each lies in one piece.
+
+    Raises:
+        MultipartParseError: it is damaged or cut off.
+        Problem: 400, there is another field; 413, there are too many files.
+    """
+    parts: list[tuple[int, int]] = []
+    headers: dict[bytes, bytes] = {}
+    field, value = bytearray(), bytearray()
+    places: list[tuple[int, int]] = []
+    ended: list[bool] = []
+
+    def header_end() -> None:
+        headers[bytes(field).lower()] = bytes(value)
+        field.clear()
+        value.clear()
+
+    def part_end() -> None:
+        _check(headers, name)
+        if len(parts) == most:
+            raise Problem(413, f"the form has too many files; send {most} at most")
+        parts.append((places[0][0], places[-1][1]) if places else (0, 0))
+        headers.clear()
+        places.clear()
+
+    parser = MultipartParser(
+        boundary,
+        {
+            "on_header_field": lambda data, start, end: field.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: value.extend(data[start:end]),
+            "on_header_end": header_end,
+            "on_part_data": lambda _, start, end: places.append((start, end)),
+            "on_part_end": part_end,
+            "on_end": lambda: ended.append(True),
+        },
+        max_header_count=MAXIMUM_HEADERS,
+    )
+    parser.write(body)  # type: ignore[arg-type]
+    parser.finalize()
+    if not ended:
+        raise MultipartParseError("it is cut off, or its boundary is not the one that was told")
+    return parts
+
+
+def _check(headers: dict[bytes, bytes], name: str) -> None:
+    _, options = parse_options_header(headers.get(b"content-disposition", b""))
+    field = options.get(b"name", b"").decode(errors="replace")
+    if field != name:
+        raise Problem(400, f"unknown field {field[:64]!r}; send the file as {name!r}")
+    if b"filename" not in options:
+        raise Problem(400, f"{name!r} must be a file: give it a file name")

@@ -1,18 +1,31 @@
-"""From image files or pixels to the model's arrays; the same path offline and behind the server."""
+"""From an image file or pixels to the model's arrays; the same path offline and behind the server."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bonafide.data.decoding import decode_to, fit
-from bonafide.errors import ImageError
+from bonafide.data.header import LIMITS
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel, return_freed_memory
 
 Pixels = npt.NDArray[np.uint8]
+Image = bytes | memoryview | Pixels
+"""A JPEG, PNG or WebP file, or uint8 [H, W, 3], RGB."""
+Images = Sequence[Image] | Pixels
 Scores = dict[str, npt.NDArray[np.float32]]
+
+
+class Scored(NamedTuple):
+    """One image's arrays, each with a first axis of 1, and the seconds that decoding and the model took."""
+
+    scores: Scores
+    decode: float
+    infer: float
 
 
 class Engine:
@@ -34,34 +47,27 @@ class Engine:
         self.model = OnnxModel(package, self.info, threads)
         return_freed_memory()
 
-    def decode(self, images: Sequence[bytes]) -> Pixels:
-        """JPEG, PNG or WebP files to uint8 [N, S, S, 3].
-
-        Raises:
-            ImageError: a file is refused; the message names its index.
-        """
-        return np.stack([self._decode(index, content) for index, content in enumerate(images)])
-
-    def decode_one(self, content: bytes) -> Pixels:
-        """A JPEG, PNG or WebP file to uint8 [S, S, 3].
+    def score(self, image: Image, outputs: Sequence[str]) -> Scored:
+        """Decode one image and run the model on it; outputs as of :meth:`OnnxModel.run`.
 
         Raises:
             ImageError: the file is refused.
         """
-        return decode_to(content, self.info.image.size)
-
-    def score(self, pixels: Pixels, outputs: Sequence[str]) -> Scores:
-        """Fit uint8 [N, H, W, 3] to the model's input and run it; outputs as of :meth:`OnnxModel.run`."""
-        fitted = np.stack([fit(image, self.info.image.size) for image in pixels])
-        return self.model.run(fitted, outputs)
+        begun = perf_counter()
+        pixels = self._fitted(image)
+        decoded = perf_counter()
+        scores = self.model.run(pixels[None], outputs)
+        return Scored(scores, decoded - begun, perf_counter() - decoded)
 
     def warm(self) -> None:
         """Run once, so that the first request does not pay for ONNX Runtime's set-up."""
         size = self.info.image.size
         self.model.run(np.zeros((1, size, size, 3), dtype=np.uint8), self.info.outputs)
 
-    def _decode(self, index: int, content: bytes) -> Pixels:
-        try:
-            return self.decode_one(content)
-        except ImageError as error:
-            raise ImageError(error.reason, f"image[{index}]: {error.reason}: {error}") from error
+    def _fitted(self, image: Image) -> Pixels:
+        size = self.info.image.size
+        if isinstance(image, np.ndarray):
+            return fit(image, size)
+        if isinstance(image, memoryview):  # of a request's body, so that only what is worked on is copied
+            image = bytes(image[: LIMITS.max_bytes + 1])
+        return decode_to(image, size)

@@ -16,6 +16,7 @@ STEP = 4 * 2**20
 RETRY_SECONDS = 1
 
 Take = Callable[[int], None]
+Buffer = bytes | bytearray
 
 
 class Budget:
@@ -46,7 +47,7 @@ class Budget:
             self._free += taken
 
 
-async def read(request: Request, limits: Limits, take: Take) -> bytes:
+async def read(request: Request, limits: Limits, take: Take) -> Buffer:
     """The body, without its content coding.
 
     Raises:
@@ -68,9 +69,10 @@ async def read(request: Request, limits: Limits, take: Take) -> bytes:
     return content if coding == "identity" else await _inflate(content, coding, limits.body, take)
 
 
-async def _receive(receive: Receive, limits: Limits, take: Take) -> bytes:
-    chunks: list[bytes] = []
-    size, more = 0, True
+async def _receive(receive: Receive, limits: Limits, take: Take) -> Buffer:
+    """Grown in place: chunks that are joined at the end would take twice their size."""
+    content = bytearray()
+    more = True
     while more:
         try:
             async with asyncio.timeout(limits.stall_seconds):
@@ -81,34 +83,32 @@ async def _receive(receive: Receive, limits: Limits, take: Take) -> bytes:
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunk, more = message.get("body", b""), message.get("more_body", False)
-        size += len(chunk)
-        if size > limits.body:
+        if len(content) + len(chunk) > limits.body:
             raise _too_large(limits.body)
         take(len(chunk))
-        chunks.append(chunk)
-    return b"".join(chunks)
+        content += chunk
+    return content
 
 
-async def _inflate(content: bytes, coding: str, maximum: int, take: Take) -> bytes:
+async def _inflate(content: Buffer, coding: str, maximum: int, take: Take) -> Buffer:
     """In steps on another thread, so that neither the event loop nor the memory is at a bomb's mercy."""
     inflater, rest = zlib.decompressobj(WINDOW[coding]), content
-    parts: list[bytes] = []
-    size = 0
+    inflated = bytearray()
     while not inflater.eof:
         try:
             part = await asyncio.to_thread(inflater.decompress, rest, STEP)
         except zlib.error as error:
             raise RequestError(f"the body is no {coding}: {error}") from error
-        rest, size = inflater.unconsumed_tail, size + len(part)
+        rest = inflater.unconsumed_tail
         if not part and not rest and not inflater.eof:
             raise RequestError(f"the body is no whole {coding}; it is cut off")
-        if size > maximum:
+        if len(inflated) + len(part) > maximum:
             raise _too_large(maximum)
         take(len(part))
-        parts.append(part)
+        inflated += part
     if inflater.unused_data:
         raise RequestError(f"{len(inflater.unused_data)} bytes follow the {coding} body")
-    return b"".join(parts)
+    return inflated
 
 
 def _too_large(maximum: int) -> RequestError:

@@ -14,7 +14,8 @@ class Limits:
     ``body`` is of one request, also once it is inflated; ``held`` is of all requests together. Beyond
     ``connections`` only health is answered over REST, beyond twice as many nothing is; ``pipelined`` requests
     may wait on one connection, ``rpcs`` may run at once. A client has ``header_seconds`` for a whole header,
-    ``upload_seconds`` for a whole body, and may be silent for ``stall_seconds`` within a body or an answer.
+    ``upload_seconds`` for a whole body, ``message_seconds`` for a gRPC message, and may be silent for
+    ``stall_seconds`` within a body or an answer.
     """
 
     body: int = 64 * MIB
@@ -26,5 +27,6 @@ class Limits:
     header_seconds: float = 10
     stall_seconds: float = 10
     upload_seconds: float = 120
+    message_seconds: float = 20
     keep_alive_seconds: int = 65
     grace_seconds: int = 20

@@ -15,7 +15,7 @@ from bonafide.errors import BonafideError, PackageError
 from bonafide.serving.errors import RequestError
 from bonafide.serving.models.locations import Source, Stamp, stamp
 from bonafide.serving.models.predictor import Predictor
-from bonafide.serving.models.versions import KEEP, SEPARATOR, Absent, Models
+from bonafide.serving.models.versions import KEEP, Absent, Models
 from bonafide.telemetry.metrics import MODEL_LOADS
 
 logger = logging.getLogger(__name__)
@@ -165,14 +165,14 @@ class Watcher:
         if self._name and predictor.name != self._name:
             raise PackageError(f"{package} is for the task {predictor.name}, {self._name} is served here")
         self._name = predictor.name
-        same = self._models.get_model(f"{self._name}{SEPARATOR}{predictor.version}")
+        same = self._models.find(self._name, predictor.version)
         if same and same.info == predictor.info:
             return same
         MODEL_LOADS.labels(self._name, "loaded").inc()
         return predictor
 
     def _swap(self, good: list[Predictor]) -> None:
-        before = self._models.get_model(self._name)
+        before = self._models.find(self._name)
         self._models.add(*good)
         names = self._models.versions(self._name)
         self._serving = {key: kept for key, kept in self._serving.items() if kept.version in names}

@@ -1,16 +1,16 @@
 """The models that a server has, several versions of each; readers see a change whole or not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, Protocol
 
-import kserve
-
-from bonafide.serving.errors import RequestError
+from bonafide.serving.errors import Overloaded, RequestError
+from bonafide.serving.models.meters import counted
 from bonafide.serving.models.predictor import Predictor
 from bonafide.telemetry.metrics import MODEL_INFO
 
 KEEP = 2
-SEPARATOR = "/versions/"
+RETRY_SECONDS = 1
 
 
 class Absent(NamedTuple):
@@ -30,7 +30,7 @@ class Control(Protocol):
         """Take the model out until it is loaded again."""
 
 
-class Models(kserve.ModelRepository):  # type: ignore[misc]
+class Models:
     """Predictors by name and version; safe to change in one thread while others read.
 
     A request holds the predictor that it was given and finishes on it. A version that retires is forgotten
@@ -38,34 +38,63 @@ class Models(kserve.ModelRepository):  # type: ignore[misc]
 
     Attributes:
         control: loads and unloads for clients; they are refused while it is None.
+        draining: the server stops; it is not ready any more and answers what has begun.
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.control: Control | None = None
+        self.draining = False
         self._loaded: dict[str, tuple[Predictor, ...]] = {}
         self._absent: dict[str, Mapping[str, Absent]] = {}
 
-    def get_model(self, key: str) -> Predictor | None:
-        """The default version for ``name``, that one for ``name/versions/version``; None if not loaded."""
-        name, separator, version = key.partition(SEPARATOR)
-        loaded = self._loaded.get(name, ())
-        if separator:
-            return next((predictor for predictor in loaded if predictor.version == version), None)
-        return loaded[0] if loaded else None
-
-    def get_models(self) -> dict[str, Predictor]:
-        """The default version of each model, by name."""
-        return {name: loaded[0] for name, loaded in self._loaded.items() if loaded}
-
-    def versions(self, name: str) -> tuple[str, ...]:
-        """The versions that are loaded, the default first."""
-        return tuple(predictor.version for predictor in self._loaded.get(name, ()))
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models that have a version."""
+        return tuple(name for name, loaded in self._loaded.items() if loaded)
 
     @property
     def ready(self) -> bool:
         """Whether each model has a version that answers; one that was unloaded has none."""
-        return all(loaded and loaded[0].ready for loaded in self._loaded.values())
+        every = all(loaded and loaded[0].ready for loaded in self._loaded.values())
+        return not self.draining and bool(self._loaded) and every
+
+    def find(self, name: str, version: str = "") -> Predictor | None:
+        """That version of a model, or its default; None if it is not loaded."""
+        loaded = self._loaded.get(name, ())
+        return next((each for each in loaded if version in ("", each.version)), None)
+
+    def get(self, name: str, version: str = "") -> Predictor:
+        """That version of a model, or its default.
+
+        Raises:
+            RequestError: 404, there is no such model, or no such version of it.
+        """
+        if predictor := self.find(name, version):
+            return predictor
+        if versions := self.versions(name):
+            message = f"model {name!r} has no version {version!r}; it has {', '.join(versions)}"
+        else:
+            message = f"there is no model {name!r}; GET /v2/models lists those that there are"
+        raise RequestError(message, 404, "unknown-model")
+
+    @contextmanager
+    def asked(self, name: str, version: str = "") -> Iterator[Predictor]:
+        """The predictor for one request, which is counted by how it ends.
+
+        Raises:
+            RequestError: as :meth:`get`.
+            Overloaded: the predictor is not ready.
+        """
+        known = self.find(name, version) or self.find(name)
+        with counted(*(known.name, known.version) if known else ()):
+            predictor = self.get(name, version)
+            if not predictor.ready:
+                raise Overloaded(f"model {name!r} is not ready", RETRY_SECONDS, "not-ready")
+            yield predictor
+
+    def versions(self, name: str) -> tuple[str, ...]:
+        """The versions that are loaded, the default first."""
+        return tuple(predictor.version for predictor in self._loaded.get(name, ()))
 
     def add(self, *predictors: Predictor) -> None:
         """Serve ``predictors`` of one name, the first as its default.
@@ -101,15 +130,15 @@ class Models(kserve.ModelRepository):  # type: ignore[misc]
         ]
         return [entry for entry in loaded + absent if entry["state"] == "READY" or not ready_only]
 
-    async def load_model(self, name: str) -> None:
-        """Look for a new version now, also after :meth:`unload_model`.
+    async def load(self, name: str) -> None:
+        """Look for a new version now, also after :meth:`unload`.
 
         Raises:
             RequestError: 403 where clients may not, 404 for an unknown model, 400 if the package is refused.
         """
         await self._control_of(name).load(name)
 
-    async def unload_model(self, name: str) -> None:
+    async def unload(self, name: str) -> None:
         """Take all versions out until the model is loaded again; requests that have begun are finished.
 
         Raises:
@@ -138,5 +167,4 @@ def _entry(name: str, version: str, state: str, reason: str) -> dict[str, str]:
 
 
 def _labels(predictor: Predictor) -> tuple[Any, ...]:
-    info = predictor.info
-    return predictor.name, predictor.version, predictor.variant, info.model_digest, info.architecture
+    return predictor.name, predictor.version, predictor.info.model_digest, predictor.info.architecture

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from kserve.errors import InvalidInput, ModelNotReady
+from kserve.errors import InvalidInput
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -29,7 +29,6 @@ def failures() -> dict[Any, Handler]:
         RequestError: _refused,
         InvalidInput: _invalid,
         Overloaded: _overloaded,
-        ModelNotReady: _not_ready,
         ClientDisconnect: _left,
         HTTPException: _http,
         Exception: _internal,
@@ -47,10 +46,6 @@ async def _invalid(_: Request, error: InvalidInput) -> Response:
 
 async def _overloaded(_: Request, error: Overloaded) -> Response:
     return say(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"retry-after": str(error.retry_after)})
-
-
-async def _not_ready(_: Request, error: ModelNotReady) -> Response:
-    return say(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"retry-after": "1"})
 
 
 async def _left(_: Request, __: ClientDisconnect) -> Response:

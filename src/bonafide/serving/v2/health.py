@@ -8,7 +8,7 @@ from grpc_health.v1.health import aio  # type: ignore[import-untyped]
 from grpc_health.v1.health_pb2 import HealthCheckResponse  # type: ignore[import-untyped]
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import DESCRIPTOR
 
-from bonafide.serving.v2.plane import Plane
+from bonafide.serving.models.versions import Models
 
 SERVICE = DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 WATCH_SECONDS = 0.5
@@ -20,9 +20,9 @@ class Health(aio.HealthServicer):  # type: ignore[misc]
     ``Watch`` tells a change within half a second.
     """
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, models: Models) -> None:
         super().__init__()
-        self._plane = plane
+        self._models = models
 
     def add_to(self, server: Any) -> None:
         """Register with a server."""
@@ -40,9 +40,9 @@ class Health(aio.HealthServicer):  # type: ignore[misc]
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _update(self) -> None:
-        server = await self._plane.ready()
+        server = self._models.ready
         gone = dict.fromkeys(self._server_status, False)
-        models = {name: model.ready for name, model in self._plane.models.get_models().items()}
+        models = {name: self._models.get(name).ready for name in self._models.names}
         for service, ready in {**gone, **models, "": server, SERVICE: server}.items():
             status = HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
             if self._server_status.get(service) != status:

@@ -1,16 +1,15 @@
 """What a request of the Open Inference Protocol v2 asks, checked field by field before any work is done."""
 
-import base64
 import binascii
 import math
 import struct
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pybase64
 from kserve import InferInput, InferRequest
 
-from bonafide.serving.compute.engine import Pixels
+from bonafide.serving.compute.engine import Images, Pixels
 from bonafide.serving.errors import RequestError
 
 MAXIMUM_IMAGES = 64
@@ -19,11 +18,10 @@ DEFAULT_OUTPUTS = 3
 SMALLEST_SIDE = 8
 
 
-@dataclass(frozen=True)
-class Question:
-    """``images`` are encoded files or uint8 [N, H, W, 3]; ``outputs`` are the names wanted, in order."""
+class Question(NamedTuple):
+    """``images`` are files or uint8 [N, H, W, 3]; ``outputs`` are the names wanted, in order."""
 
-    images: list[bytes] | Pixels
+    images: Images
     outputs: tuple[str, ...]
 
 
@@ -76,29 +74,31 @@ def _check_shape(tensor: InferInput) -> None:
         raise RequestError(f"{name}: shape must be {form} with sides of {SMALLEST_SIDE} or more, got {shape}")
 
 
-def _images(tensor: InferInput) -> list[bytes]:
+def _images(tensor: InferInput) -> list[bytes | memoryview]:
     raw = _raw(tensor)
-    elements = _split(raw, tensor.shape[0]) if raw is not None else tensor.data
+    elements: Any = _split(raw, tensor.shape[0]) if raw is not None else tensor.data
     if not isinstance(elements, list) or len(elements) != tensor.shape[0]:
         found = len(elements) if isinstance(elements, list) else "no list"
         raise RequestError(f"image: shape says {tensor.shape[0]} images, the data has {found}")
-    return [_content(index, element) for index, element in enumerate(elements)]
+    for index, element in enumerate(elements):
+        elements[index] = _content(index, element)  # in place: a text goes as soon as its bytes are there
+    return elements
 
 
-def _content(index: int, element: Any) -> bytes:
-    if isinstance(element, bytes):
+def _content(index: int, element: Any) -> bytes | memoryview:
+    if isinstance(element, bytes | memoryview):
         return element
     if not isinstance(element, str):
         raise RequestError(f"image[{index}]: must be a base64 string, got {type(element).__name__}")
     try:
-        return base64.b64decode(element, validate=True)
+        return pybase64.b64decode(element, validate=True)
     except (binascii.Error, ValueError) as error:
         raise RequestError(f"image[{index}]: no valid base64: {error}") from error
 
 
-def _split(raw: bytes, count: int) -> list[bytes]:
+def _split(raw: memoryview, count: int) -> list[memoryview]:
     """Binary BYTES tensors are elements that each follow their length, a little-endian uint32."""
-    elements: list[bytes] = []
+    elements: list[memoryview] = []
     position = 0
     while position < len(raw):
         if len(elements) == count:
@@ -132,7 +132,6 @@ def _numbers(data: Any) -> Pixels:
     return values.astype(np.uint8)
 
 
-def _raw(tensor: InferInput) -> bytes | None:
+def _raw(tensor: InferInput) -> memoryview | None:
     """kserve's public way to raw tensors converts them and fails with a 500 on a wrong length or shape."""
-    raw: bytes | None = tensor._raw_data
-    return raw
+    return None if tensor._raw_data is None else memoryview(tensor._raw_data)

@@ -1,8 +1,7 @@
 """The HTTP side of the Open Inference Protocol v2, with the model repository extension, and nothing else.
 
 KServe's server also has v1 routes, lets any client unload a model, and has no repository index. Its endpoints
-are thin and go through FastAPI, which costs more time than reading a small request; plain routes call its
-data plane here instead.
+go through FastAPI, which costs more time than reading a small request.
 """
 
 import asyncio
@@ -10,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import orjson
+from kserve import InferRequest
 from pydantic import BaseModel, StrictBool
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -19,14 +19,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive
 
+from bonafide.serving.answer import Answer
 from bonafide.serving.edge import body
 from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.ids import Traced
 from bonafide.serving.edge.limits import Limits
-from bonafide.serving.edge.refused import counted
-from bonafide.serving.v2 import wire
+from bonafide.serving.models.versions import Models
+from bonafide.serving.v2 import question, tensors, wire
 from bonafide.serving.v2.failures import failures, say
-from bonafide.serving.v2.plane import Plane, key
 from bonafide.telemetry import metrics
 from bonafide.telemetry.logs import request_id
 
@@ -39,70 +39,74 @@ class _Index(BaseModel):
 
 
 class _Endpoints:
-    def __init__(self, plane: Plane, limits: Limits, budget: Budget) -> None:
-        self._plane = plane
+    def __init__(self, models: Models, limits: Limits, budget: Budget) -> None:
+        self._models = models
         self._limits = limits
         self._budget = budget
 
     async def server(self, _: Request) -> Response:
-        return _json(self._plane.metadata())
+        return _json(tensors.server())
 
     async def live(self, _: Request) -> Response:
         """Waits for nothing, however busy the models are: https://github.com/kserve/kserve/issues/3950."""
         return _json({"live": True})
 
     async def ready(self, _: Request) -> Response:
-        ready = await self._plane.ready()
-        return _json({"ready": ready}) if ready else say(503, "not ready: a model loads, or the server stops")
+        if not self._models.ready:
+            return say(503, "not ready: a model loads, or the server stops")
+        return _json({"ready": True})
 
     async def models(self, _: Request) -> Response:
-        return _json({"models": list(self._plane.models.get_models())})
+        return _json({"models": self._models.names})
 
     async def model(self, request: Request) -> Response:
-        return _json(await self._plane.model_metadata(_key(request)))
+        return _json(tensors.metadata(self._models.get(*_named(request)), self._models))
 
     async def model_ready(self, request: Request) -> Response:
-        name = request.path_params["model"]
-        if not await self._plane.model_ready(_key(request)):
-            return say(503, f"model {name!r} is not ready")
-        return _json({"name": name, "ready": True})
+        predictor = self._models.get(*_named(request))
+        if self._models.draining or not predictor.ready:
+            return say(503, f"model {predictor.name!r} is not ready")
+        return _json({"name": predictor.name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
         """The model is looked up once, so a request ends on the version that it began with."""
-        with self._budget.share() as take:
-            with counted():
-                predictor = await self._plane.get_model(_key(request))
-                content = await body.read(request, self._limits, take)
-                question = wire.read(content, request.headers.get(wire.HEADER), request.path_params["model"])
-            question.id = question.id or request_id.get()
-            try:
-                async with cancelled_without_client(request.receive):
-                    response, _ = await predictor(question)
-            except asyncio.CancelledError:
-                return say(503, "the server stops; ask another")
-            answer, headers = wire.write(response)
-            return Response(answer, headers=headers)
+        try:
+            answer, asked = await self._answered(request)
+        except asyncio.CancelledError:
+            return say(503, "the server stops; ask another")
+        content, headers = wire.write(answer, asked)
+        return Response(content, headers=headers)
 
     async def index(self, request: Request) -> Response:
         with self._budget.share() as take:
             content = await body.read(request, self._limits, take)
         asked = wire.parse(_Index, content or b"{}")
-        return _json(self._plane.models.index(asked.ready))
+        return _json(self._models.index(asked.ready))
 
     async def load(self, request: Request) -> Response:
         name = request.path_params["model"]
-        await self._plane.models.load_model(name)
+        await self._models.load(name)
         return _json({"name": name, "load": True})
 
     async def unload(self, request: Request) -> Response:
         name = request.path_params["model"]
-        await self._plane.models.unload_model(name)
+        await self._models.unload(name)
         return _json({"name": name, "unload": True})
 
+    async def _answered(self, request: Request) -> tuple[Answer, InferRequest]:
+        with self._models.asked(*_named(request)) as predictor, self._budget.share() as take:
+            content = await body.read(request, self._limits, take)
+            asked = wire.read(content, request.headers.get(wire.HEADER), predictor.name, take)
+            del content  # JSON goes; binary tensors are views that keep it
+            asked.id = asked.id or request_id.get()
+            images, outputs = question.read(asked, tuple(predictor.shapes))
+            async with cancelled_without_client(request.receive):
+                return await predictor.answer(images, outputs), asked
 
-def create_app(plane: Plane, limits: Limits, budget: Budget) -> ASGIApp:
+
+def create_app(models: Models, limits: Limits, budget: Budget) -> ASGIApp:
     """The application. Answers above 1 KiB are compressed for clients that ask."""
-    endpoints = _Endpoints(plane, limits, budget)
+    endpoints = _Endpoints(models, limits, budget)
     routes = [
         *(Route(f"{path}/infer", endpoints.infer, methods=["POST"]) for path in MODEL),
         *(Route(f"{path}/ready", endpoints.model_ready) for path in MODEL),
@@ -145,8 +149,8 @@ async def _metrics(request: Request) -> Response:
     return Response(content, headers={"content-type": kind})
 
 
-def _key(request: Request) -> str:
-    return key(request.path_params["model"], request.path_params.get("version", ""))
+def _named(request: Request) -> tuple[str, str]:
+    return request.path_params["model"], request.path_params.get("version", "")
 
 
 def _json(content: object) -> Response:

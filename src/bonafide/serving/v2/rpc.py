@@ -1,29 +1,30 @@
-"""The gRPC side of the Open Inference Protocol v2: KServe's servicer with versions, and its errors named."""
+"""The gRPC side of the Open Inference Protocol v2, by KServe's protocol buffers.
+
+KServe's servicer passes on no version, cannot load or unload, and leaves errors INTERNAL or UNKNOWN:
+https://github.com/kserve/kserve/blob/v0.21.0/python/kserve/kserve/protocol/grpc/servicer.py
+"""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError
-from kserve import InferRequest
-from kserve.errors import InvalidInput, ModelNotReady, ServerNotReady
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
-from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
-from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
-from kserve.protocol.grpc.servicer import InferenceServicer
 
 from bonafide.errors import BonafideError
+from bonafide.serving.answer import Answer
 from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.ids import ID_HEADER, identify
 from bonafide.serving.edge.limits import Limits
-from bonafide.serving.edge.refused import count, counted
+from bonafide.serving.edge.refused import count
 from bonafide.serving.errors import Overloaded, RequestError
-from bonafide.serving.v2 import message
+from bonafide.serving.models.versions import RETRY_SECONDS, Models
+from bonafide.serving.v2 import message, question, tensors
 from bonafide.serving.v2.failures import LONGEST_MESSAGE
-from bonafide.serving.v2.health import Health
-from bonafide.serving.v2.plane import Plane, key
+from bonafide.serving.v2.health import SERVICE, Health
 from bonafide.telemetry.logs import protocol, request_id
 
 POLL_SECONDS = 0.05
@@ -31,101 +32,149 @@ LAST_SECONDS = 1  # for answers on their way
 CODES = {
     403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
     503: grpc.StatusCode.UNAVAILABLE,
 }
 
+logger = logging.getLogger(__name__)
 
-class Servicer(InferenceServicer):  # type: ignore[misc]
-    """KServe's servicer passes on no version and cannot load or unload:
-    https://github.com/kserve/kserve/blob/v0.21.0/python/kserve/kserve/protocol/grpc/servicer.py
+
+class Service:
+    """The methods of the protocol, each from a message's bytes to a message.
+
+    They are registered as if a client sent several messages, which looks the same on the wire: so a method
+    begins with the call, bounds the time until its message is there, and gRPC keeps no second copy of it.
     """
 
-    def __init__(self, plane: Plane, budget: Budget) -> None:
-        super().__init__(plane, None)
+    def __init__(self, models: Models, limits: Limits, budget: Budget) -> None:
         self.running = 0
-        self._plane = plane
+        self._models = models
+        self._limits = limits
         self._budget = budget
+        self._arriving: dict[asyncio.Timeout, None] = {}
 
-    async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Of the version that is asked for, or of the default."""
-        return pb.ModelReadyResponse(ready=await self._plane.model_ready(key(request.name, request.version)))
-
-    async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """With the versions that are loaded."""
-        return pb.ModelMetadataResponse(
-            **await self._plane.model_metadata(key(request.name, request.version))
+    def handler(self) -> Any:
+        """For a server."""
+        names = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                name: grpc.stream_unary_rpc_method_handler(
+                    self._answering(getattr(self, name)),
+                    response_serializer=lambda answer: answer.SerializeToString(),
+                )
+                for name in names
+            },
         )
 
-    async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Refused unless the server allows it."""
-        await self._plane.models.load_model(request.model_name)
-        return pb.RepositoryModelLoadResponse(model_name=request.model_name, isLoaded=True)
+    async def ServerLive(self, _: bytes) -> Any:  # noqa: N802
+        """Always."""
+        return pb.ServerLiveResponse(live=True)
 
-    async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Refused unless the server allows it."""
-        await self._plane.models.unload_model(request.model_name)
-        return pb.RepositoryModelUnloadResponse(model_name=request.model_name, isUnloaded=True)
+    async def ServerReady(self, _: bytes) -> Any:  # noqa: N802
+        """Whether every model answers."""
+        return pb.ServerReadyResponse(ready=self._models.ready)
 
-    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+    async def ServerMetadata(self, _: bytes) -> Any:  # noqa: N802
+        """Name, version, extensions."""
+        return pb.ServerMetadataResponse(**tensors.server())
+
+    async def ModelReady(self, content: bytes) -> Any:  # noqa: N802
+        """Of the version that is asked for, or of the default."""
+        asked = pb.ModelReadyRequest.FromString(content)
+        ready = self._models.get(asked.name, asked.version).ready
+        return pb.ModelReadyResponse(ready=ready and not self._models.draining)
+
+    async def ModelMetadata(self, content: bytes) -> Any:  # noqa: N802
+        """With the versions that are loaded."""
+        asked = pb.ModelMetadataRequest.FromString(content)
+        predictor = self._models.get(asked.name, asked.version)
+        return pb.ModelMetadataResponse(**tensors.metadata(predictor, self._models))
+
+    async def RepositoryModelLoad(self, content: bytes) -> Any:  # noqa: N802
+        """Refused unless the server allows it."""
+        name = pb.RepositoryModelLoadRequest.FromString(content).model_name
+        await self._models.load(name)
+        return pb.RepositoryModelLoadResponse(model_name=name, isLoaded=True)
+
+    async def RepositoryModelUnload(self, content: bytes) -> Any:  # noqa: N802
+        """Refused unless the server allows it."""
+        name = pb.RepositoryModelUnloadRequest.FromString(content).model_name
+        await self._models.unload(name)
+        return pb.RepositoryModelUnloadResponse(model_name=name, isUnloaded=True)
+
+    async def ModelInfer(self, content: bytes) -> Any:  # noqa: N802
         """gRPC cancels it when the client leaves or its deadline passes."""
-        if self._plane.draining:
-            raise ServerNotReady("the server stops; ask another")
-        with self._run(), self._budget.share() as take:
-            with counted():
-                predictor = await self._plane.get_model(key(request.model_name, request.model_version))
-                take(request.ByteSize())
-                self.validate_grpc_request(request)
-                question = InferRequest.from_grpc(request)
-            question.id = question.id or request_id.get()
-            response, _ = await predictor(question)
-            return response.to_grpc()
+        with self._slot(), self._budget.share() as take:
+            take(len(content))
+            asked = _read(content)
+            del content
+            asked.id = asked.id or request_id.get()
+            with self._models.asked(asked.model_name, asked.model_version) as predictor:
+                images, outputs = question.read(asked, tuple(predictor.shapes))
+                answer = await predictor.answer(images, outputs)
+        return _response(answer, asked.id)
+
+    def _answering(self, method: Any) -> Any:
+        """The method with its message awaited, its request's id, and its errors named."""
+
+        async def answering(_: Any, context: Any) -> Any:
+            protocol.set("grpc")
+            given = dict(context.invocation_metadata() or ()).get(ID_HEADER)
+            told = (ID_HEADER, identify(given))
+            context.set_trailing_metadata((told,))
+            try:
+                return await method(await self._message(context))
+            except RequestError as error:
+                code = CODES.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
+                _fail(context, code, str(error))
+            except DecodeError:
+                _fail(context, grpc.StatusCode.INVALID_ARGUMENT, "the message is no valid protocol buffer")
+            except Overloaded as error:
+                context.set_trailing_metadata((told, ("retry-after", str(error.retry_after))))
+                _fail(context, grpc.StatusCode.UNAVAILABLE, str(error))
+            except Exception:
+                logger.exception("a call failed")
+                _fail(context, grpc.StatusCode.INTERNAL, "internal error; the server's log has the cause")
+
+        return answering
+
+    async def _message(self, context: Any) -> bytes:
+        """The call's one message. Where too many are awaited, the one that has been longest is given up.
+
+        Raises:
+            RequestError: 408, it does not come in time; 400, there is none.
+        """
+        if len(self._arriving) >= self._limits.rpcs:
+            (oldest := next(iter(self._arriving))).reschedule(0)
+            del self._arriving[oldest]
+        try:
+            async with asyncio.timeout(self._limits.message_seconds) as patience:
+                self._arriving[patience] = None
+                try:
+                    content = await context.read()
+                finally:
+                    self._arriving.pop(patience, None)
+        except TimeoutError:
+            count("grpc", "refused", "timeout")
+            raise RequestError("the message did not come in time", 408, "timeout") from None
+        if not isinstance(content, bytes):
+            raise RequestError("the call has no message")
+        return content
 
     @contextmanager
-    def _run(self) -> Iterator[None]:
+    def _slot(self) -> Iterator[None]:
+        if self._models.draining:
+            count("grpc", "overloaded", "draining")
+            raise Overloaded("the server stops; ask another", RETRY_SECONDS, "draining")
+        if self.running >= self._limits.rpcs:
+            count("grpc", "overloaded", "connections")
+            raise Overloaded("too many calls are running; try again", RETRY_SECONDS, "connections")
         self.running += 1
         try:
             yield
         finally:
             self.running -= 1
-
-
-class Interceptor(ExceptionToStatusInterceptor):  # type: ignore[misc]
-    """Names the errors that KServe's leaves INTERNAL or UNKNOWN, and gives each request its id:
-    https://github.com/kserve/kserve/blob/v0.21.0/python/kserve/kserve/protocol/grpc/interceptors.py
-    """
-
-    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """A message that is refused reaches :meth:`intercept` as the error; gRPC would answer UNKNOWN."""
-        handler = await super().intercept_service(continuation, handler_call_details)
-        if handler is None:
-            return None
-        return handler._replace(request_deserializer=_bounded(handler.request_deserializer))
-
-    async def intercept(self, method: Any, request_or_iterator: Any, context: Any, method_name: str) -> Any:
-        """Set the id and the protocol, then call the method."""
-        protocol.set("grpc")
-        given = dict(context.invocation_metadata() or ()).get(ID_HEADER)
-        context.set_trailing_metadata(((ID_HEADER, identify(given)),))
-        if isinstance(request_or_iterator, RequestError):
-            count("grpc", "refused", request_or_iterator.reason)
-            return await self.handle_exception(request_or_iterator, None, context, method_name)
-        return await super().intercept(method, request_or_iterator, context, method_name)
-
-    async def handle_exception(
-        self, ex: Exception, request_or_iterator: Any, context: Any, method_name: str
-    ) -> None:
-        """Set the status that fits. Aborting raises an error that gRPC keeps, and that keeps the request's
-        frames and with them its message, until the garbage collector comes by.
-        """
-        if isinstance(ex, RequestError | InvalidInput):
-            context.set_code(CODES.get(getattr(ex, "status", 400), grpc.StatusCode.INVALID_ARGUMENT))
-        elif isinstance(ex, Overloaded | ModelNotReady | ServerNotReady):
-            after = ("retry-after", str(getattr(ex, "retry_after", 1)))
-            context.set_trailing_metadata(((ID_HEADER, request_id.get()), after))
-            context.set_code(grpc.StatusCode.UNAVAILABLE)
-        else:
-            await super().handle_exception(ex, request_or_iterator, context, method_name)
-        context.set_details(str(ex)[:LONGEST_MESSAGE])
 
 
 class Server:
@@ -135,21 +184,21 @@ class Server:
         BonafideError: the port is taken or the host is not one of this machine.
     """
 
-    def __init__(self, plane: Plane, limits: Limits, budget: Budget, host: str, port: int) -> None:
+    def __init__(self, models: Models, limits: Limits, budget: Budget, host: str, port: int) -> None:
         self._server = grpc.aio.server(
-            interceptors=[Interceptor()],
             options=[
                 ("grpc.max_receive_message_length", limits.body),
                 ("grpc.max_send_message_length", limits.body),
+                ("grpc.max_allowed_incoming_connections", limits.connections),
+                ("grpc.max_concurrent_streams", 2 * limits.rpcs),
                 ("grpc.so_reuseport", 0),
             ],
-            maximum_concurrent_rpcs=limits.rpcs,
         )
-        self._plane = plane
-        self.health = Health(plane)
+        self._models = models
+        self.health = Health(models)
         self.health.add_to(self._server)
-        self._servicer = Servicer(plane, budget)
-        grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self._servicer, self._server)
+        self._service = Service(models, limits, budget)
+        self._server.add_generic_rpc_handlers((self._service.handler(),))
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             self.port: int = self._server.add_insecure_port(address)
@@ -167,23 +216,40 @@ class Server:
 
         Those that watch the health are told, and not waited for.
         """
-        self._plane.draining = True
+        self._models.draining = True
         await self.health.enter_graceful_shutdown()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._servicer.running:
+                while self._service.running:
                     await asyncio.sleep(POLL_SECONDS)
         await self._server.stop(min(seconds, LAST_SECONDS))
 
 
-def _bounded(deserialize: Any) -> Any:
-    def attempt(content: bytes) -> Any:
-        try:
-            message.check(content)
-            return deserialize(content)
-        except RequestError as error:
-            return error
-        except (DecodeError, LookupError):
-            return RequestError("the message is no valid protocol buffer")
+def _read(content: bytes) -> Any:
+    try:
+        return message.read(content)
+    except RequestError as error:
+        count("grpc", "refused", error.reason)
+        raise
 
-    return attempt
+
+def _response(answer: Answer, identity: str) -> Any:
+    told = tensors.parameters(answer).items()
+    return pb.ModelInferResponse(
+        model_name=answer.model,
+        model_version=answer.version,
+        id=identity,
+        parameters={name: pb.InferParameter(string_param=value) for name, value in told},
+        outputs=[
+            pb.ModelInferResponse.InferOutputTensor(
+                name=name, datatype=tensors.datatype(name), shape=values.shape
+            )
+            for name, values in answer.outputs.items()
+        ],
+        raw_output_contents=[tensors.raw(values) for values in answer.outputs.values()],
+    )
+
+
+def _fail(context: Any, code: grpc.StatusCode, message: str) -> None:
+    context.set_code(code)
+    context.set_details(message[:LONGEST_MESSAGE])

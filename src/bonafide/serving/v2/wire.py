@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 import orjson
-from kserve import InferInput, InferRequest, InferResponse
+from kserve import InferInput, InferRequest
 from kserve.protocol.infer_type import RequestedOutput
 from pydantic import (
     BaseModel,
@@ -25,13 +26,18 @@ from pydantic import (
     ValidationError,
 )
 
+from bonafide.serving.answer import Answer
+from bonafide.serving.edge.body import Buffer, Take
 from bonafide.serving.edge.limits import MAXIMUM_VALUES
 from bonafide.serving.errors import RequestError
+from bonafide.serving.v2 import tensors
 
 Content = TypeVar("Content", bound=BaseModel)
 
 HEADER = "inference-header-content-length"
 _SIZE = TypeAdapter(NonNegativeInt)
+COMMA = ord(",")
+STEP = 2**20
 _LENGTH = re.compile(r"[0-9]{1,12}")
 
 
@@ -63,20 +69,24 @@ class _Body(BaseModel):
     outputs: Annotated[list[_Output], FailFast()] = []
 
 
-def read(body: bytes, json_length: str | None, model: str) -> InferRequest:
-    """Parse a request body.
+def read(body: Buffer, json_length: str | None, model: str, take: Take) -> InferRequest:
+    """Parse a request body; binary tensors stay views of it.
 
     Args:
         body: JSON, then the binary tensors in the order of the inputs.
         json_length: the header ``Inference-Header-Content-Length``; None when the body is JSON alone.
         model: name of the model from the path.
+        take: called with the bytes that the JSON's texts take beside the body.
 
     Raises:
         RequestError: names the field that does not fit.
+        Overloaded: all requests together hold too much.
     """
     length = len(body) if json_length is None else _length(json_length, len(body))
-    content = parse(_Body, body[:length])
-    binary = _binary(content.inputs, memoryview(body)[length:])
+    view = memoryview(body)
+    take(length)
+    content = parse(_Body, view[:length])
+    binary = _binary(content.inputs, view[length:])
     inputs = []
     for tensor, raw in zip(content.inputs, binary, strict=True):
         inputs.append(InferInput(tensor.name, tensor.shape, tensor.datatype, tensor.data))
@@ -92,13 +102,13 @@ def read(body: bytes, json_length: str | None, model: str) -> InferRequest:
     )
 
 
-def parse(kind: type[Content], text: bytes) -> Content:
+def parse(kind: type[Content], text: Buffer | memoryview) -> Content:
     """JSON as ``kind``.
 
     Raises:
         RequestError: it is no JSON, has too many values, or a field that does not fit; the message names it.
     """
-    if text.count(b",") > MAXIMUM_VALUES:  # base64 has no commas
+    if _commas(text) > MAXIMUM_VALUES:  # base64 has none
         message = f"the JSON has more than {MAXIMUM_VALUES:,} values; send pixels as a binary tensor"
         raise RequestError(message, 413, "too-large")
     try:
@@ -108,6 +118,12 @@ def parse(kind: type[Content], text: bytes) -> Content:
         raise RequestError(f"the body is no valid JSON: {error}") from error
     except ValidationError as error:
         raise RequestError("; ".join(map(_explain, error.errors()))) from error
+
+
+def _commas(text: Buffer | memoryview) -> int:
+    values = np.frombuffer(text, np.uint8)
+    steps = range(0, len(values), STEP)
+    return sum(int(np.count_nonzero(values[begin : begin + STEP] == COMMA)) for begin in steps)
 
 
 @contextmanager
@@ -120,12 +136,37 @@ def _no_collections() -> Iterator[None]:
         gc.enable()
 
 
-def write(response: InferResponse) -> tuple[bytes, dict[str, str]]:
-    """The response body and its headers."""
-    body, json_length = response.to_rest()
-    if json_length is None:
-        return orjson.dumps(body), {"content-type": "application/json"}
-    return body, {"content-type": "application/octet-stream", HEADER: str(json_length)}
+def write(answer: Answer, request: InferRequest) -> tuple[bytes, dict[str, str]]:
+    """The response to ``request``: its body and its headers."""
+    wanted = {output.name: output.binary_data for output in request.request_outputs or ()}
+    outputs: list[dict[str, Any]] = []
+    binary: list[bytes] = []
+    for name, values in answer.outputs.items():
+        output: dict[str, Any] = {
+            "name": name,
+            "shape": values.shape,
+            "datatype": tensors.datatype(name),
+        }
+        if wanted.get(name, request.use_binary_outputs):
+            binary.append(tensors.raw(values))
+            output["parameters"] = {"binary_data_size": len(binary[-1])}
+        elif values.dtype == object:
+            output["data"] = [value.decode() for value in values]
+        else:
+            output["data"] = values.ravel()
+        outputs.append(output)
+    content = {
+        "id": request.id,
+        "model_name": answer.model,
+        "model_version": answer.version,
+        "outputs": outputs,
+        "parameters": tensors.parameters(answer),
+    }
+    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not binary:
+        return body, {"content-type": "application/json"}
+    headers = {"content-type": "application/octet-stream", HEADER: str(len(body))}
+    return b"".join((body, *binary)), headers
 
 
 def _requested(output: _Output, binary: bool) -> RequestedOutput:
@@ -142,14 +183,14 @@ def _length(header: str, available: int) -> int:
     return int(header)
 
 
-def _binary(inputs: Annotated[list[_Tensor], FailFast()], rest: memoryview) -> list[bytes | None]:
+def _binary(inputs: Annotated[list[_Tensor], FailFast()], rest: memoryview) -> list[memoryview | None]:
     """The bytes of each input, None for one whose data stands in the JSON; nothing may be missing or left."""
-    parts: list[bytes | None] = []
+    parts: list[memoryview | None] = []
     for tensor in inputs:
         size = tensor.parameters.get("binary_data_size")
         if (size is None) == (tensor.data is None):
             raise RequestError(f"{tensor.name}: give either data or the parameter binary_data_size")
-        parts.append(None if size is None else bytes(rest[: _size(tensor.name, size, len(rest))]))
+        parts.append(None if size is None else rest[: _size(tensor.name, size, len(rest))])
         rest = rest[len(parts[-1] or b"") :]
     if rest:
         raise RequestError(f"{len(rest)} bytes after the JSON belong to no input; set binary_data_size")

@@ -1,0 +1,39 @@
+"""What a model says about images, whoever asked and wherever it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """For N images, the arrays that were asked for, by the names of the Open Inference Protocol's outputs.
+
+    ``label`` is object [N] of bytes, ``uncertain`` bool [N], ``probabilities`` float32 [N, K] with columns
+    named by ``labels``, ``embedding`` float32 [N, E], ``heatmap`` float32 [N, h, w], zero or above.
+    """
+
+    model: str
+    version: str
+    labels: tuple[str, ...]
+    outputs: Mapping[str, Array]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The label of each image."""
+        return tuple(name.decode() for name in self.outputs["label"])
+
+    @property
+    def uncertain(self) -> npt.NDArray[np.bool_]:
+        """For each image, whether its confidence is below its label's threshold."""
+        return self.outputs["uncertain"]
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """float32 [N, K]."""
+        return self.outputs["probabilities"]

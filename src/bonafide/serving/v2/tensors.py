@@ -1,0 +1,56 @@
+"""The model's tensors as the protocol has them: names, datatypes, shapes, bytes."""
+
+import json
+import struct
+from typing import Any
+
+import bonafide
+from bonafide.serving.answer import Answer, Array
+from bonafide.serving.models.predictor import Predictor
+from bonafide.serving.models.versions import Models
+
+EXTENSIONS = ("binary_tensor_data", "model_repository")
+INPUTS: tuple[dict[str, Any], ...] = (
+    {"name": "image", "datatype": "BYTES", "shape": [-1]},
+    {"name": "pixels", "datatype": "UINT8", "shape": [-1, -1, -1, 3]},
+)
+"""Either one is a request; -1 is a size that the client chooses."""
+
+_DATATYPES = {"label": "BYTES", "uncertain": "BOOL"}
+
+
+def datatype(output: str) -> str:
+    """Of an output of any model."""
+    return _DATATYPES.get(output, "FP32")
+
+
+def raw(values: Array) -> bytes:
+    """A binary tensor; elements of BYTES each follow their length, a little-endian uint32."""
+    if values.dtype == object:
+        return b"".join(struct.pack("<I", len(value)) + value for value in values.ravel())
+    return values.tobytes()
+
+
+def server() -> dict[str, Any]:
+    """Name, version and the extensions of the protocol that are answered."""
+    return {"name": "bonafide", "version": bonafide.__version__, "extensions": list(EXTENSIONS)}
+
+
+def metadata(predictor: Predictor, models: Models) -> dict[str, Any]:
+    """A model's versions and tensors; of the outputs the first three are given when a request names none."""
+    outputs = [
+        {"name": name, "datatype": datatype(name), "shape": [-1, *shape]}
+        for name, shape in predictor.shapes.items()
+    ]
+    return {
+        "name": predictor.name,
+        "platform": "onnxruntime_onnx",
+        "inputs": list(INPUTS),
+        "outputs": outputs,
+        "versions": list(models.versions(predictor.name)),
+    }
+
+
+def parameters(answer: Answer) -> dict[str, str]:
+    """Of every answer: ``labels`` is a JSON list that names the K columns of the probabilities."""
+    return {"model_version": answer.version, "labels": json.dumps(answer.labels)}
