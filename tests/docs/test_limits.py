@@ -10,7 +10,7 @@ import pytest
 import bonafide
 from bonafide.data import header
 from bonafide.serving import client, errors
-from bonafide.serving.api import auth
+from bonafide.serving.api import app, auth
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.compute import scheduler
 from bonafide.serving.edge import ids, limits
@@ -44,7 +44,8 @@ SERVER = {
     "header": "request line and headers of REST",
     "connections": "connections, of REST and of gRPC each",
     "pipelined": "requests that wait on one REST connection",
-    "rpcs": "gRPC inferences at once, and messages awaited at once",
+    "rpcs": "gRPC inferences at once",
+    "arriving": "gRPC messages on their way at once",
     "header_seconds": "time for a header",
     "stall_seconds": "silence within a body, or in reading an answer",
     "upload_seconds": "time for a body",
@@ -92,6 +93,7 @@ API = {
     "images of a token's subject": Settings().subject_rate,
     "images from an address (IPv6: a /64 network)": Settings().address_rate,
     "a token": f"{auth.LONGEST_TOKEN:,} characters",
+    "bodies of all its requests together": told("held", app.LIMITS.held),
     "answer of the predictor behind `--url`": f"{client.TIMEOUT_SECONDS} s",
 }
 

@@ -112,19 +112,17 @@ def api(
 
     from bonafide.serving.api import app, server
     from bonafide.serving.client import Client
-    from bonafide.serving.edge.limits import Limits
     from bonafide.telemetry import logs
 
     logs.configure()
-    limits = Limits()
     answers: Upstream = Client(url, model)
     background: list[Callable[[], Awaitable[None]]] = []
     if not url:
         answers, watcher = _local(package, task, public_key or keys() / "signing.pub")
         background.append(watcher.run)
     server.serve(
-        app.create_app(answers, settings, limits),
-        limits,
+        app.create_app(answers, settings),
+        app.LIMITS,
         host=host,
         port=port,
         trusted_proxies=trusted_proxies,

@@ -15,6 +15,8 @@ from bonafide.serving.edge.limits import Limits
 from tests import packages
 from tests.serving.live import calling, until
 
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
 RED = packages.image((200, 30, 30), 40, "JPEG")
 
 
@@ -328,6 +330,61 @@ def test_calls_beyond_the_limit_are_turned_away(models, slow):
             return code
 
     assert asyncio.run(ask()) == grpc.StatusCode.UNAVAILABLE
+
+
+async def silent(channel) -> grpc.aio.StreamUnaryCall:
+    """A call that has begun and whose message never comes."""
+    call = channel.stream_unary(METHOD)()
+    await call.wait_for_connection()
+    return call
+
+
+def test_calls_without_a_message_hold_up_others_for_a_moment_and_end(models):
+    async def ask():
+        async with (
+            asyncio.timeout(20),
+            calling(models, Limits(arriving=4, message_seconds=4)) as (_, channel),
+        ):
+            calls = [await silent(channel) for _ in range(8)]
+            await asyncio.sleep(0.2)
+            stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+            answer = await stub.ModelInfer(question(raw_input_contents=[element(RED)]))
+            check = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            return answer, check, [await call.code() for call in calls]
+
+    answer, check, codes = asyncio.run(ask())
+    assert values(answer)["label"] == element(b"red")
+    assert check.status == health_pb2.HealthCheckResponse.SERVING
+    assert set(codes) == {grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+def test_a_call_that_ends_without_a_message_is_told(server):
+    with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError) as refusal:
+        channel.stream_unary(METHOD)(iter(()))
+    assert refusal.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "no message" in refusal.value.details()
+
+
+def test_connections_beyond_the_limit_are_closed_and_there_is_room_again(models):
+    async def ready(port):
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=[OWN_CONNECTION]) as channel:
+            stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+            return (await stub.ServerReady(pb.ServerReadyRequest(), timeout=5)).ready
+
+    async def ask():
+        async with asyncio.timeout(30), calling(models, Limits(connections=3)) as (server, _):
+            connections = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(6)]
+            await asyncio.sleep(0.2)
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await ready(server.port)
+            for _, writer in connections:
+                writer.close()
+            await asyncio.sleep(0.2)
+            return refusal.value.code(), await ready(server.port)
+
+    code, answered = asyncio.run(ask())
+    assert code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert answered
 
 
 def test_the_kserve_client_is_answered(server):

@@ -13,9 +13,9 @@ from bonafide.serving.api.door import Door
 from bonafide.serving.api.routes import Endpoints, router
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.upstream import Upstream
-from bonafide.serving.edge.limits import Limits
+from bonafide.serving.edge.limits import MIB, Limits
 
-LIMITS = Limits()
+LIMITS = Limits(held=128 * MIB)
 READABLE = ("X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate")
 
 

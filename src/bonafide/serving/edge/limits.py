@@ -13,7 +13,8 @@ class Limits:
 
     ``body`` is of one request, also once it is inflated; ``held`` is of all requests together. Beyond
     ``connections`` only health is answered over REST, beyond twice as many nothing is; ``pipelined`` requests
-    may wait on one connection, ``rpcs`` may run at once. A client has ``header_seconds`` for a whole header,
+    may wait on one connection, ``rpcs`` may run at once and
+    as many messages as ``arriving`` be under way. A client has ``header_seconds`` for a whole header,
     ``upload_seconds`` for a whole body, ``message_seconds`` for a gRPC message, and may be silent for
     ``stall_seconds`` within a body or an answer.
     """
@@ -24,6 +25,7 @@ class Limits:
     connections: int = 1000
     pipelined: int = 32
     rpcs: int = 256
+    arriving: int = 4
     header_seconds: float = 10
     stall_seconds: float = 10
     upload_seconds: float = 120

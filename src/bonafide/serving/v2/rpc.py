@@ -28,6 +28,7 @@ from bonafide.serving.v2.health import SERVICE, Health
 from bonafide.telemetry.logs import protocol, request_id
 
 POLL_SECONDS = 0.05
+HURRY_SECONDS = 1
 LAST_SECONDS = 1  # for answers on their way
 CODES = {
     403: grpc.StatusCode.PERMISSION_DENIED,
@@ -51,6 +52,7 @@ class Service:
         self._models = models
         self._limits = limits
         self._budget = budget
+        self._turns = asyncio.Semaphore(limits.arriving)
         self._arriving: dict[asyncio.Timeout, None] = {}
 
     def handler(self) -> Any:
@@ -140,16 +142,16 @@ class Service:
         return answering
 
     async def _message(self, context: Any) -> bytes:
-        """The call's one message. Where too many are awaited, the one that has been longest is given up.
+        """The call's one message. A few are under way at once, as gRPC collects them outside of the budget.
+
+        A call that waits for its turn shortens the time of the one that has been under way longest.
 
         Raises:
             RequestError: 408, it does not come in time; 400, there is none.
         """
-        if len(self._arriving) >= self._limits.rpcs:
-            (oldest := next(iter(self._arriving))).reschedule(0)
-            del self._arriving[oldest]
+        self._hurry()
         try:
-            async with asyncio.timeout(self._limits.message_seconds) as patience:
+            async with asyncio.timeout(self._limits.message_seconds) as patience, self._turns:
                 self._arriving[patience] = None
                 try:
                     content = await context.read()
@@ -161,6 +163,12 @@ class Service:
         if not isinstance(content, bytes):
             raise RequestError("the call has no message")
         return content
+
+    def _hurry(self) -> None:
+        if self._turns.locked() and self._arriving:
+            oldest = next(iter(self._arriving))
+            del self._arriving[oldest]
+            oldest.reschedule(asyncio.get_running_loop().time() + HURRY_SECONDS)
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
