@@ -1,5 +1,7 @@
 """The machine's limit: decoding and ONNX Runtime in bare loops, with nothing served.
 
+ONNX Runtime has the options that Bonafide gives it.
+
 ``python -m benchmarks.serving.limit GRAPH FOLDER SIZE SECONDS`` prints JSON; run it on the cores in question.
 """
 
@@ -48,6 +50,8 @@ def _session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # as in bonafide.model.runtime
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 

@@ -15,9 +15,10 @@ PACKAGES = ("onnxruntime", "torch", "kserve", "fastapi", "uvicorn", "grpcio", "n
 
 
 def cores() -> Cores:
-    """Two cores for servers, the others for the load generator where there are others."""
+    """Half of the cores, two at most, for servers; the others for the load generator."""
     mine = tuple(sorted(os.sched_getaffinity(0)))
-    server, rest = mine[:SERVER_CORES], mine[SERVER_CORES:]
+    most = max(1, min(SERVER_CORES, len(mine) // 2))
+    server, rest = mine[:most], mine[most:]
     return Cores(server, rest or server)
 
 

@@ -42,6 +42,7 @@ SYSTEM_COLUMNS = (
     "server",
     "requests/s",
     "÷ limit",
+    "of its repeats",
     "Bonafide ÷ it",
     "p50 ms",
     "p95 ms",
@@ -71,7 +72,10 @@ def system_rows(results: Results) -> Rows:
             (
                 name,
                 f"{found['rate']:.1f}",
-                f"{found['rate'] / results['limit']['decode_and_run']:.2f}",
+                f"{found['share']:.2f}",
+                f"{min(found['shares']):.2f} to {max(found['shares']):.2f}"
+                if len(found["shares"]) > 1
+                else "",
                 f"{ours['rate'] / found['rate']:.2f}" if ours and found["rate"] else "",
                 *(_milliseconds(fixed[f"p{share}_ms"]) for share in (50, 95, 99)),
                 f"{fixed['failed'] / fixed['sent']:.1%}" if fixed["failed"] else "0",
@@ -114,8 +118,8 @@ def _sentence(machine: Results) -> str:
     )
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB; servers have "
-        f"{machine['server_cores']} cores to themselves.{shared} {versions}."
+        f"{machine['cpu']}, cores: {machine['cores']}, of which servers have {machine['server_cores']} to themselves; "
+        f"{machine['memory_gib']:.0f} GiB.{shared} {versions}."
     )
 
 

@@ -11,9 +11,14 @@ Results = Mapping[str, Any]
 OURS = "Bonafide, REST binary"
 P95_MS = 150
 CPU_SHARE = 0.75
-LIMIT_SHARE = 0.9
+LIMIT_SHARES = {
+    OURS: 0.92,
+    "Bonafide, gRPC": 0.88,
+    "Bonafide, REST base64": 0.88,
+    "Bonafide service API": 0.88,
+}
 IDLE_MIB = 250
-OVERHEAD_MS = 2
+OVERHEAD_MS = 1.5
 EXPLAIN_SHARE = 0.1
 GROWTH_BYTES = 100
 
@@ -30,20 +35,23 @@ class Promise:
 def promises(results: Results) -> Iterator[Promise]:
     """Those for which there are measurements."""
     systems = results["systems"]
+    for name, least in LIMIT_SHARES.items():
+        if found := systems.get(name):
+            share = found["share"]
+            yield Promise(f"{name}: at least {least:.0%} of the bare loop", f"{share:.0%}", share >= least)
     if ours := systems.get(OURS):
-        yield from _of_ours(ours, results["limit"]["decode_and_run"], results["machine"]["server_cores"])
+        yield from _of_ours(ours, results["machine"]["server_cores"])
         yield from _against_peers(ours, {name: found for name, found in systems.items() if not found["ours"]})
     yield from _of_extras(results["extras"])
 
 
-def _of_ours(ours: Results, limit: float, cores: int) -> Iterator[Promise]:
-    fixed, share = ours["fixed"], ours["rate"] / limit
+def _of_ours(ours: Results, cores: int) -> Iterator[Promise]:
+    fixed = ours["fixed"]
     at = f"at {RATE:g} requests/s"
     yield Promise(f"p95 of at most {P95_MS} ms {at}", f"{fixed['p95_ms']:.0f} ms", fixed["p95_ms"] <= P95_MS)
     yield Promise(f"no failure {at}", f"{fixed['failed']} of {fixed['sent']}", fixed["failed"] == 0)
     busy = fixed["cores"] / cores
     yield Promise(f"mean CPU of at most {CPU_SHARE:.0%} {at}", f"{busy:.0%}", busy <= CPU_SHARE)
-    yield Promise(f"at least {LIMIT_SHARE:.0%} of the bare loop", f"{share:.0%}", share >= LIMIT_SHARE)
     idle = ours["idle_mib"]
     yield Promise(f"idle memory under {IDLE_MIB} MB", f"{idle * 1.048576:.0f} MB", idle * 1.048576 < IDLE_MIB)
 
