@@ -87,6 +87,10 @@ def system_rows(results: Results) -> Rows:
     return rows
 
 
+def _spread(shares: Sequence[float]) -> str:
+    return f"{min(shares):.2f} to {max(shares):.2f}" if len(shares) > 1 else ""
+
+
 def _milliseconds(value: float) -> str:
     return f"{value:.0f}" if math.isfinite(value) else "unanswered"
 
@@ -118,8 +122,8 @@ def _sentence(machine: Results) -> str:
     )
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
-        f"{machine['cpu']}, cores: {machine['cores']}, of which servers have {machine['server_cores']} to themselves; "
-        f"{machine['memory_gib']:.0f} GiB.{shared} {versions}."
+        f"{machine['cpu']}, cores: {machine['cores']}, of which servers have {machine['server_cores']} to "
+        f"themselves; {machine['memory_gib']:.0f} GiB.{shared} {versions}."
     )
 
 
