@@ -20,7 +20,7 @@ from bonafide.serving.v2.rpc import CODES
 MIB = 2**20
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "limits-and-errors.md").read_text()
 CODE = Path(bonafide.__file__).parent
-RAISED = {"RequestError": 2, "Overloaded": 2, "ImageError": 0, "count": 2, "ended": 1}
+RAISED = {"RequestError": 2, "Overloaded": 2, "ImageError": 0, "count": 1, "ended": 1}
 """Which argument of each call is the reason."""
 
 CAPACITY = scheduler.Capacity.of(1)

@@ -15,6 +15,7 @@ from bonafide.errors import BonafideError
 from bonafide.serving.edge import http
 from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.limits import Limits
+from bonafide.serving.edge.refused import counter
 from bonafide.serving.models.versions import Models
 from bonafide.serving.v2 import rest, rpc
 
@@ -93,7 +94,7 @@ def rest_server_of(models: Models, limits: Limits, budget: Budget) -> uvicorn.Se
     """The HTTP server, which handles no signals; ``should_exit`` ends it."""
     config = uvicorn.Config(
         rest.create_app(models, limits, budget),
-        http=http.bounded(limits),
+        http=http.bounded(limits, counter("rest", lambda: models.names)),
         ws="none",
         lifespan="off",
         log_config=None,

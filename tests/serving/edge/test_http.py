@@ -1,10 +1,13 @@
 """Clients that are slow, greedy or gone, over real sockets."""
 
 import asyncio
+import itertools
 import json
 import struct
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bonafide.serving.edge.limits import Limits
 from bonafide.telemetry import metrics
@@ -44,7 +47,7 @@ async def answer(reader) -> tuple[int, dict, bytes]:
 
 def errors(reason):
     (family,) = metrics.ERRORS.collect()
-    wanted = {"protocol": "rest", "reason": reason}.items()
+    wanted = {"protocol": "rest", "reason": reason, "model": "colour"}.items()
     return sum(
         sample.value
         for sample in family.samples
@@ -314,3 +317,32 @@ def test_liveness_is_quick_while_the_queue_is_full(models, slow):
             return found
 
     assert asyncio.run(ask())[2] == b'{"live":true}'
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(st.sampled_from(["offered", "plain", "live", "chunked"]), min_size=1, max_size=5), st.data())
+def test_pipelined_offers_are_answered_in_their_order_wherever_the_bytes_are_cut(models, kinds, data):
+    chunked = post("/v2/models/colour/infer", b"", *OFFER).replace(
+        b"Content-Length: 0", b"Transfer-Encoding: chunked"
+    )
+    requests = {"offered": infer(*OFFER), "plain": infer(), "live": LIVE, "chunked": chunked + CHUNKED}
+    stream = b"".join(requests[kind] for kind in kinds)
+    cuts = sorted(data.draw(st.lists(st.integers(1, len(stream) - 1), max_size=3)))
+    parts = [stream[begin:end] for begin, end in itertools.pairwise([0, *cuts, len(stream)])]
+
+    async def ask():
+        async with asyncio.timeout(20), listening(models) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(0.005)
+            found = [(await answer(reader))[0] for _ in kinds]
+            writer.close()
+            return found
+
+    assert asyncio.run(ask()) == [400 if kind == "chunked" else 200 for kind in kinds]

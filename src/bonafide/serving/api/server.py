@@ -14,11 +14,11 @@ from bonafide.serving.api import problems
 from bonafide.serving.edge import http
 from bonafide.serving.edge.ids import ID_HEADER, identify
 from bonafide.serving.edge.limits import Limits
+from bonafide.serving.edge.refused import counter
 from bonafide.serving.server import Unsignalled, address, beside, listen
 
 
 class _Protocol(http.Protocol):
-    counted_as = "api"
     health = (b"/health", b"/ready")
 
     def refusal(self, status: int, message: str) -> Response:
@@ -52,7 +52,7 @@ def serve(
     """
     config = uvicorn.Config(
         app,
-        http=http.bounded(limits, _Protocol),
+        http=http.bounded(limits, counter("api"), _Protocol),
         ws="none",
         lifespan="on",
         log_config=None,

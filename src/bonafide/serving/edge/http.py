@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from bonafide.serving.edge.limits import Limits
-from bonafide.serving.edge.refused import count
+from bonafide.serving.edge.refused import Count
 from bonafide.serving.edge.upgrade import WithoutUpgrade
 
 CROWDED = "the server has too many connections; try again"
@@ -26,18 +26,18 @@ class Protocol(WithoutUpgrade):
 
     Args:
         limits: ``header``, ``connections``, ``pipelined`` and the times are held here.
+        count: called for what is refused here.
         options: as uvicorn gives them.
 
     Attributes:
-        counted_as: what came in, in metrics.
         health: what paths start with that are answered however many connections there are.
     """
 
-    counted_as = "rest"
     health: tuple[bytes, ...] = (b"/v2/health/",)
 
-    def __init__(self, limits: Limits, **options: Any) -> None:
+    def __init__(self, limits: Limits, count: Count, **options: Any) -> None:
         super().__init__(**options)
+        self.count = count
         self._limits = limits
         self._own_app = self.app
         self._refusal = (HTTPStatus.BAD_REQUEST, "this is no valid HTTP request", "http")
@@ -99,7 +99,7 @@ class Protocol(WithoutUpgrade):
         self.app = self._own_app
         if crowded:
             self.app = self.refusal(HTTPStatus.SERVICE_UNAVAILABLE, CROWDED)
-            count(self.counted_as, "overloaded", "connections")
+            self.count("overloaded", "connections")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -139,7 +139,7 @@ class Protocol(WithoutUpgrade):
         head = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
         self.transport.write(STATUS_LINE[status] + head + b"\r\n" + bytes(response.body))
         self.transport.close()
-        count(self.counted_as, "refused", reason)
+        self.count("refused", reason)
 
     def refusal(self, status: int, message: str) -> Response:
         """What a client is told before the connection closes."""
@@ -177,10 +177,10 @@ class Protocol(WithoutUpgrade):
         self.send_400_response("")
 
 
-def bounded(limits: Limits, kind: type[Protocol] = Protocol) -> Any:
+def bounded(limits: Limits, count: Count, kind: type[Protocol] = Protocol) -> Any:
     """The protocol as uvicorn's ``http`` setting takes it."""
 
     def create(**options: Any) -> Protocol:
-        return kind(limits, **options)
+        return kind(limits, count, **options)
 
     return cast(Any, create)

@@ -41,4 +41,4 @@ class WithoutUpgrade(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         rest = self._data[refused.args[0] :]
-        super().data_received(b"\r\n".join([*lines, b"", rest]))
+        WithoutUpgrade.data_received(self, b"\r\n".join([*lines, b"", rest]))

@@ -1,8 +1,6 @@
-"""What a client of the Open Inference Protocol is told over HTTP where something went wrong."""
+"""What a client of the protocol is told over HTTP where something went wrong: ``{"error": …}``."""
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 from kserve.errors import InvalidInput
@@ -13,8 +11,8 @@ from starlette.responses import Response
 from bonafide.serving.errors import Overloaded, RequestError
 
 LONGEST_MESSAGE = 1000
-
-Handler = Callable[[Request, Any], Awaitable[Response]]
+KINDS = (RequestError, InvalidInput, Overloaded, ClientDisconnect, HTTPException, Exception)
+"""What Starlette is to hand to :func:`answer`."""
 
 
 def say(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
@@ -23,38 +21,20 @@ def say(status: int, message: str, headers: dict[str, str] | None = None) -> Res
     return Response(content, status, headers, "application/json")
 
 
-def failures() -> dict[Any, Handler]:
-    """What answers each exception, as Starlette takes it."""
-    return {
-        RequestError: _refused,
-        InvalidInput: _invalid,
-        Overloaded: _overloaded,
-        ClientDisconnect: _left,
-        HTTPException: _http,
-        Exception: _internal,
-    }
-
-
-async def _refused(_: Request, error: RequestError) -> Response:
-    late = error.status == HTTPStatus.REQUEST_TIMEOUT
-    return say(error.status, str(error), {"connection": "close"} if late else None)
-
-
-async def _invalid(_: Request, error: InvalidInput) -> Response:
-    return say(HTTPStatus.BAD_REQUEST, str(error))
-
-
-async def _overloaded(_: Request, error: Overloaded) -> Response:
-    return say(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"retry-after": str(error.retry_after)})
-
-
-async def _left(_: Request, __: ClientDisconnect) -> Response:
-    return say(HTTPStatus.BAD_REQUEST, "the client left")
-
-
-async def _http(_: Request, error: HTTPException) -> Response:
-    return say(error.status_code, error.detail, dict(error.headers or {}))
-
-
-async def _internal(_: Request, __: Exception) -> Response:
-    return say(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the server's log has the cause")
+async def answer(_: Request, error: Exception) -> Response:
+    """Status and message that fit an error; what we did wrong is in the log only."""
+    match error:
+        case RequestError():
+            late = error.status == HTTPStatus.REQUEST_TIMEOUT
+            return say(error.status, str(error), {"connection": "close"} if late else None)
+        case InvalidInput():
+            return say(HTTPStatus.BAD_REQUEST, str(error))
+        case Overloaded():
+            return say(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"retry-after": str(error.retry_after)})
+        case ClientDisconnect():
+            return say(HTTPStatus.BAD_REQUEST, "the client left")
+        case HTTPException():
+            return say(error.status_code, error.detail, dict(error.headers or {}))
+        case _:
+            message = "internal error; the server's log has the cause"
+            return say(HTTPStatus.INTERNAL_SERVER_ERROR, message)

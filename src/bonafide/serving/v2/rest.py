@@ -25,8 +25,8 @@ from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.ids import Traced
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.models.versions import Models
-from bonafide.serving.v2 import question, tensors, wire
-from bonafide.serving.v2.failures import failures, say
+from bonafide.serving.v2 import failures, question, tensors, wire
+from bonafide.serving.v2.failures import say
 from bonafide.telemetry import metrics
 from bonafide.telemetry.logs import request_id
 
@@ -121,7 +121,11 @@ def create_app(models: Models, limits: Limits, budget: Budget) -> ASGIApp:
         Route("/metrics", _metrics),
     ]
     compress = Middleware(GZipMiddleware, minimum_size=GZIP_BYTES, compresslevel=1)
-    app = Starlette(routes=routes, middleware=[compress], exception_handlers=failures())
+    app = Starlette(
+        routes=routes,
+        middleware=[compress],
+        exception_handlers=dict.fromkeys(failures.KINDS, failures.answer),
+    )
     app.router.redirect_slashes = False
     return Traced(app)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError
+from kserve import InferRequest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from bonafide.errors import BonafideError
@@ -19,7 +20,7 @@ from bonafide.serving.answer import Answer
 from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.ids import ID_HEADER, identify
 from bonafide.serving.edge.limits import Limits
-from bonafide.serving.edge.refused import count
+from bonafide.serving.edge.refused import counter
 from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.serving.models.versions import RETRY_SECONDS, Models
 from bonafide.serving.v2 import message, question, tensors
@@ -49,6 +50,7 @@ class Service:
 
     def __init__(self, models: Models, limits: Limits, budget: Budget) -> None:
         self.running = 0
+        self.count = counter("grpc", lambda: models.names)
         self._models = models
         self._limits = limits
         self._budget = budget
@@ -109,7 +111,7 @@ class Service:
         """gRPC cancels it when the client leaves or its deadline passes."""
         with self._slot(), self._budget.share() as take:
             take(len(content))
-            asked = _read(content)
+            asked = self._read(content)
             del content
             asked.id = asked.id or request_id.get()
             with self._models.asked(asked.model_name, asked.model_version) as predictor:
@@ -158,11 +160,18 @@ class Service:
                 finally:
                     self._arriving.pop(patience, None)
         except TimeoutError:
-            count("grpc", "refused", "timeout")
+            self.count("refused", "timeout")
             raise RequestError("the message did not come in time", 408, "timeout") from None
         if not isinstance(content, bytes):
             raise RequestError("the call has no message")
         return content
+
+    def _read(self, content: bytes) -> InferRequest:
+        try:
+            return message.read(content)
+        except RequestError as error:
+            self.count("refused", error.reason)
+            raise
 
     def _hurry(self) -> None:
         if self._turns.locked() and self._arriving:
@@ -173,10 +182,10 @@ class Service:
     @contextmanager
     def _slot(self) -> Iterator[None]:
         if self._models.draining:
-            count("grpc", "overloaded", "draining")
+            self.count("overloaded", "draining")
             raise Overloaded("the server stops; ask another", RETRY_SECONDS, "draining")
         if self.running >= self._limits.rpcs:
-            count("grpc", "overloaded", "connections")
+            self.count("overloaded", "connections")
             raise Overloaded("too many calls are running; try again", RETRY_SECONDS, "connections")
         self.running += 1
         try:
@@ -231,14 +240,6 @@ class Server:
                 while self._service.running:
                     await asyncio.sleep(POLL_SECONDS)
         await self._server.stop(min(seconds, LAST_SECONDS))
-
-
-def _read(content: bytes) -> Any:
-    try:
-        return message.read(content)
-    except RequestError as error:
-        count("grpc", "refused", error.reason)
-        raise
 
 
 def _response(answer: Answer, identity: str) -> Any:
