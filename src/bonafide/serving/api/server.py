@@ -5,7 +5,6 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
-import uvicorn
 import uvloop
 from fastapi import FastAPI
 from starlette.responses import Response
@@ -15,7 +14,7 @@ from bonafide.serving.edge import http
 from bonafide.serving.edge.ids import ID_HEADER, identify
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.edge.refused import counter
-from bonafide.serving.server import Unsignalled, address, beside, listen
+from bonafide.serving.edge.running import address, beside, http_server, listen
 
 
 class _Protocol(http.Protocol):
@@ -50,21 +49,8 @@ def serve(
     Raises:
         BonafideError: the port cannot be had.
     """
-    config = uvicorn.Config(
-        app,
-        http=http.bounded(limits, counter("api"), _Protocol),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        log_level="error",  # what clients do wrong is counted
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=trusted_proxies,
-        server_header=False,
-        timeout_keep_alive=limits.keep_alive_seconds,
-        timeout_graceful_shutdown=limits.grace_seconds,
-    )
-    server = Unsignalled(config)
+    protocol = http.bounded(limits, counter("api"), _Protocol)
+    server = http_server(app, protocol, limits, lifespan="on", trusted_proxies=trusted_proxies)
 
     async def run() -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
