@@ -7,6 +7,7 @@ from fastapi.params import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from bonafide.serving.api import auth
+from bonafide.serving.api.problems import Problem
 from bonafide.serving.api.rates import Rates, address
 from bonafide.serving.api.settings import Settings
 
@@ -32,21 +33,35 @@ class Door:
         needed: SecurityScopes,
         shown: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
     ) -> None:
-        """Check and count one request; the address comes first, so that guessing tokens is limited too.
+        """Check and count one request: by its address, and by the subject of its token if that holds.
+
+        An address that has no room is turned away before its token is looked at, so guessing is limited too.
 
         Raises:
             Problem: 401, 403, 429 or 503.
         """
-        await self._rates.take(request, "address", address(request))
+        where = address(request)
         if self._tokens is None:
+            await self._rates.take(request, "address", where)
             return
-        if shown is None:
-            raise auth.unauthorised("")
-        caller = await self._tokens.verify(shown.credentials)
+        await self._rates.check(request, "address", where)
+        caller = await self._caller(shown, self._tokens, request, where)
         request.scope["state"]["subject"] = caller.subject
+        await self._rates.take(request, "address", where)
+        await self._rates.take(request, "subject", caller.subject)
         if missing := set(needed.scopes) - caller.scopes:
             raise auth.forbidden(missing)
-        await self._rates.take(request, "subject", caller.subject)
+
+    async def _caller(
+        self, shown: HTTPAuthorizationCredentials | None, tokens: auth.Tokens, request: Request, where: str
+    ) -> auth.Caller:
+        try:
+            if shown is None:
+                raise auth.unauthorised("")
+            return await tokens.verify(shown.credentials)
+        except Problem:
+            await self._rates.take(request, "address", where)
+            raise
 
     async def count(self, request: Request, images: int) -> None:
         """Count all ``images`` of a request that was let in as one.

@@ -1,15 +1,18 @@
-"""How much a caller may ask: images in a moving window, by subject and by address."""
+"""How much a caller may ask: images in a sliding window, by subject and by address."""
 
 import ipaddress
 import logging
 import math
+import re
 import time
+from collections.abc import Awaitable
 
 import limits
 from fastapi import Request
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
+from pydantic import SecretStr
 
 from bonafide.errors import ConfigError
 from bonafide.serving.api.problems import Problem
@@ -30,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 class Rates:
     """Counts images; how matters stand is told as draft-ietf-httpapi-ratelimit-headers has it.
+
+    A caller costs two counters, of this window and the one before, whose share decreases as time passes:
+    https://limits.readthedocs.io/en/stable/strategies.html#sliding-window-counter.
 
     Where the storage fails, requests are let through: it should not take the service along.
 
@@ -58,11 +64,23 @@ class Rates:
         if before + images > limit.amount:
             message = f"{before + images} images at once are more than the limit, {limit}; send fewer"
             raise Problem(413, message)
+        await self._decide(request, by, key, self._limiter.hit(limit, by, key, cost=images))
+
+    async def check(self, request: Request, by: str, key: str) -> None:
+        """Whether an image of ``key`` would be let in; counts nothing, so an unknown key costs no memory.
+
+        Raises:
+            Problem: 429, there are too many for now.
+        """
+        await self._decide(request, by, key, self._limiter.test(self._limits[by], by, key))
+
+    async def _decide(self, request: Request, by: str, key: str, granting: Awaitable[bool]) -> None:
+        limit = self._limits[by]
         try:
-            granted = await self._limiter.hit(limit, by, key, cost=images)
+            granted = await granting
             reset, remaining = await self._limiter.get_window_stats(limit, by, key)
         except StorageError as error:
-            logger.warning("requests are not counted", extra={"error": repr(error)})
+            logger.warning("requests are not counted", extra={"error": repr(error.storage_error)})
             return
         wait = max(0, math.ceil(reset - time.time()))
         standing = request.scope["state"].setdefault("standing", {})
@@ -75,13 +93,21 @@ class Rates:
             raise Problem(429, detail, retry, type=QUOTA_EXCEEDED, violated_policies=[by])
 
 
-def _limiter(address: str) -> MovingWindowRateLimiter:
-    options = REDIS if address.startswith("redis") else {}
+def _limiter(address: SecretStr) -> SlidingWindowCounterRateLimiter:
+    given = address.get_secret_value()
+    options = REDIS if given.startswith("redis") else {}
     try:
-        storage = storage_from_string(f"async+{address}", wrap_exceptions=True, **options)
-        return MovingWindowRateLimiter(storage)
+        storage = storage_from_string(f"async+{given}", wrap_exceptions=True, **options)
+        return SlidingWindowCounterRateLimiter(storage)
     except (ConfigurationError, NotImplementedError, ValueError) as error:
-        raise ConfigError(f"rate storage {address!r}: {error}; use memory:// or redis://host:6379") from error
+        reason = str(error).replace(given, _masked(given))
+        message = f"rate storage {_masked(given)!r}: {reason}; use memory:// or redis://host:6379"
+        raise ConfigError(message) from None
+
+
+def _masked(address: str) -> str:
+    """Without a password."""
+    return re.sub(r"//.*@", "//…@", address)
 
 
 def address(request: Request) -> str:

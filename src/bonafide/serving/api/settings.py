@@ -17,7 +17,7 @@ class Settings(Config):
 
     ``jwks`` is the address or the file of a JSON Web Key Set, ``secret`` a shared key for development.
     ``subject_rate`` and ``address_rate`` are how many images a caller may send in a time: ``600/minute``.
-    ``rate_storage`` is where they are counted: ``memory://`` in this process, or ``redis://host:6379``.
+    ``rate_storage`` is where they are counted: ``memory://`` in this process, or ``redis://user:password@host:6379``.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -28,7 +28,7 @@ class Settings(Config):
     audience: str = ""
     subject_rate: str = "600/minute"
     address_rate: str = "1200/minute"
-    rate_storage: str = "memory://"
+    rate_storage: SecretStr = SecretStr("memory://")
     cors_origins: tuple[str, ...] = ()
 
     @property
