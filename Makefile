@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
+.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-commands bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-serving: $(VENV)/.pipelines ## Servers against each other and the bare loo
 
 bench-pipeline: $(VENV)/.pipelines ## Orchestrated run against the same library calls; writes docs/benchmarks/pipeline.md
 	$(BIN)/python -m benchmarks.pipeline
+
+bench-commands: $(VENV)/.pipelines ## How long commands take to answer; writes docs/benchmarks/commands.md
+	$(BIN)/python -m benchmarks.commands
 
 bench-intervals: $(VENV)/.pipelines ## How often intervals hold the truth, simulated; writes docs/benchmarks/intervals.md
 	$(BIN)/python -m benchmarks.intervals

@@ -39,3 +39,17 @@ def test_what_is_there_already_stays():
         "from kserve.protocol import infer_type\n"
         "assert infer_type.pd is pandas\n"
     )
+
+
+def test_a_token_is_made_without_the_service():
+    run(
+        "import os, sys\n"
+        "os.environ['BONAFIDE_API_SECRET'] = 's' * 32\n"
+        "from bonafide.cli.main import main\n"
+        "sys.argv = ['bonafide', 'api-token', 'somebody']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code\n"
+        "assert not {'kserve', 'fastapi', 'numpy', 'onnxruntime', 'httpx'} & set(sys.modules)\n"
+    )

@@ -66,7 +66,8 @@ def api(
     rate_storage: Annotated[
         str,
         typer.Option(
-            envvar="BONAFIDE_API_RATE_STORAGE", help="Where they are counted: redis://host:6379 for replicas."
+            envvar="BONAFIDE_API_RATE_STORAGE",
+            help="Where they are counted: redis://host:6379 for replicas; with a password, by the variable.",
         ),
     ] = "memory://",
     cors_origin: Annotated[
@@ -141,14 +142,14 @@ def token(
     audience: AudienceOption = "bonafide",
 ) -> None:
     """Print a token for development, signed with $BONAFIDE_API_SECRET."""
-    from bonafide.serving.api import auth
+    from bonafide.serving.api.tokens import SCOPES, development_token
 
     settings = _settings("bonafide api-token", issuer=issuer, audience=audience)
     if not settings.needs_token:
         raise ConfigError(f"${SECRET} is not set; make one: export {SECRET}=$(openssl rand -hex 32)")
-    if unknown := set(scope or ()) - set(auth.SCOPES):
-        raise ConfigError(f"--scope: {sorted(unknown)[0]!r} is none of {', '.join(auth.SCOPES)}")
-    typer.echo(auth.development_token(settings, subject, scope or auth.SCOPES, hours))
+    if unknown := set(scope or ()) - set(SCOPES):
+        raise ConfigError(f"--scope: {sorted(unknown)[0]!r} is none of {', '.join(SCOPES)}")
+    typer.echo(development_token(settings, subject, scope or SCOPES, hours))
 
 
 def _settings(command: str, **given: Any) -> "Settings":

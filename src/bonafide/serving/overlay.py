@@ -94,15 +94,25 @@ def upright_size(content: bytes) -> tuple[int, int]:
     return (height, width) if turn in SIDEWAYS else (width, height)
 
 
-def blended(content: bytes, heatmap: npt.NDArray[np.float32]) -> bytes:
+def layer(content: bytes | memoryview, heatmap: npt.NDArray[np.float32]) -> bytes:
+    """A PNG file of a heat map to lay over a whole image, as of :func:`overlay`.
+
+    Raises:
+        ImageError: the file is refused.
+    """
+    return png(overlay(upright_size(bytes(content)), heatmap))
+
+
+def blended(content: bytes | memoryview, heatmap: npt.NDArray[np.float32]) -> bytes:
     """A PNG file of a whole image, small, with its heat map laid over it.
 
     Raises:
         ImageError: the file is refused.
     """
-    layer = overlay(upright_size(content), heatmap)
-    picture = Image.fromarray(shrink(content, layer.size)).convert("RGBA")
-    return png(Image.alpha_composite(picture, layer.convert("RGBA")).convert("RGB"))
+    content = bytes(content)
+    heat = overlay(upright_size(content), heatmap)
+    picture = Image.fromarray(shrink(content, heat.size)).convert("RGBA")
+    return png(Image.alpha_composite(picture, heat.convert("RGBA")).convert("RGB"))
 
 
 def png(image: Image.Image) -> bytes:

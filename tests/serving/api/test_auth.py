@@ -9,7 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bonafide.serving.api import auth, keys
+from bonafide.serving.api import auth, keys, tokens
 from bonafide.serving.api.settings import Settings
 from tests.serving.api.conftest import RED, problem
 from tests.serving.api.issuer import AUDIENCE, ISSUER, Issuer, payload
@@ -221,10 +221,10 @@ def test_health_and_the_page_need_no_token(guarded):
 
 def test_a_shared_secret_opens(shared):
     settings = Settings(secret=SECRET, issuer=ISSUER, audience=AUDIENCE)
-    token = auth.development_token(settings, "anna", ["predict"], 1)
+    token = tokens.development_token(settings, "anna", ["predict"], 1)
     assert ask(shared, token).status_code == 200
     problem(ask(shared, token, "/predict/explain"), 403)
-    problem(ask(shared, auth.development_token(settings, "anna", ["predict"], -1)), 401)
+    problem(ask(shared, tokens.development_token(settings, "anna", ["predict"], -1)), 401)
     problem(ask(shared, jwt.encode(payload(), "another secret that is just as long", "HS256")), 401)
 
 

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from bonafide.serving.api import auth
+from bonafide.serving.api import tokens
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from tests.serving.api.conftest import BLUE, RED
 
 TOKENS = {"secret": "s" * 32, "issuer": "me", "audience": "us"}
 RATES = {"subject_rate": "1000000/minute", "address_rate": "1000000/minute"}
-TOKEN = auth.development_token(Settings(**TOKENS), "anna", auth.SCOPES, 1)
+TOKEN = tokens.development_token(Settings(**TOKENS), "anna", tokens.SCOPES, 1)
 IMAGES = ("/predict", "/predict/batch", "/predict/explain")
 SERVICE = ("/health", "/ready", "/metrics")
 

@@ -1,15 +1,22 @@
 """What people come for: predict, batch, explain."""
 
+import asyncio
 import base64
+import time
 from io import BytesIO
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bonafide.data.decoding import ORIENTATION
+from bonafide.serving import overlay
 from bonafide.serving.answer import Answer
+from bonafide.serving.api.app import create_app
+from bonafide.serving.api.settings import Settings
 from bonafide.serving.client import OUTPUTS
 from bonafide.serving.v2.question import MAXIMUM_IMAGES
 from tests import packages
@@ -219,3 +226,39 @@ def test_explaining_answers_the_same_as_predicting(client):
     assert {name: explained[name] for name in predicted if name != "request_id"} == {
         name: value for name, value in predicted.items() if name != "request_id"
     }
+
+
+def turned_behind_its_pixels(side: int) -> bytes:
+    """A PNG file that says only behind its pixels how to turn it, so that they are all decoded for that."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    stream = BytesIO()
+    Image.new("RGB", (side, side)).save(stream, "PNG", exif=exif)
+    content = stream.getvalue()
+    begin = content.index(b"eXIf") - 4
+    end = begin + 12 + int.from_bytes(content[begin : begin + 4])
+    chunk, rest = content[begin:end], content[:begin] + content[end:]
+    return rest.replace(rest[-12:], chunk + rest[-12:])
+
+
+def test_explaining_does_not_hold_the_event_loop(local):
+    content = turned_behind_its_pixels(4000)
+    begun = time.perf_counter()
+    overlay.upright_size(content)
+    decoding = time.perf_counter() - begun
+
+    async def ask():
+        app = create_app(local(), Settings())
+        gaps, last = [], time.perf_counter()
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            task = asyncio.create_task(client.post("/predict/explain", content=content, headers=PNG))
+            while not task.done():
+                await asyncio.sleep(0.001)
+                gaps.append(time.perf_counter() - last)
+                last = time.perf_counter()
+            return (await task).status_code, max(gaps)
+
+    status, stall = asyncio.run(ask())
+    assert status == 200
+    assert stall < decoding / 2

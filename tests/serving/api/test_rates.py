@@ -9,7 +9,7 @@ from limits.errors import StorageError
 from starlette.testclient import TestClient
 
 from bonafide.errors import ConfigError
-from bonafide.serving.api import auth
+from bonafide.serving.api import tokens
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.rates import QUOTA_EXCEEDED, Rates
 from bonafide.serving.api.settings import Settings
@@ -33,7 +33,7 @@ def clock(monkeypatch):
 
 @functools.cache
 def token(subject):
-    return auth.development_token(Settings(**TOKENS), subject, auth.SCOPES, 1)
+    return tokens.development_token(Settings(**TOKENS), subject, tokens.SCOPES, 1)
 
 
 def ask(client, subject=None, images=1):

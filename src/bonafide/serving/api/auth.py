@@ -1,6 +1,5 @@
 """Who asks: JSON Web Tokens (RFC 7519) as bearer tokens (RFC 6750), and the scopes that they carry."""
 
-import time
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -10,14 +9,9 @@ from jwt import exceptions
 from bonafide.serving.api.keys import KeySet
 from bonafide.serving.api.problems import Problem
 from bonafide.serving.api.settings import Settings
+from bonafide.serving.api.tokens import SHARED
 
-SCOPES = {
-    "predict": "Ask about one image.",
-    "batch": "Ask about several images at once.",
-    "explain": "See where the evidence lies.",
-}
 SIGNED = ("RS256", "ES256")
-SHARED = ("HS256",)
 LEEWAY_SECONDS = 30
 LONGEST_TOKEN = 8192
 LONGEST_SUBJECT = 255
@@ -104,20 +98,6 @@ def forbidden(missing: Collection[str]) -> Problem:
     names = " ".join(sorted(missing))
     told = f'Bearer realm="bonafide", error="insufficient_scope", scope="{names}"'
     return Problem(403, f"the token lacks the scope {names}", {"WWW-Authenticate": told})
-
-
-def development_token(settings: Settings, subject: str, scopes: Collection[str], hours: float) -> str:
-    """A token signed with the shared secret of ``settings``."""
-    now = int(time.time())
-    claims = {
-        "iss": settings.issuer,
-        "aud": settings.audience,
-        "sub": subject,
-        "scope": " ".join(scopes),
-        "iat": now,
-        "exp": now + int(3600 * hours),
-    }
-    return jwt.encode(claims, settings.secret.get_secret_value(), algorithm=SHARED[0])
 
 
 def _scopes(claims: dict[str, Any]) -> frozenset[str]:

@@ -10,12 +10,13 @@ from bonafide.serving.api import auth
 from bonafide.serving.api.problems import Problem
 from bonafide.serving.api.rates import Rates, address
 from bonafide.serving.api.settings import Settings
+from bonafide.serving.api.tokens import SCOPES
 
 BEARER = HTTPBearer(
     auto_error=False,
     bearerFormat="JWT",
     description="A JSON Web Token with the scope of the path: "
-    + ", ".join(f"`{name}`" for name in auth.SCOPES)
+    + ", ".join(f"`{name}`" for name in SCOPES)
     + ".",
 )
 

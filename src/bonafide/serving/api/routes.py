@@ -51,15 +51,16 @@ class Endpoints:
 
         Where `Accept` asks for `image/png` first, the answer is the picture with the heat map in it instead.
         """
+        accepts = request.headers.get("accept", "").strip().lower()
+        paint = overlay.blended if accepts.startswith("image/") else overlay.layer
         async with self._body(request) as content:
             image = await upload.one(request, content)
             answer = await self._upstream.infer([image], (*OUTPUTS, "heatmap"))
-            heatmap = answer.outputs["heatmap"][0]
-            if request.headers.get("accept", "").strip().lower().startswith("image/"):
-                async with self._painting:
-                    picture = await asyncio.to_thread(overlay.blended, bytes(image), heatmap)
-                return Response(picture, media_type="image/png")
-        picture = overlay.png(overlay.overlay(overlay.upright_size(bytes(image)), heatmap))
+            (heatmap,) = answer.outputs["heatmap"]
+            async with self._painting:
+                picture = await asyncio.to_thread(paint, image, heatmap)
+        if paint is overlay.blended:
+            return Response(picture, media_type="image/png")
         return Explanation(
             request_id=request_id.get(),
             heatmap=heatmap.tolist(),
