@@ -67,7 +67,7 @@ def api(
         str,
         typer.Option(
             envvar="BONAFIDE_API_RATE_STORAGE",
-            help="Where they are counted: redis://host:6379 for replicas; with a password, by the variable.",
+            help="Where they are counted: redis://host:6379 for replicas.",
         ),
     ] = "memory://",
     cors_origin: Annotated[
