@@ -16,7 +16,7 @@ def manifest(tmp_path):
 
 def test_what_was_written_is_read_back(tmp_path, manifest):
     uri = (tmp_path / "a blank#and%20more" / "package").as_uri()
-    manifest.write_text(to_yaml(inference_service("pets", "12", uri)))
+    manifest.write_text(to_yaml(inference_service("pets", "12", uri, "bonafide-dev")))
     found = in_service(tmp_path, "dev", "pets")
     assert found == InService("12", uri)
     assert found.package == tmp_path / "a blank#and%20more" / "package"

@@ -60,7 +60,7 @@ def test_a_promotion_is_one_commit_with_trailers(folder):
         f"{place}/kustomization.yaml",
     ]
     written = yaml.safe_load((folder / place / "inferenceservice.yaml").read_text())
-    assert written == inference_service("authenticity", "1", "file:///models/1/package")
+    assert written == inference_service("authenticity", "1", "file:///models/1/package", "bonafide-dev")
 
 
 def test_promoting_again_changes_nothing(folder):

@@ -1,15 +1,19 @@
 """The service API's manifests start the real command, and let it speak to what it needs and nothing else."""
 
+import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import typer
 import yaml
+from starlette.testclient import TestClient
 
 import bonafide
 from bonafide.cli.api import api
 from bonafide.serving.api import app as application
 from bonafide.serving.api import server
+from bonafide.serving.api.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "infra/api"
 RUNTIME = FOLDER.parents[1] / "kserve/runtime.yaml"
@@ -63,20 +67,91 @@ def test_probes_ask_what_the_application_answers(signed_app):
 
 @pytest.fixture
 def signed_app():
-    from bonafide.serving.api.settings import Settings
-    from bonafide.serving.edge.limits import Limits
-
-    return application.create_app(None, Settings(), Limits())
+    return application.create_app(None, Settings())
 
 
-def test_it_asks_predictors_on_their_port_and_keys_over_https():
-    mine, theirs = (document["spec"] for document in documents("network.yaml"))
-    asked, keys = mine["egress"]
-    assert asked["to"][0]["podSelector"] == theirs["podSelector"]
-    assert asked["ports"] == theirs["ingress"][0]["ports"]
+def gateways() -> dict[str, dict]:
+    """The gateways by name."""
+    items = yaml.safe_load_all((FOLDER.parent / "gateways/gateways.yaml").read_text())
+    return {item["metadata"]["name"]: item for item in items if item["kind"] == "Gateway"}
+
+
+def named(rule: dict) -> set[str]:
+    """The gateways whose pods a rule of a policy is about."""
+    selectors = [
+        peer.get("podSelector", {}).get("matchLabels", {}) for peer in rule.get("from", rule.get("to"))
+    ]
+    return {labels.get("gateway.networking.k8s.io/gateway-name") for labels in selectors} - {None}
+
+
+def ingress_of_kserve() -> dict:
+    return json.loads(yaml.safe_load((FOLDER.parent / "kserve/ingress.yaml").read_text())["data"]["ingress"])
+
+
+def test_the_public_gateway_asks_it_and_it_asks_predictors_through_the_internal_one():
+    (policy,) = (document["spec"] for document in documents("network.yaml"))
+    (ingress,) = policy["ingress"]
+    assert named(ingress) == {"public"}
+    assert ingress["ports"][0]["port"] == container()["ports"][0]["containerPort"]
+    internal, redis, keys = policy["egress"]
+    assert named(internal) == {"internal"}
+    assert [port["port"] for port in internal["ports"]] == [
+        listener["port"] for listener in gateways()["internal"]["spec"]["listeners"]
+    ]
+    assert redis["ports"][0]["port"] == 6379
     assert keys["to"][0]["ipBlock"]["except"] == ["169.254.0.0/16"]
-    assert mine["podSelector"] == theirs["ingress"][0]["from"][0]["podSelector"]
-    assert mine["ingress"][0]["ports"][0]["port"] == container()["ports"][0]["containerPort"]
+
+
+def test_it_asks_the_stable_host_and_no_predictors_service():
+    arguments = dict(argument.lstrip("-").split("=", 1) for argument in container()["args"][1:])
+    service, namespace, *_ = urlsplit(arguments["url"]).hostname.split(".")
+    gateway = gateways()[service.removesuffix("-istio")]
+    assert gateway["metadata"] == {"name": "internal", "namespace": namespace}
+    (generated,) = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["configMapGenerator"]
+    told = dict(literal.split("=", 1) for literal in generated["literals"])
+    settings = ingress_of_kserve()
+    template = settings["domainTemplate"].replace("{{ .IngressDomain }}", settings["ingressDomain"])
+    host = template.replace("{{ .Name }}", arguments["model"]).replace("{{ .Namespace }}", "bonafide-dev")
+    assert told["BONAFIDE_PREDICTOR_HOST"] == host
+    assert told["BONAFIDE_API_TRUSTED_PROXIES"]
+
+
+def test_kserve_writes_weighted_routes_and_for_the_internal_gateway_only():
+    settings = ingress_of_kserve()
+    assert settings["enableGatewayApi"] is True
+    assert settings["disableIngressCreation"] is False
+    namespace, name = settings["kserveIngressGateway"].split("/")
+    assert gateways()[name]["metadata"] == {"name": "internal", "namespace": namespace}
+    assert settings["ingressDomain"] != "svc.cluster.local", "KServe would write no route"
+    annotations = gateways()["internal"]["spec"]["infrastructure"]["annotations"]
+    assert annotations == {"networking.istio.io/service-type": "ClusterIP"}
+
+
+def test_the_open_network_reaches_neither_metrics_nor_readiness(signed_app):
+    route = documents("route.yaml")[0]["spec"]
+    assert [parent["name"] for parent in route["parentRefs"]] == ["public"]
+    matches = [match["path"] for rule in route["rules"] for match in rule["matches"]]
+    public = {path for path in signed_app.openapi()["paths"] if any(_fits(path, match) for match in matches)}
+    assert public == {"/predict", "/predict/batch", "/predict/explain", "/health"}
+    (service,) = documents("service.yaml")
+    assert route["rules"][0]["backendRefs"] == [{"name": service["metadata"]["name"], "port": 80}]
+
+
+def _fits(path: str, match: dict) -> bool:
+    return path == match["value"] or (match["type"] == "PathPrefix" and path.startswith(f"{match['value']}/"))
+
+
+def test_its_readiness_does_not_fall_with_the_predictors():
+    class Away:
+        async def ready(self):
+            return False
+
+        async def close(self):
+            pass
+
+    with TestClient(application.create_app(Away(), Settings())) as client:
+        assert client.get("/ready").status_code == 503
+        assert client.get(container()["readinessProbe"]["httpGet"]["path"]).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["deployment.yaml", "service.yaml", "network.yaml"])

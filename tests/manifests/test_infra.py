@@ -14,6 +14,7 @@ from bonafide.delivery.manifests import inference_service, kustomization
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("dev", "staging", "prod")
+LOGGER_PORT = 9081  # of KServe's agent
 CANONICAL = re.compile(r"[1-9]\d*(m|Mi|Gi)?|0")
 
 
@@ -79,13 +80,22 @@ def test_traffic_is_denied_by_default(environment):
     }
 
 
-def test_only_predictors_are_asked_and_only_on_their_ports(environment):
+def test_predictors_are_asked_through_the_internal_gateway_and_their_metrics_read(environment):
     ingress = policies(environment, "Ingress")
     assert set(ingress) == {"default-deny", "predictors-are-asked"}
     policy = ingress["predictors-are-asked"]
     assert policy["podSelector"]["matchExpressions"][0]["key"] == "serving.kserve.io/inferenceservice"
-    assert all(rule["from"] for rule in policy["ingress"])
-    assert ports(policy["ingress"]) == {port["containerPort"] for port in runtime()["ports"]}
+    asking, reading = policy["ingress"]
+    (gateway,) = asking["from"]
+    assert gateway["podSelector"]["matchLabels"] == {"gateway.networking.k8s.io/gateway-name": "internal"}
+    assert gateway["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "bonafide-gateways"}
+    assert ports([asking]) == {port["containerPort"] for port in runtime()["ports"]} | {LOGGER_PORT}
+    assert ports([reading]) == {8080}
+
+
+def test_the_payload_logger_reaches_a_collector(environment):
+    (rule,) = policies(environment, "Egress")["predictors-log-payloads"]["egress"]
+    assert rule["to"] == [{"podSelector": {"matchLabels": {"bonafide.dev/collects-payloads": "true"}}}]
 
 
 def test_every_pod_may_resolve_names_and_none_may_ask_for_the_nodes_credentials(environment):
@@ -118,7 +128,7 @@ def test_predictors_get_no_token(environment):
 
 def test_a_task_at_full_scale_fits_beside_a_canary_and_a_training_run(environment):
     hard = environment["ResourceQuota", "environment"]["spec"]["hard"]
-    predictor = inference_service("authenticity", "1", "s3://models/1")["spec"]["predictor"]
+    predictor = inference_service("authenticity", "1", "s3://models/1", "bonafide-dev")["spec"]["predictor"]
     replicas = predictor["maxReplicas"] + predictor["minReplicas"]
     training = heaviest_step()
     for resource in ("cpu", "memory"):

@@ -116,7 +116,7 @@ def test_before_anything_is_in_service_a_source_must_be_given(folder):
 def test_the_package_in_service_is_called_by_its_version(folder, signed, tmp_path, monkeypatch):
     monkeypatch.setenv("BONAFIDE_HOME", str(tmp_path))
     place = tmp_path / "delivery" / "environments" / "dev" / "colour" / "inferenceservice.yaml"
-    write_text(place, to_yaml(inference_service("colour", "5", signed.path.as_uri())))
+    write_text(place, to_yaml(inference_service("colour", "5", signed.path.as_uri(), "bonafide-dev")))
     task = tmp_path / "colour.yaml"
     task.write_text("{name: colour, title: Colours, labels: [red, green, blue]}")
     options = ["--public-key", signed.public_key]
@@ -223,7 +223,7 @@ def test_serve_takes_what_is_in_service_and_follows_promotions(served, tmp_path,
         made = packages.make(tmp_path, number)
         folder = own_home / "delivery/environments/dev/authenticity"
         folder.mkdir(parents=True, exist_ok=True)
-        manifest = inference_service("authenticity", number, made.path.as_uri())
+        manifest = inference_service("authenticity", number, made.path.as_uri(), "bonafide-dev")
         (folder / "inferenceservice.yaml").write_text(yaml.safe_dump(manifest))
         return made.public_key
 

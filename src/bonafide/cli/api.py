@@ -43,6 +43,13 @@ def api(
     model: Annotated[
         str, typer.Option(envvar="BONAFIDE_API_MODEL", help="Name of the model on that server.")
     ] = "",
+    predictor_host: Annotated[
+        str,
+        typer.Option(
+            envvar="BONAFIDE_PREDICTOR_HOST",
+            help="Host that is asked for, where --url is a gateway that many share.",
+        ),
+    ] = "",
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
     jwks: Annotated[
@@ -116,7 +123,7 @@ def api(
     from bonafide.telemetry import logs
 
     logs.configure()
-    answers: Upstream = Client(url, model)
+    answers: Upstream = Client(url, model, predictor_host)
     background: list[Callable[[], Awaitable[None]]] = []
     if not url:
         answers, watcher = _local(package, task, public_key or keys() / "signing.pub")

@@ -6,41 +6,65 @@ import yaml
 
 RUNTIME = "bonafide-onnx"
 CONTAINER = "kserve-container"
+PROMETHEUS = "http://prometheus-operated.monitoring.svc:9090"
+QUEUE, QUEUE_LIMIT = "bonafide_queue_images", "bonafide_queue_limit_images"
+QUEUE_SHARE = "250m"
 
 
-def inference_service(task: str, version: str, package_uri: str) -> dict[str, Any]:
-    """One stable predictor that takes all traffic.
+def inference_service(task: str, version: str, package_uri: str, namespace: str) -> dict[str, Any]:
+    """One predictor, named by its version, that takes all traffic.
 
     Args:
         task: name of the model and of the service.
-        version: as the registry names it; answers carry it.
+        version: as the registry names it; answers and metrics carry it.
         package_uri: immutable address of the signed package.
+        namespace: where it is to run.
     """
+    predictor = f"v{version}"
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": {
             "name": task,
             "labels": {"app.kubernetes.io/part-of": "bonafide", "bonafide.dev/model-version": version},
-            "annotations": {"serving.kserve.io/deploymentMode": "Standard"},
+            "annotations": {
+                "serving.kserve.io/deploymentMode": "Standard",
+                "serving.kserve.io/autoscalerClass": "keda",
+            },
         },
         "spec": {
             "predictor": {
+                "name": predictor,
+                "labels": {"bonafide.dev/predictor": predictor},
                 "automountServiceAccountToken": False,
                 "minReplicas": 1,
                 "maxReplicas": 3,
+                "autoScaling": {"metrics": [_queue(task, predictor, namespace)]},
                 "model": {
                     "name": CONTAINER,
                     "modelFormat": {"name": "bonafide", "version": "1"},
                     "protocolVersion": "v2",
                     "runtime": RUNTIME,
                     "storageUri": package_uri,
-                    "env": [
-                        {"name": "BONAFIDE_MODEL_VERSION", "value": version},
-                        {"name": "BONAFIDE_VARIANT", "value": "stable"},
-                    ],
+                    "env": [{"name": "BONAFIDE_MODEL_VERSION", "value": version}],
                 },
             }
+        },
+    }
+
+
+def _queue(task: str, predictor: str, namespace: str) -> dict[str, Any]:
+    """KEDA keeps the mean of the replicas' queues at a share of what they take."""
+    pods = f'{{namespace="{namespace}",inferenceservice="{task}",predictor="{predictor}"}}'
+    return {
+        "type": "External",
+        "external": {
+            "metric": {
+                "backend": "prometheus",
+                "serverAddress": PROMETHEUS,
+                "query": f"avg({QUEUE}{pods} / {QUEUE_LIMIT}{pods})",
+            },
+            "target": {"type": "Value", "value": QUEUE_SHARE},
         },
     }
 

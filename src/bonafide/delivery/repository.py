@@ -61,10 +61,10 @@ def promote(folder: Path, environment: str, promotion: Promotion) -> str:
     Raises:
         DeliveryError: Git cannot be used, or somebody left other changes in the folder.
     """
-    place = Path("environments") / environment / promotion.task
+    place, namespace = Path("environments") / environment / promotion.task, f"bonafide-{environment}"
     manifests = {
-        SERVICE: inference_service(promotion.task, promotion.version, promotion.package_uri),
-        "kustomization.yaml": kustomization(f"bonafide-{environment}"),
+        SERVICE: inference_service(promotion.task, promotion.version, promotion.package_uri, namespace),
+        "kustomization.yaml": kustomization(namespace),
     }
     with _open(folder) as repository:
         _refuse_foreign_changes(repository, place)

@@ -35,18 +35,20 @@ class Client:
 
     Args:
         model: may be left out where the server has one only.
+        host: that is asked for, where ``url`` is a gateway that many hosts share.
 
     Raises:
         ConfigError: ``url`` is no address.
     """
 
-    def __init__(self, url: str, model: str = "") -> None:
+    def __init__(self, url: str, model: str = "", host: str = "") -> None:
         import httpx
 
         self._model = model
         try:
             self._http = httpx.AsyncClient(
                 base_url=url,
+                headers={"host": host} if host else None,
                 timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
                 limits=httpx.Limits(max_connections=256, max_keepalive_connections=64),
             )

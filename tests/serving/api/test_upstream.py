@@ -134,6 +134,12 @@ def test_a_predictor_that_hangs_is_a_503(serve, monkeypatch):
     assert "ReadTimeout" in problem(response, 503)["detail"]
 
 
+def test_a_gateway_is_asked_for_the_host_of_a_route(serve):
+    with answering(503, "{}") as (url, requests):
+        serve(Client(url, host="authenticity-dev.predictors.internal")).post("/predict", files={"image": RED})
+    assert [headers["host"] for headers in requests] == ["authenticity-dev.predictors.internal"]
+
+
 def test_with_several_models_one_must_be_named(serve, monkeypatch):
     monkeypatch.setattr(f"{__name__}.MODELS", json.dumps({"models": ["a", "b"]}))
     with answering(503, "{}") as (url, requests):

@@ -1,0 +1,38 @@
+"""What Prometheus scrapes, and by which names it tells predictors apart."""
+
+from pathlib import Path
+
+import yaml
+
+from bonafide.delivery.manifests import inference_service
+
+ROOT = Path(__file__).parents[2]
+
+
+def monitors() -> dict[str, dict]:
+    items = yaml.safe_load_all((ROOT / "infra/monitoring/predictors.yaml").read_text())
+    return {item["metadata"]["name"]: item["spec"] for item in items}
+
+
+def test_predictors_are_found_and_told_apart_by_the_labels_that_are_delivered():
+    (label,) = inference_service("pets", "12", "s3://models/12", "bonafide-dev")["spec"]["predictor"][
+        "labels"
+    ]
+    monitor = monitors()["predictors"]
+    assert monitor["selector"]["matchExpressions"] == [{"key": label, "operator": "Exists"}]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    (runtime,) = yaml.safe_load((ROOT / "kserve/runtime.yaml").read_text())["spec"]["containers"]
+    assert endpoint["port"] in {port["name"] for port in runtime["ports"]}
+    relabelled = {rule["targetLabel"]: rule["sourceLabels"] for rule in endpoint["relabelings"]}
+    sanitised = label.replace(".", "_").replace("/", "_")
+    assert relabelled["predictor"] == [f"__meta_kubernetes_pod_label_{sanitised}"]
+    assert set(relabelled) == {"predictor", "inferenceservice"}
+
+
+def test_the_service_api_is_found():
+    (deployment,) = yaml.safe_load_all((ROOT / "infra/api/deployment.yaml").read_text())
+    monitor = monitors()["service-api"]
+    pod = deployment["spec"]["template"]
+    assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    (container,) = pod["spec"]["containers"]
+    assert monitor["podMetricsEndpoints"][0]["port"] in {port["name"] for port in container["ports"]}
