@@ -12,6 +12,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from bonafide.serving.edge.limits import Limits
+from bonafide.telemetry import metrics
 from tests import packages
 from tests.serving.live import calling, until
 
@@ -311,7 +312,10 @@ def test_too_much_at_once_is_unavailable_and_says_when_to_come_back(models):
                 await stub.ModelInfer(question(raw_input_contents=[element(RED)]))
             return refusal.value
 
+    counted = metrics.ERRORS.labels("colour", "", "grpc", "memory")._value
+    before = counted.get()
     refusal = asyncio.run(ask())
+    assert counted.get() == before + 1
     assert refusal.code() == grpc.StatusCode.UNAVAILABLE
     trailers = dict(refusal.trailing_metadata())
     assert trailers["retry-after"] == "1"

@@ -17,7 +17,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from bonafide.errors import BonafideError
 from bonafide.serving.answer import Answer
-from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.body import Budget, Take
 from bonafide.serving.edge.ids import ID_HEADER, identify
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.edge.refused import counter
@@ -110,8 +110,7 @@ class Service:
     async def ModelInfer(self, content: bytes) -> Any:  # noqa: N802
         """gRPC cancels it when the client leaves or its deadline passes."""
         with self._slot(), self._budget.share() as take:
-            take(len(content))
-            asked = self._read(content)
+            asked = self._read(content, take)
             del content
             asked.id = asked.id or request_id.get()
             with self._models.asked(asked.model_name, asked.model_version) as predictor:
@@ -166,11 +165,15 @@ class Service:
             raise RequestError("the call has no message")
         return content
 
-    def _read(self, content: bytes) -> InferRequest:
+    def _read(self, content: bytes, take: Take) -> InferRequest:
         try:
+            take(len(content))
             return message.read(content)
         except RequestError as error:
             self.count("refused", error.reason)
+            raise
+        except Overloaded as error:
+            self.count("overloaded", error.reason)
             raise
 
     def _hurry(self) -> None:
