@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bonafide.model.decision import Decided, decide
+from bonafide.model.info import ModelInfo
+
 Array = npt.NDArray[Any]
 
 
@@ -37,3 +40,10 @@ class Answer:
     def probabilities(self) -> npt.NDArray[np.float32]:
         """float32 [N, K]."""
         return self.outputs["probabilities"]
+
+
+def labelled(info: ModelInfo, scores: Mapping[str, Array]) -> tuple[Decided, dict[str, Array]]:
+    """What the package's rule says of ``probabilities``, and ``scores`` with ``label`` and ``uncertain``."""
+    decided = decide(scores["probabilities"], info.labels, info.decision)
+    names = np.array([label.encode() for label in info.labels], dtype=object)
+    return decided, {"label": names[decided.label], "uncertain": decided.uncertain, **scores}

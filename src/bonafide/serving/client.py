@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from bonafide.errors import BonafideError, ConfigError, ImageError
-from bonafide.model.decision import decide
-from bonafide.serving.answer import Answer, Array
+from bonafide.serving.answer import Answer, Array, labelled
 from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.telemetry.logs import request_id
 
@@ -143,10 +142,7 @@ def predict_local(
         except ImageError as error:
             raise ImageError(error.reason, f"image[{index}]: {error.reason}: {error}") from error
     scores = {name: np.concatenate([row[name] for row in rows]) for name in outputs}
-    decided = decide(scores["probabilities"], info.labels, info.decision)
-    names = np.array([label.encode() for label in info.labels], dtype=object)
-    found = {"label": names[decided.label], "uncertain": decided.uncertain, **scores}
-    return Answer(info.task, version or info.model_digest[:12], info.labels, found)
+    return Answer(info.task, version or info.model_digest[:12], info.labels, labelled(info, scores)[1])
 
 
 def predict_remote(url: str, images: Sequence[bytes], model: str | None, heatmap: bool) -> Answer:

@@ -2,11 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from bonafide.model.decision import decide
 from bonafide.model.info import ModelInfo
-from bonafide.serving.answer import Answer
+from bonafide.serving.answer import Answer, labelled
 from bonafide.serving.compute.engine import Engine, Images
 from bonafide.serving.compute.scheduler import Scheduler
 from bonafide.serving.models.meters import Meters
@@ -34,7 +31,6 @@ class Predictor:
         self._engine = engine
         self._scheduler = scheduler
         self._meters = Meters(self.name, version, engine.info.labels)
-        self._names = np.array([label.encode() for label in self.info.labels], dtype=object)
 
     def load(self) -> None:
         """Warm the engine; only then is the model ready."""
@@ -53,9 +49,8 @@ class Predictor:
         """
         wanted = ("probabilities", *(name for name in outputs if name not in (*DECIDED, "probabilities")))
         answered = await self._scheduler.run(self._engine, images, wanted)
-        decided = decide(answered.scores["probabilities"], self.info.labels, self.info.decision)
+        decided, found = labelled(self.info, answered.scores)
         self._meters.answered(answered, decided)
-        found = {"label": self._names[decided.label], "uncertain": decided.uncertain, **answered.scores}
         return Answer(self.name, self.version, self.info.labels, {name: found[name] for name in outputs})
 
 
