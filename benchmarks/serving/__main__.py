@@ -54,6 +54,7 @@ def _measure(
     asked: list[System], scratch: Path, seconds: float, saturation: float, repeats: int, soak: int
 ) -> dict[str, Any]:
     cores = machine.cores()
+    described = machine.describe(cores)
     absent = {system.name: why for system in asked if (why := environments.install(system))}
     measured = subject.make(scratch / "subject", *MODEL)
     small = subject.make(scratch / "small", *SMALL)
@@ -76,7 +77,7 @@ def _measure(
         with progress("requests", soak) as advance:
             more["soak"] = extras.soak(small, cores, soak, advance)
     return {
-        "machine": machine.describe(cores),
+        "machine": described,
         "settings": f"Repeats: {repeats} of Bonafide, in turn, and one of each peer, of {saturation:g} s; "
         f"{seconds:g} s at {measure.RATE:g} requests/s.",
         "limit": _summed_limit(loops),

@@ -11,7 +11,7 @@ import psutil
 from benchmarks.serving.measure import Cores
 
 SERVER_CORES = 2
-PACKAGES = ("onnxruntime", "torch", "kserve", "fastapi", "uvicorn", "grpcio", "numpy", "pillow", "simplejpeg")
+PACKAGES = ("onnxruntime", "torch", "kserve", "fastapi", "uvicorn", "grpcio", "numpy", "pillow")
 
 
 def cores() -> Cores:
