@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bonafide.batch.entries import Entry, Listing, chosen, fixed_part
-from bonafide.batch.listing import listed
+from bonafide.batch.listing import Entry, Listing, chosen, fixed_part, listed
 from bonafide.errors import BonafideError
 
 
@@ -48,9 +47,21 @@ def test_a_glob_is_relative_to_its_fixed_part(tree, pattern, expected, monkeypat
     assert names(listed(pattern)) == expected
 
 
-def test_a_folder_named_like_a_glob_is_a_folder(tree):
+def test_a_folder_named_like_a_glob_is_a_folder(tree, monkeypatch):
     odd = tree.rename(tree.with_name("in [2026]"))
     assert len(listed(str(odd)).entries) == 4
+    monkeypatch.chdir(odd)
+    assert names(listed("*.png")) == ["b.png"]
+
+
+def test_links_to_files_are_followed_and_links_to_folders_are_not(tree):
+    (tree / "link.png").symlink_to(tree / "notes.txt")
+    (tree / "folder.png").symlink_to(tree / "a")
+    found = listed(str(tree))
+    assert names(found) == ["a.JPG", "a/deep/y.jpeg", "a/z.webp", "b.png", "link.png"]
+    assert found.skipped == 2
+    os.utime(tree / "notes.txt", ns=(1, 1))
+    assert listed(str(tree)).digest() != found.digest()
 
 
 def test_a_named_file_is_scored_whatever_its_suffix(tree):
@@ -65,7 +76,9 @@ def test_a_named_file_is_scored_whatever_its_suffix(tree):
         ("empty", "holds no JPEG, PNG or WebP file; give"),
         ("in/a/*.gif", "holds no JPEG, PNG or WebP file, only 1 other files"),
         ("nowhere", "is not there; give a folder"),
-        ("ftp://host/x", "ftp://host/x: give a folder, a glob, a file, gs:// or s3://"),
+        ("ftp://host/x", "is not there; give a folder, a glob, a file, gs:// or s3://"),
+        ("in/a**b", r"in/a\*\*b"),
+        ("x" * 300, r"cannot list x+: .*File name too long"),
     ],
 )
 def test_nothing_to_score_is_told(tree, tmp_path, monkeypatch, where, told):

@@ -16,8 +16,7 @@ import pyarrow as pa
 
 from bonafide import __version__
 from bonafide.batch import table
-from bonafide.batch.entries import Listing
-from bonafide.batch.listing import listed
+from bonafide.batch.listing import Listing, listed
 from bonafide.batch.scoring import answers
 from bonafide.batch.workspace import opened, unfinished
 from bonafide.cores import available_cores

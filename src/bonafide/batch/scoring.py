@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bonafide.batch.entries import Entry, Listing
+from bonafide.batch.listing import Entry, Listing
 from bonafide.data.header import Limits
 from bonafide.errors import ImageError
 from bonafide.model.decision import decide

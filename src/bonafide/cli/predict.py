@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bonafide.batch.entries import SUFFIXES
+from bonafide.batch.listing import SUFFIXES
 from bonafide.cli.options import TaskOption
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.files import write_bytes
