@@ -1,5 +1,6 @@
-"""What a caller must pass before his request is read: the limit of his address, his token, his own limit."""
+"""What a caller must pass before his request is read: his token, the limit of his address, his own limit."""
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Request
@@ -34,35 +35,19 @@ class Door:
         needed: SecurityScopes,
         shown: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
     ) -> None:
-        """Check and count one request: by its address, and by the subject of its token if that holds.
-
-        An address that has no room is turned away before its token is looked at, so guessing is limited too.
+        """Check and count one request; those without a good token count apart, so guessing is limited too.
 
         Raises:
             Problem: 401, 403, 429 or 503.
         """
-        where = address(request)
-        if self._tokens is None:
-            await self._rates.take(request, "address", where)
+        caller = await self._caller(address(request), shown)
+        await self._rates.take(request, "address", address(request))
+        if caller is None:
             return
-        await self._rates.check(request, "address", where)
-        caller = await self._caller(shown, self._tokens, request, where)
         request.scope["state"]["subject"] = caller.subject
-        await self._rates.take(request, "address", where)
         await self._rates.take(request, "subject", caller.subject)
         if missing := set(needed.scopes) - caller.scopes:
             raise auth.forbidden(missing)
-
-    async def _caller(
-        self, shown: HTTPAuthorizationCredentials | None, tokens: auth.Tokens, request: Request, where: str
-    ) -> auth.Caller:
-        try:
-            if shown is None:
-                raise auth.unauthorised("")
-            return await tokens.verify(shown.credentials)
-        except Problem:
-            await self._rates.take(request, "address", where)
-            raise
 
     async def count(self, request: Request, images: int) -> None:
         """Count all ``images`` of a request that was let in as one.
@@ -79,3 +64,17 @@ class Door:
         """Stop fetching keys."""
         if self._tokens:
             await self._tokens.close()
+
+    async def _caller(self, host: str, shown: HTTPAuthorizationCredentials | None) -> auth.Caller | None:
+        """Who asks from ``host``; None where no token is needed."""
+        if self._tokens is None:
+            return None
+        await self._rates.check_failures(host)
+        try:
+            if shown is None:
+                raise auth.unauthorised("")
+            return await self._tokens.verify(shown.credentials)
+        except Problem as problem:
+            if problem.status == HTTPStatus.UNAUTHORIZED:
+                await self._rates.count_failure(host)
+            raise

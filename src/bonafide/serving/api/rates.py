@@ -5,14 +5,14 @@ import logging
 import math
 import re
 import time
-from collections.abc import Awaitable
+from itertools import islice
 
 import limits
 from fastapi import Request
+from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
-from pydantic import SecretStr
 
 from bonafide.errors import ConfigError
 from bonafide.serving.api.problems import Problem
@@ -21,6 +21,7 @@ from bonafide.telemetry import metrics
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 NETWORK_BITS = 64
+MOST_KEYS = 65_536
 # limits' own choice, coredis, needs from its version 6 on a context that limits 5.8 does not open.
 REDIS: dict[str, float | str] = {
     "implementation": "redispy",
@@ -31,20 +32,39 @@ REDIS: dict[str, float | str] = {
 logger = logging.getLogger(__name__)
 
 
+class Recent(MemoryStorage):
+    """Takes the place of ``memory://``: counts by ``MOST_KEYS`` keys, of which the oldest goes first.
+
+    A caller has up to two keys, one for each window. limits' own storage has no bound, and at every hit it
+    looks through all keys.
+    """
+
+    STORAGE_SCHEME = MemoryStorage.STORAGE_SCHEME
+
+    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """Count ``amount`` more for ``key``, which holds for ``expiry`` seconds; how many it has now."""
+        count = self.storage[key] = await self.get(key) + amount
+        self.expirations.setdefault(key, time.time() + expiry)
+        for oldest in tuple(islice(self.expirations, 2)):
+            await self.get(oldest)  # drops it once it has expired
+        if len(self.expirations) > MOST_KEYS:
+            await self.clear(next(iter(self.expirations)))
+        return count
+
+
 class Rates:
     """Counts images; how matters stand is told as draft-ietf-httpapi-ratelimit-headers has it.
 
-    A caller costs two counters, of this window and the one before, whose share decreases as time passes:
-    https://limits.readthedocs.io/en/stable/strategies.html#sliding-window-counter.
-
-    Where the storage fails, requests are let through: it should not take the service along.
+    Where the storage fails, requests are let through: it should not take the service along. Requests
+    without a good token are counted apart, by address and in this process: they cannot fill the storage.
 
     Raises:
         ConfigError: the storage's address is unknown or needs a package that is not there.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._limiter = _limiter(settings.rate_storage)
+        self._limiter = _limiter(settings.rate_storage.get_secret_value())
+        self._failures = SlidingWindowCounterRateLimiter(Recent())
         self._limits = {
             "subject": limits.parse(settings.subject_rate),
             "address": limits.parse(settings.address_rate),
@@ -64,45 +84,52 @@ class Rates:
         if before + images > limit.amount:
             message = f"{before + images} images at once are more than the limit, {limit}; send fewer"
             raise Problem(413, message)
-        await self._decide(request, by, key, self._limiter.hit(limit, by, key, cost=images))
-
-    async def check(self, request: Request, by: str, key: str) -> None:
-        """Whether an image of ``key`` would be let in; counts nothing, so an unknown key costs no memory.
-
-        Raises:
-            Problem: 429, there are too many for now.
-        """
-        await self._decide(request, by, key, self._limiter.test(self._limits[by], by, key))
-
-    async def _decide(self, request: Request, by: str, key: str, granting: Awaitable[bool]) -> None:
-        limit = self._limits[by]
         try:
-            granted = await granting
+            granted = await self._limiter.hit(limit, by, key, cost=images)
             reset, remaining = await self._limiter.get_window_stats(limit, by, key)
         except StorageError as error:
-            logger.warning("requests are not counted", extra={"error": repr(error.storage_error)})
+            logger.warning("requests are not counted", extra={"error": repr(error)})
             return
         wait = max(0, math.ceil(reset - time.time()))
         standing = request.scope["state"].setdefault("standing", {})
         standing[by] = (limit, max(0, remaining), wait)
         request.scope["state"].setdefault("headers", {}).update(_headers(standing))
         if not granted:
-            metrics.API_LIMITED.labels(by).inc()
-            detail = f"more than {limit} for this {by}; try again in {max(1, wait)} s"
-            retry = {"Retry-After": str(max(1, wait))}
-            raise Problem(429, detail, retry, type=QUOTA_EXCEEDED, violated_policies=[by])
+            raise _exceeded(limit, by, wait)
+
+    async def check_failures(self, key: str) -> None:
+        """Nothing is counted here.
+
+        Raises:
+            Problem: 429, too many requests from address ``key`` had no good token.
+        """
+        limit = self._limits["address"]
+        if not await self._failures.test(limit, key):
+            reset, _ = await self._failures.get_window_stats(limit, key)
+            raise _exceeded(limit, "address", math.ceil(reset - time.time()))
+
+    async def count_failure(self, key: str) -> None:
+        """Count a request from address ``key`` that had no good token."""
+        await self._failures.hit(self._limits["address"], key)
 
 
-def _limiter(address: SecretStr) -> SlidingWindowCounterRateLimiter:
-    given = address.get_secret_value()
-    options = REDIS if given.startswith("redis") else {}
+def _exceeded(limit: limits.RateLimitItem, by: str, wait: int) -> Problem:
+    metrics.API_LIMITED.labels(by).inc()
+    detail = f"more than {limit} for this {by}; try again in {max(1, wait)} s"
+    retry = {"Retry-After": str(max(1, wait))}
+    return Problem(429, detail, retry, type=QUOTA_EXCEEDED, violated_policies=[by])
+
+
+def _limiter(address: str) -> SlidingWindowCounterRateLimiter:
+    options = REDIS if address.startswith("redis") else {}
     try:
-        storage = storage_from_string(f"async+{given}", wrap_exceptions=True, **options)
+        storage = storage_from_string(f"async+{address}", wrap_exceptions=True, **options)
         return SlidingWindowCounterRateLimiter(storage)
-    except (ConfigurationError, NotImplementedError, ValueError) as error:
-        reason = str(error).replace(given, _masked(given))
-        message = f"rate storage {_masked(given)!r}: {reason}; use memory:// or redis://host:6379"
-        raise ConfigError(message) from None
+    except (ConfigurationError, NotImplementedError, ValueError):  # their texts hold the address: a password
+        raise ConfigError(
+            f"rate storage {_masked(address)!r}: no such address, or its package is not installed; "
+            "give memory:// or redis://:password@host:6379"
+        ) from None
 
 
 def _masked(address: str) -> str:
