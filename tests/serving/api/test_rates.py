@@ -269,7 +269,7 @@ def test_a_storage_that_fails_lets_requests_through(serve, monkeypatch, caplog):
 )
 def test_an_unknown_storage_is_refused_and_its_password_kept(local, storage):
     settings = Settings(rate_storage=storage)
-    with pytest.raises(ConfigError, match="rate storage: no such address") as refused:
+    with pytest.raises(ConfigError, match="no such address") as refused:
         create_app(local(), settings)
     shown = "".join(traceback.format_exception(refused.value)) + repr(settings)
     assert "hush" not in shown.replace('"hush', "")
