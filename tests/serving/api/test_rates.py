@@ -263,7 +263,7 @@ def test_a_storage_that_fails_lets_requests_through(serve, monkeypatch, caplog):
         "redis://:hu#hush@host:1",
         "redis+cluster://:hush@host",
         "memcached://:hush@host:1",
-        "hush",
+        "memory",
         "",
     ],
 )
