@@ -20,7 +20,7 @@ from bonafide.serving.v2.rpc import CODES
 MIB = 2**20
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "limits-and-errors.md").read_text()
 CODE = Path(bonafide.__file__).parent
-RAISED = {"RequestError": 2, "Overloaded": 2, "ImageError": 0, "count": 1, "ended": 1}
+RAISED = {"_refuse": 2, "RequestError": 2, "Overloaded": 2, "ImageError": 0, "count": 1, "ended": 1}
 """Which argument of each call is the reason."""
 
 CAPACITY = scheduler.Capacity.of(1)
@@ -41,7 +41,7 @@ PARTS = {
 SERVER = {
     "body": "a request's body, as sent and once inflated; a gRPC message",
     "held": "bodies of all requests together",
-    "header": "request line and headers of REST",
+    "header": "request line and headers, or trailers, of REST",
     "connections": "connections, of REST and of gRPC each",
     "pipelined": "requests that wait on one REST connection",
     "rpcs": "gRPC inferences at once",
@@ -125,8 +125,6 @@ def reasons(source: str) -> set[str]:
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             found.update(node.args[RAISED[name] :][:1] if name in RAISED else [])
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "attr", "") == "_refusal":
-            found.add(node.value.elts[2])
     return {node.value for node in found if isinstance(node, ast.Constant)}
 
 

@@ -5,12 +5,13 @@ import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import uvicorn
 import uvloop
 
-from bonafide.serving.edge import http
 from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.http import Protocol
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.edge.refused import counter
 from bonafide.serving.edge.running import address, beside, http_server, listen
@@ -79,5 +80,5 @@ async def _serve(
 
 def rest_server_of(models: Models, limits: Limits, budget: Budget) -> uvicorn.Server:
     """The HTTP server, which handles no signals; ``should_exit`` ends it."""
-    protocol = http.bounded(limits, counter("rest", lambda: models.names))
+    protocol = partial(Protocol, limits, counter("rest", lambda: models.names))
     return http_server(rest.create_app(models, limits, budget), protocol, limits, lifespan="off")

@@ -112,6 +112,14 @@ def test_a_body_that_drips_is_refused_in_the_end(models):
     assert b"not there within 1 s" in body
 
 
+@pytest.mark.parametrize("end", [b"5;", b"0\r\na: "], ids=["chunk extension", "trailer"])
+def test_what_comes_with_a_body_and_never_ends_is_refused(models, end):
+    head = b"POST /v2/models/colour/infer HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    limits = Limits(header=1024, stall_seconds=10)
+    (status, _, _), closed = asyncio.run(exchange(models, limits, head + end, *[b"x" * 600] * 6, pause=0.05))
+    assert (status, closed) == (431, True)
+
+
 def test_a_header_that_drips_is_refused_in_the_end(models):
     (status, _, _), closed = asyncio.run(exchange(models, SMALL, *[bytes([x]) for x in HEAD[:8]], pause=0.06))
     assert (status, closed) == (408, True)
@@ -190,14 +198,15 @@ def test_an_offer_to_upgrade_is_passed_over_and_the_body_read(models, offer, apa
     assert b"exactly one" in second[2]
 
 
-def test_liveness_is_answered_beyond_the_limit_of_connections_and_nothing_else(models):
+@pytest.mark.parametrize("offer", [(), OFFER])
+def test_liveness_is_answered_beyond_the_limit_of_connections_and_nothing_else(models, offer):
     async def ask():
         async with asyncio.timeout(20), listening(models, Limits(connections=2)) as port:
             held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(LIVE)
             live = await answer(reader)
-            writer.write(infer())
+            writer.write(infer(*offer))
             refused = await answer(reader)
             writer.close()
             held += [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
@@ -297,6 +306,14 @@ def test_a_client_that_never_reads_is_cut_off(models):
                     await asyncio.sleep(0.01)
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("offer", [b"", "\r\n".join([*OFFER, ""]).encode()])
+def test_http_1_0_closes_the_connection_whatever_it_offers(models, offer):
+    (status, headers, _), closed = asyncio.run(
+        exchange(models, Limits(), HEAD.replace(b"1.1", b"1.0") + offer + b"\r\n")
+    )
+    assert (status, headers["connection"], closed) == (200, "close", True)
 
 
 def test_liveness_is_quick_while_the_queue_is_full(models, slow):

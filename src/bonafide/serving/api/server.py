@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 import uvloop
@@ -10,14 +11,14 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from bonafide.serving.api import problems
-from bonafide.serving.edge import http
+from bonafide.serving.edge.http import Protocol
 from bonafide.serving.edge.ids import ID_HEADER, identify
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.edge.refused import counter
 from bonafide.serving.edge.running import address, beside, http_server, listen
 
 
-class _Protocol(http.Protocol):
+class _Protocol(Protocol):
     health = (b"/health", b"/ready")
 
     def refusal(self, status: int, message: str) -> Response:
@@ -49,7 +50,7 @@ def serve(
     Raises:
         BonafideError: the port cannot be had.
     """
-    protocol = http.bounded(limits, counter("api"), _Protocol)
+    protocol = partial(_Protocol, limits, counter("api"))
     server = http_server(app, protocol, limits, lifespan="on", trusted_proxies=trusted_proxies)
 
     async def run() -> None:

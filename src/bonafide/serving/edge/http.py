@@ -5,7 +5,7 @@ uvicorn has neither for httptools: https://github.com/Kludex/uvicorn/issues/157.
 
 from asyncio import TimerHandle, Transport
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -15,10 +15,6 @@ from bonafide.serving.edge.refused import Count
 from bonafide.serving.edge.upgrade import WithoutUpgrade
 
 CROWDED = "the server has too many connections; try again"
-
-
-class _Refused(Exception):  # noqa: N818  (ends the parser, no error of ours)
-    pass
 
 
 class Protocol(WithoutUpgrade):
@@ -40,9 +36,7 @@ class Protocol(WithoutUpgrade):
         self.count = count
         self._limits = limits
         self._own_app = self.app
-        self._refusal = (HTTPStatus.BAD_REQUEST, "this is no valid HTTP request", "http")
         self._in_body = False
-        self._header_size = 0
         self._unparsed = 0
         self._late: TimerHandle | None = None
         self._stuck: TimerHandle | None = None
@@ -63,44 +57,41 @@ class Protocol(WithoutUpgrade):
                 timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless a header grows without end."""
+        """Feed the parser, unless something that it holds grows without end."""
         if self.transport.is_closing():
             return
         self._unparsed += len(data)
         super().data_received(data)
-        if not self.transport.is_closing():
-            if not self._in_body and self._unparsed > self._limits.header:
-                self._refuse_header()
-                self.send_400_response("")
+        if self.transport.is_closing():
+            return
+        if self._unparsed > self._limits.header:
+            self._refuse_header()
+        else:
             self._await_client()
-
-    def on_message_begin(self) -> None:
-        """A request's first bytes."""
-        super().on_message_begin()
-        self._header_size = 0
-
-    def on_url(self, url: bytes) -> None:
-        """A part of the request line."""
-        super().on_url(url)
-        self._measure(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header or trailer."""
-        super().on_header(name, value)
-        self._measure(len(name) + len(value) + len(": \r\n"))
 
     def on_headers_complete(self) -> None:
         """Start the request; health is answered however many connections there are."""
         self._in_body, self._unparsed = True, 0
+        size = len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+        if size > self._limits.header:
+            self._refuse_header()
+            raise ConnectionAbortedError
+        if self.parser.should_upgrade():
+            return
         if len(self.pipeline) >= self._limits.pipelined:
-            self._refusal = (HTTPStatus.BAD_REQUEST, "too many requests wait on this connection", "http")
-            raise _Refused
+            self._refuse(HTTPStatus.BAD_REQUEST, "too many requests wait on this connection", "http")
+            raise ConnectionAbortedError
         crowded = len(self.connections) > self._limits.connections and not self.url.startswith(self.health)
         self.app = self._own_app
         if crowded:
             self.app = self.refusal(HTTPStatus.SERVICE_UNAVAILABLE, CROWDED)
             self.count("overloaded", "connections")
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._unparsed = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The end of a request."""
@@ -127,34 +118,28 @@ class Protocol(WithoutUpgrade):
 
     def timeout_keep_alive_handler(self) -> None:
         """Closing waits until all is read, which a client may put off for ever."""
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
-        else:
-            super().timeout_keep_alive_handler()
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's is plain text)
-        """Say what was refused and close."""
-        status, message, reason = self._refusal
-        response = self.refusal(status, message)
-        head = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
-        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + bytes(response.body))
-        self.transport.close()
-        self.count("refused", reason)
+        """The parser failed; where one of its callbacks refused the request, that has been told."""
+        if not self.transport.is_closing():
+            self._refuse(HTTPStatus.BAD_REQUEST, "this is no valid HTTP request", "http")
 
     def refusal(self, status: int, message: str) -> Response:
         """What a client is told before the connection closes."""
         retry = {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
         return JSONResponse({"error": message}, status, {"connection": "close", **retry})
 
-    def _measure(self, size: int) -> None:
-        self._header_size += size
-        if self._header_size > self._limits.header:
-            self._refuse_header()
-            raise _Refused
+    def _refuse(self, status: HTTPStatus, message: str, reason: str) -> None:
+        response = self.refusal(status, message)
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
+        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + bytes(response.body))
+        self.transport.close()
+        self.count("refused", reason)
 
     def _refuse_header(self) -> None:
-        message = f"the request line and headers are larger than {self._limits.header:,} bytes"
-        self._refusal = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message, "header-too-large")
+        message = f"the request line, headers or trailers are larger than {self._limits.header:,} bytes"
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message, "header-too-large")
 
     def _await_client(self) -> None:
         """Run the clock while the client owes us the rest of something that nobody else waits for."""
@@ -173,14 +158,4 @@ class Protocol(WithoutUpgrade):
             self.transport.abort()
             return
         message = f"the header was not there within {self._limits.header_seconds:g} s"
-        self._refusal = (HTTPStatus.REQUEST_TIMEOUT, message, "timeout")
-        self.send_400_response("")
-
-
-def bounded(limits: Limits, count: Count, kind: type[Protocol] = Protocol) -> Any:
-    """The protocol as uvicorn's ``http`` setting takes it."""
-
-    def create(**options: Any) -> Protocol:
-        return kind(limits, count, **options)
-
-    return cast(Any, create)
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, message, "timeout")

@@ -31,7 +31,7 @@ def http_server(
     """An HTTP server, which handles no signals; ``should_exit`` ends it.
 
     Args:
-        protocol: as of :func:`bonafide.serving.edge.http.bounded`.
+        protocol: what makes a :class:`bonafide.serving.edge.http.Protocol` of uvicorn's options.
         trusted_proxies: addresses and networks, with commas, whose ``X-Forwarded-For`` is believed.
     """
     config = uvicorn.Config(

@@ -30,11 +30,11 @@ class WithoutUpgrade(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Go on after the header; the parser's exception says where that is in the data."""
-        method, refused = self.scope["method"].encode(), sys.exception()
+        method, refused = self.parser.get_method(), sys.exception()
         if method == b"CONNECT" or refused is None:
             self.send_400_response("")
             return
-        lines = [b"%s %s HTTP/1.1" % (method, self.url)]
+        lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
         lines += [b"%s: %s" % header for header in self.headers if header[0] not in OFFER]
         if b"close" in dict(self.headers).get(b"connection", b"").lower():
             lines.append(b"connection: close")
