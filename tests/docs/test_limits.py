@@ -14,7 +14,7 @@ from bonafide.serving.api import app, auth
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.compute import scheduler
 from bonafide.serving.edge import ids, limits
-from bonafide.serving.v2 import failures, message, question
+from bonafide.serving.v2 import failures, message
 from bonafide.serving.v2.rpc import CODES
 
 MIB = 2**20
@@ -77,7 +77,7 @@ IMAGES = {
 }
 REQUESTS = {
     **{SERVER[name]: told(name, value) for name, value in asdict(limits.Limits()).items()},
-    "images a request": f"{question.MAXIMUM_IMAGES}",
+    "images a request": f"{limits.MAXIMUM_IMAGES}",
     "values in JSON": f"{limits.MAXIMUM_VALUES:,}",
     f"fields of a gRPC message above {message.SMALL // MIB} MiB": f"{message.MAXIMUM_FIELDS:,}",
     f"typed numbers in a gRPC message above {message.SMALL // MIB} MiB": (

@@ -171,13 +171,6 @@ def test_serve_takes_its_options(served, signed):
     assert given["queue"] == 70
 
 
-def test_the_shortest_queue_takes_the_largest_request():
-    from bonafide.cli.serve import LARGEST_REQUEST
-    from bonafide.serving.v2.question import MAXIMUM_IMAGES
-
-    assert LARGEST_REQUEST == MAXIMUM_IMAGES
-
-
 def test_serve_follows_an_alias_of_the_registry(served, registry, tmp_path):
     from bonafide.registry.tracking import client
 

@@ -17,6 +17,15 @@ def test_a_server_loads_no_pandas():
     )
 
 
+def test_the_service_api_loads_no_grpc():
+    run(
+        "import sys\n"
+        "import bonafide.cli.api, bonafide.serving.api.server, bonafide.serving.api.app\n"
+        "import bonafide.serving.client, bonafide.serving.models.reload\n"
+        "assert not {'grpc', 'kserve'} & set(sys.modules)\n"
+    )
+
+
 def test_kserves_conversions_still_work():
     run(
         "from bonafide.serving import lean\n"

@@ -114,10 +114,6 @@ def api(
     )
     _check_door(settings, host, no_auth)
 
-    from bonafide.serving import lean
-
-    lean.import_kserve()
-
     from bonafide.serving.api import app, server
     from bonafide.serving.client import Client
     from bonafide.telemetry import logs

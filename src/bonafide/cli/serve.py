@@ -9,8 +9,7 @@ import typer
 
 from bonafide.cli.options import TaskOption
 from bonafide.home import keys
-
-LARGEST_REQUEST = 64  # a shorter queue would refuse it for ever
+from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
 
 def serve(
@@ -48,7 +47,7 @@ def serve(
     queue: Annotated[
         int | None,
         typer.Option(
-            min=LARGEST_REQUEST, help="Images accepted and unanswered at once. [default: 64 for each core]"
+            min=MAXIMUM_IMAGES, help="Images accepted and unanswered at once. [default: 64 for each core]"
         ),
     ] = None,
     deadline: Annotated[

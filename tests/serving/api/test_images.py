@@ -18,7 +18,7 @@ from bonafide.serving.answer import Answer
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.client import OUTPUTS
-from bonafide.serving.v2.question import MAXIMUM_IMAGES
+from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 from tests import packages
 from tests.serving.api.conftest import BLUE, RED, problem
 

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bonafide.serving.api.schemas import Explanation
-from bonafide.serving.v2.question import MAXIMUM_IMAGES
+from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
 DESCRIPTION = """Send a picture and get the label that the model finds most probable, with calibrated
 probabilities of all labels.

@@ -18,9 +18,9 @@ from bonafide.serving.api.upstream import Upstream
 from bonafide.serving.client import OUTPUTS
 from bonafide.serving.edge import body
 from bonafide.serving.edge.body import Budget, Buffer
+from bonafide.serving.edge.gone import cancelled_without_client
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.errors import Overloaded, RequestError
-from bonafide.serving.v2.rest import cancelled_without_client
 from bonafide.telemetry import metrics
 from bonafide.telemetry.logs import request_id
 

@@ -8,7 +8,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from bonafide.serving.api.problems import Problem
 from bonafide.serving.edge.body import Buffer
-from bonafide.serving.v2.question import MAXIMUM_IMAGES
+from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
 FORM = "multipart/form-data"
 MAXIMUM_HEADERS = 8

@@ -10,9 +10,9 @@ import pybase64
 from kserve import InferInput, InferRequest
 
 from bonafide.serving.compute.engine import Images, Pixels
+from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 from bonafide.serving.errors import RequestError
 
-MAXIMUM_IMAGES = 64
 DATATYPES = {"image": "BYTES", "pixels": "UINT8"}
 DEFAULT_OUTPUTS = 3
 SMALLEST_SIDE = 8

@@ -5,8 +5,6 @@ go through FastAPI, which costs more time than reading a small request.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import orjson
 from kserve import InferRequest
@@ -17,11 +15,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive
+from starlette.types import ASGIApp
 
 from bonafide.serving.answer import Answer
 from bonafide.serving.edge import body
 from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.gone import cancelled_without_client
 from bonafide.serving.edge.ids import Traced
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.models.versions import Models
@@ -128,24 +127,6 @@ def create_app(models: Models, limits: Limits, budget: Budget) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     return Traced(app)
-
-
-@asynccontextmanager
-async def cancelled_without_client(receive: Receive) -> AsyncIterator[None]:
-    """Cancel the block when the client leaves; uvicorn lets it run on: nobody would read its answer."""
-    task = asyncio.current_task()
-    assert task is not None
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        task.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watcher.cancel()
 
 
 async def _metrics(request: Request) -> Response:
