@@ -22,6 +22,8 @@ def test_the_predictor_is_named_and_scaled_by_its_version():
         gauge._name for gauge in (metrics.QUEUE_IMAGES, metrics.QUEUE_LIMIT_IMAGES)
     }
     assert query.count('{namespace="bonafide-dev",inferenceservice="pets",predictor="v12"}') == 2
+    assert query.startswith("sum("), "KEDA divides by the replicas itself"
+    assert float(scaling["external"]["target"]["value"]) == 0.25, "KEDA reads a number, no quantity"
 
 
 def test_the_version_is_told_to_the_predictor_as_text():

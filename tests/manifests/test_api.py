@@ -123,6 +123,7 @@ def test_kserve_writes_weighted_routes_and_for_the_internal_gateway_only():
     namespace, name = settings["kserveIngressGateway"].split("/")
     assert gateways()[name]["metadata"] == {"name": "internal", "namespace": namespace}
     assert settings["ingressDomain"] != "svc.cluster.local", "KServe would write no route"
+    assert settings["ingressGateway"], "KServe's controller refuses a configuration without it"
     annotations = gateways()["internal"]["spec"]["infrastructure"]["annotations"]
     assert annotations == {"networking.istio.io/service-type": "ClusterIP"}
 

@@ -8,7 +8,7 @@ RUNTIME = "bonafide-onnx"
 CONTAINER = "kserve-container"
 PROMETHEUS = "http://prometheus-operated.monitoring.svc:9090"
 QUEUE, QUEUE_LIMIT = "bonafide_queue_images", "bonafide_queue_limit_images"
-QUEUE_SHARE = "250m"
+QUEUE_SHARE = "0.25"
 
 
 def inference_service(task: str, version: str, package_uri: str, namespace: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def inference_service(task: str, version: str, package_uri: str, namespace: str)
 
 
 def _queue(task: str, predictor: str, namespace: str) -> dict[str, Any]:
-    """KEDA keeps the mean of the replicas' queues at a share of what they take."""
+    """KEDA divides the sum by the replicas, and keeps that mean at a share of what a queue takes."""
     pods = f'{{namespace="{namespace}",inferenceservice="{task}",predictor="{predictor}"}}'
     return {
         "type": "External",
@@ -62,7 +62,7 @@ def _queue(task: str, predictor: str, namespace: str) -> dict[str, Any]:
             "metric": {
                 "backend": "prometheus",
                 "serverAddress": PROMETHEUS,
-                "query": f"avg({QUEUE}{pods} / {QUEUE_LIMIT}{pods})",
+                "query": f"sum({QUEUE}{pods} / {QUEUE_LIMIT}{pods})",
             },
             "target": {"type": "Value", "value": QUEUE_SHARE},
         },

@@ -169,7 +169,7 @@ def test_what_is_no_request_is_a_problem_too(service, request_):
         ([], {"BONAFIDE_API_SECRET": "short"}, "32 bytes or more"),
         (["--jwks", "https://issuer.example"], SECRET, "not both"),
         (["--address-rate", "lots"], {}, "address_rate"),
-        (["--url", "http://127.0.0.1:9", "--rate-storage", "no://"], {}, "rate storage 'no://'"),
+        (["--url", "http://127.0.0.1:9", "--rate-storage", "no://"], {}, "rate storage 'no'"),
         (["--url", "http://127.0.0.1:9", "--host", "192.0.2.1", "--no-auth"], {}, "cannot listen on"),
         ([], {}, "nothing is in service for authenticity"),
     ],
