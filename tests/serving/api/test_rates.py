@@ -2,6 +2,7 @@ import asyncio
 import functools
 import time
 import traceback
+from types import SimpleNamespace
 
 import limits
 import pytest
@@ -245,13 +246,20 @@ def test_the_header_does_not_say_where_one_comes_from(serve, clock):
     limited(spoofed, "address")
 
 
-def test_a_storage_that_fails_lets_requests_through(serve, monkeypatch, caplog):
+def test_a_storage_that_fails_lets_requests_through_and_is_left_alone_for_a_while(serve, monkeypatch, caplog):
+    asked, now = [], [1000.0]
+
     async def fail(*_, **__):
+        asked.append(now[0])
         raise StorageError(OSError("away"))
 
     client = serve(address_rate="1/minute")
     monkeypatch.setattr(SlidingWindowCounterRateLimiter, "hit", fail)
-    assert [ask(client).status_code for _ in range(2)] == [200, 200]
+    monkeypatch.setattr(rates, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    for later in (0.0, rates.AWAY_SECONDS - 0.1, 0.2):
+        now[0] += later
+        assert ask(client).status_code == 200
+    assert asked == [1000.0, 1000.1 + rates.AWAY_SECONDS]
     assert "requests are not counted" in caplog.text
 
 
@@ -262,6 +270,8 @@ def test_a_storage_that_fails_lets_requests_through(serve, monkeypatch, caplog):
         "redis://:hush@host:port",
         "redis://:hu#hush@host:1",
         "redis+cluster://:hush@host",
+        "redis:/:hush@host",
+        "redis://",
         "memcached://:hush@host:1",
         "memory",
         "",

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from itertools import islice
+from urllib.parse import urlsplit
 
 import limits
 from fastapi import Request
@@ -21,6 +22,7 @@ from bonafide.telemetry import metrics
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 NETWORK_BITS = 64
 MOST_KEYS = 65_536
+AWAY_SECONDS = 5
 # limits' own choice, coredis, needs from its version 6 on a context that limits 5.8 does not open.
 REDIS: dict[str, float | str] = {
     "implementation": "redispy",
@@ -54,8 +56,9 @@ class Recent(MemoryStorage):
 class Rates:
     """Counts images; how matters stand is told as draft-ietf-httpapi-ratelimit-headers has it.
 
-    Where the storage fails, requests are let through: it should not take the service along. Requests
-    without a good token are counted apart, by address and in this process: they cannot fill the storage.
+    Where the storage fails, requests are let through for ``AWAY_SECONDS``, and then it is asked again: it
+    should neither take the service along nor slow it down. Requests without a good token are counted apart,
+    by address and in this process: they cannot fill the storage.
 
     Raises:
         ConfigError: the storage's address is unknown or needs a package that is not there.
@@ -64,6 +67,7 @@ class Rates:
     def __init__(self, settings: Settings) -> None:
         self._limiter = _limiter(settings.rate_storage.get_secret_value())
         self._failures = SlidingWindowCounterRateLimiter(Recent())
+        self._asked_again = 0.0
         self._limits = {
             "subject": limits.parse(settings.subject_rate),
             "address": limits.parse(settings.address_rate),
@@ -83,10 +87,13 @@ class Rates:
         if before + images > limit.amount:
             message = f"{before + images} images at once are more than the limit, {limit}; send fewer"
             raise Problem(413, message)
+        if time.monotonic() < self._asked_again:
+            return
         try:
             granted = await self._limiter.hit(limit, by, key, cost=images)
             reset, remaining = await self._limiter.get_window_stats(limit, by, key)
         except StorageError as error:
+            self._asked_again = time.monotonic() + AWAY_SECONDS
             logger.warning("requests are not counted", extra={"error": repr(error)})
             return
         wait = max(0, math.ceil(reset - time.time()))
@@ -120,8 +127,10 @@ def _exceeded(limit: limits.RateLimitItem, by: str, wait: int) -> Problem:
 
 
 def _limiter(address: str) -> SlidingWindowCounterRateLimiter:
-    options = REDIS if address.startswith("redis") else {}
     try:
+        if (parts := urlsplit(address)).scheme in ("redis", "rediss") and not parts.hostname:
+            raise ConfigurationError("the library would take this computer")
+        options = REDIS if address.startswith("redis") else {}
         storage = storage_from_string(f"async+{address}", wrap_exceptions=True, **options)
         return SlidingWindowCounterRateLimiter(storage)
     except (ConfigurationError, NotImplementedError, ValueError):  # their texts hold a password
