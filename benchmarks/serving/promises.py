@@ -38,7 +38,7 @@ def promises(results: Results) -> Iterator[Promise]:
     for name, least in LIMIT_SHARES.items():
         if found := systems.get(name):
             share = found["share"]
-            yield Promise(f"{name}: at least {least:.0%} of the bare loop", f"{share:.0%}", share >= least)
+            yield Promise(f"{name}: at least {least:.0%} of the bare loop", f"{share:.2%}", share >= least)
     if ours := systems.get(OURS):
         yield from _of_ours(ours, results["machine"]["server_cores"])
         yield from _against_peers(ours, {name: found for name, found in systems.items() if not found["ours"]})
