@@ -1,10 +1,12 @@
-"""Ask the registry which version is in service: its number and digest, empty before the first promotion."""
+"""See that all places can be used, and which version is in service: its number and digest, or empty."""
 
 from components import component
 
 
 @component
 def champion(task: str) -> dict:
+    from bonafide.doctor import refuse_broken
     from bonafide.registry.champion import find
 
+    refuse_broken(task)
     return find(task)

@@ -18,7 +18,7 @@ def export(
     from pathlib import Path
 
     from bonafide.evaluation import export
-    from bonafide.home import keys
+    from bonafide.model.signing import signer
     from bonafide.task import Task
 
     info = export.export(
@@ -29,6 +29,6 @@ def export(
         Path(verdict.path),
         Path(package.path),
         Task.model_validate(task),
-        keys(),
+        signer(),
     )
     package.metadata.update(digest=info.model_digest, data_digest=info.data_digest)

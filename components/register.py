@@ -14,8 +14,8 @@ def register(
 ) -> str:
     from pathlib import Path
 
-    from bonafide.home import keys
+    from bonafide.home import verifying_key
     from bonafide.registry import register
 
     folders = (package.path, dataset.path, evaluation.path, verdict.path)
-    return register.register(*map(Path, folders), keys() / "signing.pub").number
+    return register.register(*map(Path, folders), verifying_key()).number

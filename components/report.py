@@ -7,6 +7,6 @@ from components import component
 
 @component
 def report(task: str, status: PipelineTaskFinalStatus):
-    from bonafide.telemetry.outcomes import record
+    from bonafide.registry.outcomes import record
 
     record(task, status.pipeline_job_resource_name, status.state, status.error_message or "")

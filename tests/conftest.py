@@ -112,6 +112,7 @@ def made(shared: Path, tiny: Task, dataset: Path, checkpoint: Path) -> Made:
     from bonafide.evaluation.evaluate import evaluate
     from bonafide.evaluation.export import export
     from bonafide.evaluation.gate import gate
+    from bonafide.model.signing import ensure_key
 
     names = ("keys", "dataset", "checkpoint", "evaluation", "comparison", "gate", "package")
     run = Made(tiny, *(shared / name for name in names))
@@ -119,7 +120,16 @@ def made(shared: Path, tiny: Task, dataset: Path, checkpoint: Path) -> Made:
     no_key = run.keys / "signing.pub"
     compare(checkpoint, run.evaluation, dataset, None, no_key, run.comparison, tiny.evaluation, SEED)
     assert gate(run.evaluation, run.comparison, run.gate, tiny.gate).promote
-    export(checkpoint, dataset, run.evaluation, run.comparison, run.gate, run.package, tiny, run.keys)
+    export(
+        checkpoint,
+        dataset,
+        run.evaluation,
+        run.comparison,
+        run.gate,
+        run.package,
+        tiny,
+        ensure_key(run.keys).private,
+    )
     return run
 
 

@@ -1,6 +1,16 @@
 from pathlib import Path
 
-from bonafide.home import home, keys
+import pytest
+
+from bonafide import home as places
+from bonafide.errors import ConfigError
+from bonafide.home import home, keys, without_secrets
+
+SHARED = {
+    "MLFLOW_TRACKING_URI": places.registry,
+    "BONAFIDE_DELIVERY": places.delivery,
+    "BONAFIDE_SIGNING_KEY": places.signing_key,
+}
 
 
 def test_the_state_folder_is_read_at_each_call(tmp_path, monkeypatch):
@@ -17,3 +27,48 @@ def test_the_state_folder_is_absolute_and_in_the_working_folder_by_default(tmp_p
     assert home() == tmp_path / ".bonafide"
     monkeypatch.setenv("BONAFIDE_HOME", "state/../here")
     assert home() == Path.cwd() / "here"
+
+
+def test_on_a_laptop_all_places_are_in_the_state_folder(own_home):
+    assert (places.registry(), places.signing_key()) == ("", "")
+    assert places.delivery() == str(own_home / "delivery")
+    assert places.verifying_key() == own_home / "keys" / "signing.pub"
+
+
+@pytest.mark.parametrize("variable", SHARED)
+def test_a_place_is_what_the_environment_names(monkeypatch, variable):
+    monkeypatch.setenv(variable, "there")
+    assert SHARED[variable]() == "there"
+
+
+@pytest.mark.parametrize("variable", SHARED)
+def test_a_step_that_leaves_nothing_behind_refuses_its_own_folder(monkeypatch, variable):
+    monkeypatch.setenv("BONAFIDE_EPHEMERAL", "1")
+    with pytest.raises(ConfigError, match=f"{variable} is not set: .* gone when it ends; give the"):
+        SHARED[variable]()
+
+
+def test_the_public_key_lies_beside_the_private_one_or_is_named(monkeypatch):
+    monkeypatch.setenv("BONAFIDE_SIGNING_KEY", "/etc/bonafide/production.pem")
+    assert places.verifying_key() == Path("/etc/bonafide/production.pub")
+    monkeypatch.setenv("BONAFIDE_SIGNING_KEY", "pkcs11:token=bonafide;object=signing")
+    with pytest.raises(ConfigError, match="BONAFIDE_PUBLIC_KEY is not set: name the file"):
+        places.verifying_key()
+    monkeypatch.setenv("BONAFIDE_PUBLIC_KEY", "/etc/bonafide/hardware.pub")
+    assert places.verifying_key() == Path("/etc/bonafide/hardware.pub")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://anna:hush@git.example/d.git", "https://git.example/d.git"),
+        ("git@git.example:d.git", "git@git.example:d.git"),
+        (
+            "pkcs11:token=t;object=o?pin-value=1234&module-name=m",
+            "pkcs11:token=t;object=o?pin-value=&module-name=m",
+        ),
+        ("/a/folder", "/a/folder"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(address, shown):
+    assert without_secrets(address) == shown

@@ -20,7 +20,8 @@ _ERROR = re.compile(r"\s*(?:bonafide\.errors|bonafide\.serving\.\w+)\.\w+Error: 
 class Step:
     """One executed task; ``cache_key`` is set when its outputs came from the cache.
 
-    ``done`` of ``total`` is how far its present work is; ``total`` is 0 where that is not known.
+    ``error`` is the message of the last error that it raised for a user to mend. ``done`` of ``total`` is
+    how far its present work is; ``total`` is 0 where that is not known.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Step:
     cache_key: str = ""
     state: str = "RUNNING"
     detail: str = ""
+    error: str = ""
     done: int = 0
     total: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -36,14 +38,17 @@ class Step:
 class StepLog:
     """A stream that stands in for standard output while kfp runs: lines go to ``log`` and become steps.
 
-    ``on_change`` is called with the step that changed. ``error`` is the message of the last error that a
-    component raised for a user to mend.
+    ``on_change`` is called with the step that changed.
     """
 
     def __init__(self, log: TextIO, on_change: Callable[[Step], None]) -> None:
         self.steps: list[Step] = []
-        self.error = ""
         self._log, self._on_change, self._rest = log, on_change, ""
+
+    @property
+    def error(self) -> str:
+        """What the first step that failed said for a user to mend; empty if there is no such thing."""
+        return next((step.error for step in self.steps if step.state == "FAILURE"), "")
 
     def write(self, text: str) -> int:
         """Take what kfp or a component prints."""
@@ -71,8 +76,8 @@ class StepLog:
             self._change(
                 step, seconds=time.monotonic() - step.started, state=match["state"], detail="", total=0
             )
-        elif match := _ERROR.match(line):
-            self.error = match["message"]
+        elif self.steps and (match := _ERROR.match(line)):
+            self.steps[-1].error = match["message"]
         elif self.steps and (told := progress.parse(line)):
             what, done, total, detail = told
             shown = f"{what} {done}/{total} {detail}".strip()

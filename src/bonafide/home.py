@@ -1,7 +1,23 @@
-"""Where Bonafide keeps its state: one folder, ``BONAFIDE_HOME`` (default ``.bonafide``)."""
+"""Where Bonafide keeps what outlives a command.
+
+On a laptop all of it lies in one folder, ``BONAFIDE_HOME`` (default ``.bonafide``). What several machines
+share has a place of its own, which the environment names: the registry, the delivery repository, the signing
+key. Where ``BONAFIDE_EPHEMERAL`` is set, as in the pipeline's image, the folder is gone with the step, so
+these places must be named.
+"""
 
 import os
+import re
 from pathlib import Path
+
+from bonafide.errors import ConfigError
+
+REGISTRY = "MLFLOW_TRACKING_URI"
+DELIVERY = "BONAFIDE_DELIVERY"
+SIGNING_KEY = "BONAFIDE_SIGNING_KEY"
+PUBLIC_KEY = "BONAFIDE_PUBLIC_KEY"
+EPHEMERAL = "BONAFIDE_EPHEMERAL"
+PKCS11 = "pkcs11:"
 
 
 def home() -> Path:
@@ -10,5 +26,46 @@ def home() -> Path:
 
 
 def keys() -> Path:
-    """The folder of the signing key pair."""
+    """The folder of this home's own key pair."""
     return home() / "keys"
+
+
+def registry() -> str:
+    """The address of the MLflow server or database; empty for this home's own database.
+
+    Raises:
+        ConfigError: it must be named, and is not; as in all functions below.
+    """
+    return _named(REGISTRY, "the address of the MLflow server")
+
+
+def delivery() -> str:
+    """The delivery repository: a folder, or an address that Git pushes to."""
+    return _named(DELIVERY, "the Git address of the delivery repository") or str(home() / "delivery")
+
+
+def signing_key() -> str:
+    """The private key: a PEM file or a ``pkcs11:`` URI; empty for this home's own, made on first use."""
+    return _named(SIGNING_KEY, "the private key's file or pkcs11: URI")
+
+
+def verifying_key() -> Path:
+    """The public key of :func:`signing_key`; what else in its folder ends in .pub is trusted too."""
+    if named := os.environ.get(PUBLIC_KEY):
+        return Path(named)
+    private = signing_key()
+    if private.startswith(PKCS11):
+        raise ConfigError(f"{PUBLIC_KEY} is not set: name the file of the public key that {SIGNING_KEY} has")
+    return Path(private).with_suffix(".pub") if private else keys() / "signing.pub"
+
+
+def without_secrets(address: str) -> str:
+    """The address for people: without a user's name and password, without a PIN."""
+    return re.sub(r"(?<=://)[^/]*@|(?<=[?&;]pin-value=)[^&;]*", "", address)
+
+
+def _named(variable: str, what: str) -> str:
+    place = os.environ.get(variable, "")
+    if not place and os.environ.get(EPHEMERAL):
+        raise ConfigError(f"{variable} is not set: this step's own folder is gone when it ends; give {what}")
+    return place

@@ -17,7 +17,7 @@ def manifest(tmp_path):
 def test_what_was_written_is_read_back(tmp_path, manifest):
     uri = (tmp_path / "a blank#and%20more" / "package").as_uri()
     manifest.write_text(to_yaml(inference_service("pets", "12", uri, "bonafide-dev")))
-    found = in_service(tmp_path, "dev", "pets")
+    found = in_service(str(tmp_path), "dev", "pets")
     assert found == InService("12", uri)
     assert found.package == tmp_path / "a blank#and%20more" / "package"
 
@@ -30,7 +30,7 @@ def test_a_plain_path_is_a_folder_and_another_address_is_not():
 
 def test_before_the_first_promotion_it_is_said(tmp_path):
     with pytest.raises(DeliveryError, match="nothing is in service for pets in dev; train"):
-        in_service(tmp_path, "dev", "pets")
+        in_service(str(tmp_path), "dev", "pets")
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_before_the_first_promotion_it_is_said(tmp_path):
 def test_another_manifest_is_refused(tmp_path, manifest, content):
     manifest.write_text(content)
     with pytest.raises(DeliveryError, match="no InferenceService that Bonafide wrote"):
-        in_service(tmp_path, "dev", "pets")
+        in_service(str(tmp_path), "dev", "pets")

@@ -22,14 +22,14 @@ def folder(tmp_path):
 
 
 def promote(version, folder, environment="dev") -> str:
-    return promote_version("authenticity", version.number, folder, environment)
+    return promote_version("authenticity", version.number, str(folder), environment)
 
 
 def test_a_version_goes_into_service_and_is_the_champion(made, record, folder):
     version = record(made.package)
     commit = promote(version, folder)
     assert champion("authenticity") == version
-    served = in_service(folder, "dev", "authenticity")
+    served = in_service(str(folder), "dev", "authenticity")
     assert served.version == version.number
     assert verify(served.package, made.keys / "signing.pub")
     trailer = git(folder, "log", "-1", "--format=%(trailers:key=Code-Version,valueonly)", commit)
@@ -72,7 +72,7 @@ def test_a_promotion_that_was_cut_off_counts_for_the_next_one(record, folder, mo
     assert champion("authenticity") is None
     with pytest.raises(DeliveryError, match="version 1 is in service now"):
         promote(second, folder)
-    assert in_service(folder, "dev", "authenticity").version == champion("authenticity").number == "1"
+    assert in_service(str(folder), "dev", "authenticity").version == champion("authenticity").number == "1"
 
 
 def test_a_promotion_cut_off_before_the_crown_is_finished_by_the_next(record, folder, monkeypatch):
@@ -99,7 +99,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_stale(record, folde
 
         real = step.promote
         step.promote = lambda *arguments: (time.sleep(2), real(*arguments))[1]
-        number, folder, go = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+        number, folder, go = sys.argv[1], sys.argv[2], Path(sys.argv[3])
         go.with_name(number).touch()
         while not go.exists():
             time.sleep(0.01)
@@ -127,5 +127,5 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_stale(record, folde
     (loser,) = set(running) - {winner}
     assert [running[number].returncode for number in (winner, loser)] == [0, 1]
     assert f"version {winner} is in service now" in told[loser]
-    assert in_service(folder, "dev", "authenticity").version == winner
+    assert in_service(str(folder), "dev", "authenticity").version == winner
     assert git(folder, "rev-list", "--count", "HEAD") == "2"

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from bonafide.delivery import repository
+from bonafide.delivery.checkout import Checkout, checkout
 from bonafide.delivery.current import in_service
 from bonafide.delivery.manifests import inference_service
-from bonafide.delivery.repository import Promotion, promote
+from bonafide.delivery.repository import Promotion
 from bonafide.errors import DeliveryError
 
 FIRST = Promotion(
@@ -28,6 +29,11 @@ SECOND = replace(FIRST, version="2", package_uri="file:///models/2/package", mod
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "delivery"
+
+
+def promote(folder, environment, promotion):
+    with checkout(str(folder)) as delivery:
+        return repository.promote(delivery, environment, promotion)
 
 
 def git(folder, *arguments: str, given: str | None = None) -> str:
@@ -72,23 +78,23 @@ def test_promoting_again_changes_nothing(folder):
 def test_each_environment_and_version_has_its_commit(folder):
     commits = [promote(folder, "dev", FIRST), promote(folder, "prod", FIRST), promote(folder, "dev", SECOND)]
     assert git(folder, "rev-list", "--reverse", "HEAD").splitlines()[1:] == commits
-    assert in_service(folder, "dev", "authenticity").version == "2"
-    assert in_service(folder, "prod", "authenticity").version == "1"
+    assert in_service(str(folder), "dev", "authenticity").version == "2"
+    assert in_service(str(folder), "prod", "authenticity").version == "1"
 
 
-@pytest.mark.parametrize("cut_off", ["write_text", "_commit"])
-def test_a_promotion_that_was_cut_off_is_finished_by_the_next(folder, monkeypatch, cut_off):
+@pytest.mark.parametrize(("where", "cut_off"), [(repository, "write_text"), (Checkout, "commit")])
+def test_a_promotion_that_was_cut_off_is_finished_by_the_next(folder, monkeypatch, where, cut_off):
     promote(folder, "dev", FIRST)
-    real, calls = getattr(repository, cut_off), []
+    real, calls = getattr(where, cut_off), []
 
     def once(*arguments):
         calls.append(arguments)
-        if cut_off == "_commit" or len(calls) == 2:
+        if cut_off == "commit" or len(calls) == 2:
             raise KeyboardInterrupt
         return real(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(repository, cut_off, once)
+        patch.setattr(where, cut_off, once)
         promote(folder, "dev", SECOND)
     assert git(folder, "rev-list", "--count", "HEAD") == "2"
     commit = promote(folder, "dev", SECOND)
@@ -109,7 +115,7 @@ def test_changes_of_others_are_refused_and_kept(folder, staged):
     with pytest.raises(DeliveryError, match=r"uncommitted changes in environments/prod/.*commit or discard"):
         promote(folder, "dev", SECOND)
     assert foreign.read_text() == "mine: true\n"
-    assert in_service(folder, "dev", "authenticity").version == "1"
+    assert in_service(str(folder), "dev", "authenticity").version == "1"
     git(folder, "commit", "--all", "--message=mine", "--author=A <a@localhost>")
     promote(folder, "dev", SECOND)
     assert foreign.read_text() == "mine: true\n"

@@ -15,6 +15,7 @@ from bonafide.model.checkpoint import read_info
 from bonafide.model.info import MODEL
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel
+from bonafide.model.signing import ensure_key
 from bonafide.task import Gate
 from tests.conftest import UNSEEN
 
@@ -22,7 +23,14 @@ from tests.conftest import UNSEEN
 def export_again(made, out, **folders):
     run = made._replace(**folders)
     return export(
-        run.checkpoint, run.dataset, run.evaluation, run.comparison, run.gate, out, run.task, run.keys
+        run.checkpoint,
+        run.dataset,
+        run.evaluation,
+        run.comparison,
+        run.gate,
+        out,
+        run.task,
+        ensure_key(run.keys).private,
     )
 
 

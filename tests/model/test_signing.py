@@ -1,4 +1,5 @@
 import stat
+import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -127,3 +128,54 @@ def test_each_public_key_in_a_folder_is_trusted(content, tmp_path):
     new.public.unlink()
     with pytest.raises(PackageError, match="holds no public key"):
         signing.check(content, content / "signature", tmp_path / "keys")
+
+
+class TestHardwareToken:
+    """SoftHSM stands for a hardware module: the key is used through PKCS #11 and never leaves it."""
+
+    MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
+
+    @pytest.fixture
+    def token(self, tmp_path, monkeypatch):
+        pytest.importorskip("PyKCS11")
+        module = next((path for path in self.MODULES if Path(path).exists()), None)
+        if module is None:
+            pytest.skip("softhsm2 is not there")
+        keys = signing.ensure_key(tmp_path / "keys")
+        (tmp_path / "tokens").mkdir()
+        (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+        monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm2.conf"))
+        for arguments in (
+            ("--init-token", "--free", "--label", "bonafide", "--so-pin", "1234", "--pin", "1234"),
+            (
+                "--import",
+                str(keys.private),
+                "--token",
+                "bonafide",
+                "--label",
+                "signing",
+                "--id",
+                "01",
+                "--pin",
+                "1234",
+            ),
+        ):
+            subprocess.run(["softhsm2-util", *arguments], check=True, capture_output=True)
+        return f"pkcs11:token=bonafide;object=signing?module-path={module}&pin-value=1234", keys.public
+
+    def test_what_it_signs_is_verified_with_the_public_key(self, token, content):
+        uri, public = token
+        signing.sign(content, uri, content / "signature")
+        signing.check(content, content / "signature", public)
+        (content / "a.txt").write_text("other")
+        with pytest.raises(PackageError, match="does not hold"):
+            signing.check(content, content / "signature", public)
+
+    @pytest.mark.parametrize(
+        "change", [("1234", "9876"), ("object=signing", "object=none"), ("so&", "missing.so&")]
+    )
+    def test_one_that_refuses_is_told_without_the_pin(self, token, content, change):
+        uri, _ = token
+        with pytest.raises(PackageError, match="cannot sign with pkcs11:token=bonafide") as refused:
+            signing.sign(content, uri.replace(*change), content / "signature")
+        assert "9876" not in str(refused.value) and "1234" not in str(refused.value)

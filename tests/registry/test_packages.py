@@ -2,25 +2,22 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 
 from bonafide.errors import DeliveryError
 from bonafide.files import folder_digest
+from bonafide.home import REGISTRY
 from bonafide.registry import packages
 from bonafide.registry.packages import fetch, opponent
-from bonafide.registry.tracking import SERVER, client, experiment
+from bonafide.registry.tracking import client, experiment
 from bonafide.registry.versions import Version, champion, crown
+from tests.mlflow_server import running
 
 HOUR = 3600
 
@@ -35,34 +32,13 @@ class Server(NamedTuple):
 @pytest.fixture(scope="module")
 def mlflow_server(empty_registry, tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
-    shutil.copyfile(empty_registry, folder / "mlflow.db")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
-        *("--artifacts-destination", str(folder / "store")),
-    ]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        url = f"http://127.0.0.1:{port}"
-        while True:
-            assert process.poll() is None, (folder / "log").read_text()
-            try:
-                urlopen(f"{url}/health")
-                break
-            except (URLError, OSError):
-                time.sleep(0.1)
+    with running(empty_registry, folder, "--artifacts-destination", str(folder / "store")) as url:
         yield Server(url, folder / "store")
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture
 def server(mlflow_server, monkeypatch):
-    monkeypatch.setenv(SERVER, mlflow_server.url)
+    monkeypatch.setenv(REGISTRY, mlflow_server.url)
     yield mlflow_server
     for model in client().search_registered_models():
         client().delete_registered_model(model.name)

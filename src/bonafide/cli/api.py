@@ -10,7 +10,7 @@ import typer
 
 from bonafide.cli.options import TaskOption
 from bonafide.errors import ConfigError
-from bonafide.home import keys
+from bonafide.home import verifying_key
 
 if TYPE_CHECKING:
     from bonafide.serving.api.settings import Settings
@@ -122,7 +122,7 @@ def api(
     answers: Upstream = Client(url, model, predictor_host)
     background: list[Callable[[], Awaitable[None]]] = []
     if not url:
-        answers, watcher = _local(package, task, public_key or keys() / "signing.pub")
+        answers, watcher = _local(package, task, public_key or verifying_key())
         background.append(watcher.run)
     server.serve(
         app.create_app(answers, settings),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bonafide.cli.options import OverwriteOption, TaskOption
-from bonafide.home import home, keys
+from bonafide.home import delivery, verifying_key
 from bonafide.task import load_task
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ def batch(
     kind = format_of(output)
     version = ""
     if package is None:
-        current = in_service(home() / "delivery", "dev", load_task(task).name)
+        current = in_service(delivery(), "dev", load_task(task).name)
         package, version = current.package, current.version
-    engine = Engine(package, public_key or keys() / "signing.pub", threads=1)
+    engine = Engine(package, public_key or verifying_key(), threads=1)
     summary = score_images(
         images,
         output,

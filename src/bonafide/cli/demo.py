@@ -8,7 +8,7 @@ import typer
 
 from bonafide.cli.options import SetOption, TaskOption
 from bonafide.files import write_json
-from bonafide.home import home
+from bonafide.home import delivery, home
 from bonafide.task import load_task
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def demo(
     if not summary["gate"]["promote"]:
         outcome.print_places(console, reports, folder / "summary.json")
         raise typer.Exit(1)
-    current = in_service(home() / "delivery", ENVIRONMENT, settings.name)
+    current = in_service(delivery(), ENVIRONMENT, settings.name)
     images = examples(run.artifact("split", "splits"), "test", settings.labels, SHOWN_PER_LABEL)
     summary["model"] = {"version": current.version, "package": str(current.package)}
     _serve(console, current, images, summary, folder / "summary.json", reports, keep_serving)

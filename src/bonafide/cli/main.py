@@ -7,6 +7,7 @@ import typer
 
 from bonafide.cli import api, data, demo, model, pipeline, registry
 from bonafide.cli.batch import batch
+from bonafide.cli.doctor import doctor
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
 from bonafide.errors import BonafideError
@@ -22,6 +23,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(registry.app, name="registry")
+app.command()(doctor)
 app.command()(predict)
 app.command()(batch)
 app.command()(serve)

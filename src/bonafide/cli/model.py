@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bonafide.cli.options import DatasetArgument, OutArgument, SetOption, TaskOption
-from bonafide.home import home, keys
+from bonafide.home import delivery, verifying_key
 from bonafide.task import load_task
 
 app = typer.Typer(help="Train, evaluate, gate, export and promote models.", no_args_is_help=True)
@@ -81,9 +81,9 @@ def compare(
 
     settings = load_task(task, overrides)
     judged = read(champion) if champion else find(settings.name)["version"]
-    against, public_key = opponent(settings.name, judged), keys()
+    against, trusted = opponent(settings.name, judged), verifying_key().parent
     found = compare(
-        checkpoint, evaluation, dataset, against, public_key, out, settings.evaluation, settings.seed
+        checkpoint, evaluation, dataset, against, trusted, out, settings.evaluation, settings.seed
     )
     if found.champion:
         typer.echo(f"accuracy against version {found.champion}: {found.accuracy_difference}")
@@ -122,9 +122,10 @@ def export(
 ) -> None:
     """Write a signed package with the ONNX graph, held against the evaluated model."""
     from bonafide.evaluation.export import export
+    from bonafide.model.signing import signer
 
     settings = load_task(task, overrides)
-    info = export(checkpoint, dataset, evaluation, comparison, gate, out, settings, keys())
+    info = export(checkpoint, dataset, evaluation, comparison, gate, out, settings, signer())
     typer.echo(f"{out}: model digest {info.model_digest}")
 
 
@@ -135,7 +136,7 @@ def register(
     """Record a package in the MLflow registry as challenger."""
     from bonafide.registry.register import register
 
-    version = register(package, dataset, evaluation, gate, keys() / "signing.pub")
+    version = register(package, dataset, evaluation, gate, verifying_key())
     typer.echo(f"{version.task} version {version.number}")
     typer.echo(f"next: bonafide model promote {version.number} --task {version.task}")
 
@@ -146,9 +147,9 @@ def promote(
     task: TaskOption = "authenticity",
     environment: Annotated[str, typer.Option(help="Where it goes into service.")] = "dev",
 ) -> None:
-    """Commit a version to the delivery folder and make it the champion."""
+    """Commit a version to the delivery repository and make it the champion."""
     from bonafide.delivery.promote import promote_version
 
     name = load_task(task).name
-    commit = promote_version(name, version, home() / "delivery", environment)
+    commit = promote_version(name, version, delivery(), environment)
     typer.echo(f"{name} version {version} is in service in {environment}: commit {commit[:12]}")

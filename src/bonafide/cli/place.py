@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bonafide.errors import BonafideError
-from bonafide.home import home
+from bonafide.home import delivery, without_secrets
 
 if TYPE_CHECKING:
     from bonafide.serving.compute.scheduler import Scheduler
@@ -45,13 +45,19 @@ def loader(public_key: Path, scheduler: "Scheduler") -> "Load":
 
 
 def _in_service(task: str) -> "Source":
+    from bonafide.delivery.checkout import is_remote
     from bonafide.delivery.current import in_service
     from bonafide.task import load_task
 
-    name = load_task(task).name
+    name, folder = load_task(task).name, delivery()
+    if is_remote(folder):
+        raise BonafideError(
+            f"what is in service is said at {without_secrets(folder)}, too far to ask every few seconds; "
+            f"name the package to follow: models:/{name}@champion"
+        )
 
     def source() -> Mapping[str, Path]:
-        current = in_service(home() / "delivery", ENVIRONMENT, name)
+        current = in_service(folder, ENVIRONMENT, name)
         return {current.version: current.package}
 
     return source

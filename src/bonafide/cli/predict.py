@@ -14,7 +14,7 @@ from bonafide.batch.listing import SUFFIXES
 from bonafide.cli.options import TaskOption
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.files import write_bytes
-from bonafide.home import home, keys
+from bonafide.home import delivery, verifying_key
 from bonafide.task import load_task
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def predict(
         if url is not None:
             predictions = client.predict_remote(url, files, model, wanted)
         else:
-            key = public_key or keys() / "signing.pub"
+            key = public_key or verifying_key()
             version, chosen = ("", package) if package else _in_service(task)
             predictions = client.predict_local(chosen, files, wanted, key, version)
     if predictions is not None:
@@ -79,7 +79,7 @@ def _in_service(task: str) -> tuple[str, Path]:
     """Its version and its package."""
     from bonafide.delivery.current import in_service
 
-    current = in_service(home() / "delivery", "dev", load_task(task).name)
+    current = in_service(delivery(), "dev", load_task(task).name)
     return current.version, current.package
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bonafide.cli.options import TaskOption
-from bonafide.home import keys
+from bonafide.home import verifying_key
 from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
 
@@ -76,7 +76,7 @@ def serve(
     capacity = replace(Capacity.of(available_cores()), deadline_seconds=deadline)
     models = Models()
     with closing(Scheduler(replace(capacity, queue=queue or capacity.queue))) as scheduler:
-        load = place.loader(public_key or keys() / "signing.pub", scheduler)
+        load = place.loader(public_key or verifying_key(), scheduler)
         watcher = Watcher(source, load, models, watch)
         watcher.start()
         models.control = watcher if repository_control else None

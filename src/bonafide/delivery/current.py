@@ -1,10 +1,12 @@
-"""What the delivery folder says is in service."""
+"""What the delivery repository says is in service."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from bonafide.delivery.checkout import checkout, is_remote
+from bonafide.delivery.repository import SERVICE
 from bonafide.errors import DeliveryError
 from bonafide.registry.packages import local
 
@@ -29,13 +31,20 @@ class InService:
         return folder
 
 
-def in_service(folder: Path, environment: str, task: str) -> InService:
-    """Read an environment's InferenceService.
+def in_service(place: str, environment: str, task: str) -> InService:
+    """Read an environment's InferenceService in the delivery repository at ``place``.
 
     Raises:
-        DeliveryError: nothing was promoted there yet.
+        DeliveryError: nothing was promoted there yet, or the repository cannot be reached.
     """
-    path = folder / "environments" / environment / task / "inferenceservice.yaml"
+    if is_remote(place):
+        with checkout(place) as delivery:
+            return _read(delivery.folder, environment, task)
+    return _read(Path(place), environment, task)
+
+
+def _read(folder: Path, environment: str, task: str) -> InService:
+    path = folder / "environments" / environment / task / SERVICE
     try:
         model = yaml.safe_load(path.read_text())["spec"]["predictor"]["model"]
         version = next(item["value"] for item in model["env"] if item["name"] == "BONAFIDE_MODEL_VERSION")

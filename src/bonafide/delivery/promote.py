@@ -1,39 +1,63 @@
 """The promote step: a registered version goes into service."""
 
 from contextlib import suppress
-from pathlib import Path
+from urllib.parse import urlsplit
 
+from bonafide.delivery.checkout import Checkout, checkout
 from bonafide.delivery.repository import Promotion, last_promotion, promote
 from bonafide.errors import DeliveryError
 from bonafide.files import lock
-from bonafide.home import home
+from bonafide.home import home, without_secrets
 from bonafide.registry.versions import NONE, Version, champion, crown, get
 
+ATTEMPTS = 5
+# What KServe cannot fetch: files of this machine, and what an MLflow server keeps to itself.
+UNREACHABLE = ("", "file", "mlflow-artifacts")
 
-def promote_version(task: str, number: str, folder: Path, environment: str) -> str:
-    """Commit the version to the delivery folder, then make it the champion.
+
+def promote_version(task: str, number: str, place: str, environment: str) -> str:
+    """Commit the version to the delivery repository at ``place``, then make it the champion.
 
     In this order a kill in between is mended by the next promotion, of whatever version: it moves the alias
-    first. Two promotions at once on one machine follow one another, and the second finds its judgement stale.
+    first. Of two promotions at once one comes first, on one machine by a lock and between machines by Git,
+    and the second finds its judgement stale.
 
     Returns:
         the promotion's commit.
 
     Raises:
-        DeliveryError: since the version was judged another one went into service.
+        DeliveryError: another version went into service since this one was judged, its package lies where no
+            cluster can fetch it, or the commit could not be pushed.
     """
-    with lock(home() / "promote.lock"):
-        _finish_last(task, folder)
-        version = get(task, number)
-        _refuse_stale(version, champion(task))
-        commit = promote(folder, environment, _promotion(version))
-        crown(version)
-    return commit
+    with lock(home() / "promote.lock"), checkout(place) as delivery:
+        for _ in range(ATTEMPTS):
+            _finish_last(task, delivery)
+            version = get(task, number)
+            _refuse_stale(version, champion(task))
+            _refuse_unreachable(version, delivery)
+            commit = promote(delivery, environment, _promotion(version))
+            if _published(delivery, version, environment):
+                crown(version)
+                return commit
+    raise DeliveryError(
+        f"{without_secrets(place)} moved {ATTEMPTS} times meanwhile; "
+        f"version {number} of {task} was not delivered to {environment}: run it again"
+    )
 
 
-def _finish_last(task: str, folder: Path) -> None:
+def _published(delivery: Checkout, version: Version, environment: str) -> bool:
+    try:
+        return delivery.publish()
+    except DeliveryError as error:
+        raise DeliveryError(
+            f"{error}; version {version.number} of {version.task} was not delivered to {environment}: "
+            "mend it and promote the version again"
+        ) from error
+
+
+def _finish_last(task: str, delivery: Checkout) -> None:
     """Crown what Git says was promoted last, if a kill came between the commit and the alias."""
-    last = last_promotion(folder, task)
+    last = last_promotion(delivery, task)
     if not last:
         return
     number = last["Model-Version"].rpartition("/")[2]
@@ -53,6 +77,15 @@ def _refuse_stale(version: Version, in_service: Version | None) -> None:
         f"version {version.number} of {version.task} was judged {against}, but {between} in service now; "
         "run the pipeline again, which judges it against what is in service"
     )
+
+
+def _refuse_unreachable(version: Version, delivery: Checkout) -> None:
+    if delivery.origin and urlsplit(version.uri).scheme in UNREACHABLE:
+        raise DeliveryError(
+            f"the package of {version.task} version {version.number} lies at {version.uri}, where no cluster "
+            "can fetch it; start the MLflow server with --no-serve-artifacts "
+            "--default-artifact-root s3://… or gs://…"
+        )
 
 
 def _promotion(version: Version) -> Promotion:

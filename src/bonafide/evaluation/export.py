@@ -18,7 +18,6 @@ from bonafide.model.info import MODEL, ModelInfo
 from bonafide.model.modality import asker
 from bonafide.model.package import PackageInfo, build
 from bonafide.model.runtime import OnnxModel
-from bonafide.model.signing import ensure_key
 from bonafide.task import Task
 from bonafide.version import code_version
 
@@ -34,9 +33,12 @@ def export(
     gate: Path,
     out: Path,
     task: Task,
-    keys: Path,
+    key: str | Path,
 ) -> PackageInfo:
     """Write the signed package around the graph that was evaluated.
+
+    Args:
+        key: the private key, as :func:`bonafide.model.signing.sign` takes it.
 
     Raises:
         PackageError: the gate refused this model, or judged another one.
@@ -55,7 +57,7 @@ def export(
         VERDICT: gate / VERDICT,
         REFERENCE: _reference(OnnxModel(checkpoint, training, threads=1), dataset),
     }
-    return build(out, info, files, ensure_key(keys).private)
+    return build(out, info, files, key)
 
 
 def _describe(training: TrainingInfo, measured: Measured, task: str) -> PackageInfo:

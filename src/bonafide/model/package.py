@@ -35,11 +35,12 @@ class PackageInfo(ModelInfo):
     created: str
 
 
-def build(out: Path, info: PackageInfo, files: Mapping[str, Path | bytes], key: Path) -> PackageInfo:
+def build(out: Path, info: PackageInfo, files: Mapping[str, Path | bytes], key: str | Path) -> PackageInfo:
     """Write the package to ``out``, whole or not at all, and sign it with the private ``key``.
 
     Args:
         files: name in the package to content; ``model.onnx`` must be among them.
+        key: as :func:`bonafide.model.signing.sign` takes it.
 
     Returns:
         ``info`` with the digest of the model.

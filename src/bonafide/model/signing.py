@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from bonafide.errors import PackageError
 from bonafide.files import write_bytes
+from bonafide.home import PKCS11, keys, signing_key, without_secrets
 
 
 class KeyPair(NamedTuple):
@@ -41,20 +42,36 @@ def ensure_key(folder: Path) -> KeyPair:
     return keys
 
 
-def sign(folder: Path, private: Path, signature: Path) -> None:
+def signer() -> str | Path:
+    """What packages are signed with: what ``BONAFIDE_SIGNING_KEY`` names, or this home's own key."""
+    return signing_key() or ensure_key(keys()).private
+
+
+def sign(folder: Path, private: str | Path, signature: Path) -> None:
     """Write the Sigstore bundle ``signature`` over every file in ``folder`` but the bundle itself.
+
+    Args:
+        private: an EC key in a PEM file, or a ``pkcs11:`` URI (RFC 7512) with its ``module-path``.
 
     Raises:
         PackageError: the key cannot be used.
     """
+    config, everything_else = _signer(str(private)), _all_but(signature)
+    config.set_hashing_config(everything_else).sign(folder.absolute(), signature)
+
+
+def _signer(private: str) -> Any:
     from model_signing import signing
 
-    everything_else = _all_but(signature)
+    if private.startswith(PKCS11):
+        try:
+            return signing.Config().use_pkcs11_signer(pkcs11_uri=private)
+        except Exception as error:  # a token fails in many ways, and each one is a refusal
+            raise PackageError(f"cannot sign with {without_secrets(private)}: {error}") from error
     try:
-        signer = signing.Config().use_elliptic_key_signer(private_key=private)
+        return signing.Config().use_elliptic_key_signer(private_key=Path(private))
     except (OSError, ValueError, TypeError) as error:
         raise PackageError(f"cannot sign with {private}: {error}; give an EC private key in PEM") from error
-    signer.set_hashing_config(everything_else).sign(folder.absolute(), signature)
 
 
 def check(folder: Path, signature: Path, public: Path) -> None:

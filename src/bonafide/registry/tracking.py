@@ -1,32 +1,41 @@
 """MLflow runs: SQLite and files under ``BONAFIDE_HOME`` unless ``MLFLOW_TRACKING_URI`` names a server."""
 
 import logging
-import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonafide.errors import ConfigError, DeliveryError
-from bonafide.home import home
+from bonafide.home import REGISTRY, home, registry, without_secrets
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
     from mlflow import MlflowClient
 
-SERVER = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite:///"
 PROBE_SECONDS = 5
+# What MLflow and the clients of its stores raise.
+FAILURES = (
+    ("mlflow.exceptions", "MlflowException"),
+    ("requests", "RequestException"),
+    ("boto3.exceptions", "Boto3Error"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("google.api_core.exceptions", "GoogleAPIError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+)
 
 
 def tracking_uri() -> str:
     """Where runs and models are recorded.
 
     Raises:
-        ConfigError: the state folder's path cannot stand in a database address.
+        ConfigError: the state folder's path cannot stand in a database address, or an address must be named.
     """
-    if server := os.environ.get(SERVER):
+    if server := registry():
         return server
     if broken := set(str(home())) & set("%?"):
         raise ConfigError(f"BONAFIDE_HOME {home()} holds {''.join(sorted(broken))}; choose another folder")
@@ -35,7 +44,7 @@ def tracking_uri() -> str:
 
 def address() -> str:
     """The address for people: without a user's name and password."""
-    return re.sub(r"(?<=://)[^/]*@", "", tracking_uri())
+    return without_secrets(tracking_uri())
 
 
 def start() -> None:
@@ -63,7 +72,7 @@ def client() -> "MlflowClient":
     database = _database()
     if database and not database.exists():
         raise DeliveryError(
-            f"no registry at {address()}; name your server in {SERVER}, "
+            f"no registry at {address()}; name your server in {REGISTRY}, "
             "or start an empty one: bonafide registry init"
         )
     with answering():
@@ -78,12 +87,9 @@ def answering() -> Iterator[None]:
     Raises:
         DeliveryError: it does not answer, or refuses what it was asked.
     """
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-
     try:
         yield
-    except (MlflowException, RequestException) as error:
+    except _failures() as error:
         reason = str(error).partition("\n")[0].replace(tracking_uri(), address())
         raise DeliveryError(f"the registry at {address()} does not answer as it should: {reason}") from error
 
@@ -94,7 +100,7 @@ def experiment(task: str) -> str:
     found = mlflow.get_experiment_by_name(task)
     if found:
         return str(found.experiment_id)
-    local = None if os.environ.get(SERVER) else (home() / "mlartifacts").as_uri()
+    local = None if registry() else (home() / "mlartifacts").as_uri()
     return str(mlflow.create_experiment(task, artifact_location=local))
 
 
@@ -107,6 +113,11 @@ def run_logger(task: str, parameters: dict[str, Any]) -> "MLFlowLogger":
     logger = MLFlowLogger(experiment_name=task, tracking_uri=tracking_uri(), tags={"task": task})
     logger.log_hyperparams(parameters)
     return logger
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Of the modules that are loaded: no other can have raised."""
+    return tuple(getattr(sys.modules[module], name) for module, name in FAILURES if module in sys.modules)
 
 
 def _database() -> Path | None:

@@ -1,0 +1,199 @@
+"""The delivery repository on this machine: a folder, or a clone of an address that commits are pushed to."""
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bonafide.errors import DeliveryError
+from bonafide.files import write_text
+from bonafide.home import without_secrets
+
+if TYPE_CHECKING:
+    from git import Repo
+
+BRANCH = "main"
+BONAFIDE = ("Bonafide", "bonafide@localhost")
+README = """# Delivery
+
+What runs where. `bonafide` commits here, Argo CD applies it. One folder an environment and task; each commit
+carries the model version, run, digests, code version and gate verdict as trailers.
+"""
+TIMEOUT_SECONDS = 60
+WAITS = (1.0, 3.0, 9.0)
+# What asking again does not mend.
+FINAL = (
+    "Authentication failed",
+    "could not read Username",
+    "Permission denied",
+    "Host key verification failed",
+    "returned error: 401",
+    "returned error: 403",
+    "not found",
+    "does not appear to be a git repository",
+    "nable to find remote helper",
+    "rejected]",
+)
+# Somebody else's push came first; the second is what two at the same moment see.
+MOVED = ("[rejected]", "cannot lock ref", "incorrect old value")
+
+
+def is_remote(place: str) -> bool:
+    """Whether a place is an address that Git pushes to, and not a folder."""
+    return re.match(r"\w[\w+.-]*://|[\w.-]+@[\w.-]+:", place) is not None
+
+
+def require_git() -> None:
+    """Stop here without Git.
+
+    Raises:
+        DeliveryError: it is not installed.
+    """
+    try:
+        import git  # noqa: F401
+    except ImportError as error:  # GitPython looks for the git command when it is imported
+        raise DeliveryError("the delivery repository needs git; install it and run again") from error
+
+
+class Checkout:
+    """A delivery repository to read and to commit to. Only what was published counts.
+
+    Args:
+        origin: the address that commits are pushed to; empty for a folder, where a commit is all.
+    """
+
+    def __init__(self, repository: "Repo", origin: str = "") -> None:
+        self.repository = repository
+        self.folder = Path(repository.working_dir)
+        self.origin = origin
+
+    def commit(self, message: str) -> None:
+        """Commit what is in the index, as Bonafide."""
+        from git import Actor
+
+        who = Actor(*BONAFIDE)
+        self.repository.index.commit(message, author=who, committer=who)
+
+    def publish(self) -> bool:
+        """Push what was committed.
+
+        Returns:
+            False if somebody else pushed meanwhile: the checkout then holds what they made of it, without the
+            commits of this one.
+
+        Raises:
+            DeliveryError: the repository cannot be reached, or takes no push.
+        """
+        if not self.origin:
+            return True
+        try:
+            self.ask("push", "origin", f"HEAD:refs/heads/{BRANCH}")
+        except DeliveryError as error:
+            if not any(sign in str(error) for sign in MOVED):
+                raise
+            self.renew()
+            return False
+        return True
+
+    def renew(self) -> None:
+        """Take over what the address holds now; an empty one gets its first commit here."""
+        if self.ask("ls-remote", "origin", f"refs/heads/{BRANCH}"):
+            self.ask("fetch", "origin", BRANCH)
+            self.repository.git.reset("--hard", "FETCH_HEAD")
+        else:
+            self.start()
+
+    def start(self) -> None:
+        """The first commit."""
+        write_text(self.folder / "README.md", README)
+        self.repository.index.add(["README.md"])
+        self.commit("Start the delivery folder")
+
+    def ask(self, *command: str) -> str:
+        """What Git prints for a command that needs the network; a lost network is tried again.
+
+        Raises:
+            DeliveryError: it was refused, or did not get through.
+        """
+        from git import GitCommandError
+
+        for wait in (*WAITS, None):
+            try:
+                return str(
+                    self.repository.git.execute(
+                        ["git", *command], env=_environment(), kill_after_timeout=TIMEOUT_SECONDS
+                    )
+                )
+            except GitCommandError as error:
+                told = _told(error)
+                if wait is None or any(sign in told for sign in FINAL):
+                    where = without_secrets(self.origin)
+                    raise DeliveryError(f"git {command[0]}, {where}: {told}") from None
+                time.sleep(wait)
+        raise AssertionError
+
+
+@contextmanager
+def checkout(place: str) -> Iterator[Checkout]:
+    """The repository at ``place``: a folder, made on first use, or a clone that is removed afterwards.
+
+    Who may read and push is said by Git's own means: a credential helper, ``GIT_CONFIG_COUNT`` and the like,
+    ``GIT_SSH_COMMAND``.
+
+    Raises:
+        DeliveryError: Git cannot be used, or the address cannot be reached.
+    """
+    require_git()
+    from git import Repo
+
+    if not is_remote(place):
+        with _open(Path(place)) as repository:
+            delivery = Checkout(repository)
+            if not repository.head.is_valid():
+                delivery.start()
+            yield delivery
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="bonafide-delivery-") as folder,
+        Repo.init(folder, initial_branch=BRANCH) as repository,
+    ):
+        repository.create_remote("origin", place)
+        delivery = Checkout(repository, place)
+        delivery.renew()
+        yield delivery
+
+
+def _open(folder: Path) -> "Repo":
+    from git import GitError, InvalidGitRepositoryError, NoSuchPathError, Repo
+
+    try:
+        repository = Repo(folder)
+    except (InvalidGitRepositoryError, NoSuchPathError):
+        return Repo.init(folder, initial_branch=BRANCH)
+    except GitError as error:
+        raise DeliveryError(f"{folder} is no usable Git repository: {error}") from error
+    if repository.bare:
+        raise DeliveryError(f"{folder} has no work tree; name it as an address: file://{folder.resolve()}")
+    return repository
+
+
+def _environment() -> dict[str, str]:
+    """Git asks nobody at a terminal, and gives up where nothing comes."""
+    given = {
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
+        "GIT_HTTP_LOW_SPEED_LIMIT": "100",
+        "GIT_HTTP_LOW_SPEED_TIME": "20",
+    }
+    return {name: os.environ.get(name, value) for name, value in given.items()}
+
+
+def _told(error: Exception) -> str:
+    """What Git said, in one line and without secrets."""
+    said = str(getattr(error, "stderr", "") or error).replace("stderr:", "").strip(" \n'")
+    lines = [line.strip() for line in said.splitlines() if not line.startswith("hint:")]
+    return without_secrets("; ".join(filter(None, lines)))

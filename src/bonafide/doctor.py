@@ -1,0 +1,157 @@
+"""Whether what a run needs is there before it begins: registry, packages, delivery repository, key."""
+
+import platform
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bonafide.delivery.checkout import BRANCH, checkout, is_remote, require_git
+from bonafide.delivery.promote import UNREACHABLE
+from bonafide.errors import BonafideError, DeliveryError
+from bonafide.home import delivery, home, registry, signing_key, verifying_key, without_secrets
+from bonafide.model.signing import check, sign, signer
+from bonafide.registry import tracking
+from bonafide.registry.tracking import answering, client, experiment, tracking_uri
+from bonafide.version import code_version
+
+PROBE = "bonafide-doctor.txt"
+BRANCH_ASKED_FOR = "bonafide-doctor"
+VERSIONS = ("torch", "mlflow", "kfp", "onnxruntime", "model-signing")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, where it is, and what was found; ``broken`` says what to do about it."""
+
+    what: str
+    where: str
+    found: str
+    broken: bool = False
+
+
+def examine(task: str) -> Iterator[Finding]:
+    """Look at each place in turn, by doing what a run of ``task`` will do there.
+
+    Nothing is left behind but the task's experiment in a registry that is named.
+    """
+    yield _versions()
+    places: tuple[tuple[str, Callable[[], str], Callable[[], str]], ...] = (
+        ("state folder", lambda: str(home()), _home),
+        ("registry", tracking.address, _registry),
+        ("packages", partial(_address, task), partial(_packages, task)),
+        ("delivery repository", lambda: without_secrets(delivery()), _delivery),
+        (
+            "signing key",
+            lambda: without_secrets(signing_key()) or str(verifying_key().with_suffix(".pem")),
+            _key,
+        ),
+    )
+    for what, where, look in places:
+        address = ""
+        try:
+            address = where()
+            yield Finding(what, address, look())
+        except BonafideError as error:
+            yield Finding(what, address, str(error), broken=True)
+
+
+def refuse_broken(task: str) -> None:
+    """Stop here, before anything is trained, if a run could not end well.
+
+    Raises:
+        DeliveryError: with what is broken and what to do.
+    """
+    if broken := [f"{finding.what}: {finding.found}" for finding in examine(task) if finding.broken]:
+        raise DeliveryError("; ".join(broken))
+
+
+def _versions() -> Finding:
+    found = [f"Python {platform.python_version()}"]
+    for name in VERSIONS:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return Finding("versions", f"bonafide {code_version()}", ", ".join(found))
+
+
+def _home() -> str:
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home()):
+            return "can be written"
+    except OSError as error:
+        raise DeliveryError(f"{error.strerror}; name another folder in BONAFIDE_HOME") from error
+
+
+def _registry() -> str:
+    from mlflow import __version__
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    if not registry() and not (home() / "mlflow.db").exists():
+        return "none yet; the first run starts one"
+    mlflow = client()
+    with answering():
+        mlflow.search_registered_models(max_results=1)
+        if not tracking_uri().startswith(("http://", "https://")):
+            return "answers"
+        server = http_request(get_default_host_creds(tracking_uri()), "/version", "GET", max_retries=0).text
+    return f"answers, version {server}" + ("" if server == __version__ else f"; here is {__version__}")
+
+
+def _address(task: str) -> str:
+    if not registry():
+        return str(home() / "mlartifacts")
+    with answering():
+        return str(client().get_experiment(experiment(task)).artifact_location)
+
+
+def _packages(task: str) -> str:
+    """Files go there and come back the way that packages do."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    if not registry():
+        return "on this machine"
+    address = _address(task)
+    if is_remote(delivery()) and urlsplit(address).scheme in UNREACHABLE:
+        raise DeliveryError(
+            "no cluster can fetch packages from here; start the MLflow server with "
+            "--no-serve-artifacts --default-artifact-root s3://… or gs://…"
+        )
+    with tempfile.TemporaryDirectory() as scratch, answering():
+        store = get_artifact_repository(address, tracking_uri())
+        probe = Path(scratch) / PROBE
+        probe.write_text("written by `bonafide doctor`\n")
+        store.log_artifact(str(probe))
+        store.download_artifacts(PROBE, scratch)
+        with suppress(DeliveryError), answering():  # packages are never removed, so this need not be allowed
+            store.delete_artifacts(PROBE)
+    return "can be written and read"
+
+
+def _delivery() -> str:
+    place = delivery()
+    require_git()
+    if not is_remote(place) and not any(Path(place, name).exists() for name in (".git", "HEAD")):
+        return "none yet; the first promotion makes it"
+    with checkout(place) as found:
+        if found.origin:
+            found.ask("push", "--dry-run", "origin", f"HEAD:refs/heads/{BRANCH_ASKED_FOR}")
+            return f"branch {BRANCH} can be read, and branches pushed"
+    return "a repository of this machine"
+
+
+def _key() -> str:
+    """A probe is signed and held against the public key."""
+    if not signing_key() and not verifying_key().exists():
+        return "none yet; the first package makes it"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / PROBE).write_text("signed by `bonafide doctor`\n")
+        sign(folder, signer(), folder / "signature")
+        check(folder, folder / "signature", verifying_key())
+    return f"signs what {verifying_key()} verifies"
