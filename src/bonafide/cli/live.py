@@ -1,4 +1,4 @@
-"""A local run in front of a person: a live table on a terminal, a line a finished step elsewhere."""
+"""A run in front of a person: a live table on a terminal, a line a finished step elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from rich.text import Text
 from bonafide.errors import BonafideError
 
 if TYPE_CHECKING:
+    from pipelines.runners.engine import Engine, RemoteRun
     from pipelines.runners.local import Run
     from pipelines.runners.steps import Step
 
@@ -42,6 +43,56 @@ def refuse_failed(run: "Run") -> None:
         failed = next((step.name for step in run.steps if step.state == "FAILURE"), "the pipeline")
         reason = run.error or "an unexpected error"
         raise BonafideError(f"{failed} failed: {reason} (log: {run.log})")
+
+
+def run_elsewhere(engine: str, name: str, arguments: dict[str, Any], console: Console, detach: bool) -> None:
+    """Submit the pipeline of that name to an engine, and follow it there unless ``detach``.
+
+    Raises:
+        BonafideError: the engine does not take it, or the run failed.
+    """
+    from pipelines.runners.engine import connect
+
+    connected = connect(engine)
+    run = connected.submit(name, arguments)
+    console.print(f"run {run.id}\n{run.link}", soft_wrap=True)
+    if detach:
+        console.print(f"follow it: bonafide pipeline follow {run.id} --engine {engine}", soft_wrap=True)
+    else:
+        follow_run(console, connected, run.id)
+
+
+def follow_run(console: Console, engine: "Engine", run: str) -> None:
+    """Show the steps of a run elsewhere until it has ended; stopping to look does not stop it.
+
+    Raises:
+        BonafideError: it failed, or was cancelled.
+    """
+    from pipelines.runners.engine import follow
+
+    with steps_view(console) as view:
+        ended = follow(engine, run, view.changed)
+    if ended.state != "SUCCEEDED":
+        failed = next((step for step in ended.steps if step.state == "FAILURE"), None)
+        reason = (failed and failed.error) or ended.error or "see its log"
+        where = f"{failed.name} failed" if failed else f"the run {ended.state.lower()}"
+        raise BonafideError(f"{where}: {reason} ({ended.link})")
+    console.print(f"succeeded: {ended.link}", soft_wrap=True)
+
+
+def print_run(console: Console, run: "RemoteRun") -> None:
+    """A run elsewhere with its steps."""
+    console.print(f"{run.name}: {run.state.lower()}{f', {run.error}' if run.error else ''}\n{run.link}")
+    for step in run.steps:
+        console.print(_line(step), step.error)
+
+
+def print_runs(console: Console, runs: list["RemoteRun"]) -> None:
+    """Runs elsewhere, a line each."""
+    table = Table("run", "name", "state", "started", "why")
+    for run in runs:
+        table.add_row(run.id, run.name, run.state.lower(), run.created, run.error)
+    console.print(table)
 
 
 class StepsView:

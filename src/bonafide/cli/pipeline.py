@@ -1,4 +1,4 @@
-"""``bonafide pipeline``: run and compile the pipelines."""
+"""``bonafide pipeline``: run, follow, schedule and compile the pipelines."""
 
 import json
 import sys
@@ -8,14 +8,23 @@ from typing import Annotated
 import typer
 
 from bonafide.cli.options import OverwriteOption, SetOption, TaskOption
-from bonafide.errors import BonafideError
+from bonafide.errors import BonafideError, ConfigError
 from bonafide.files import copy
 from bonafide.task import load_task
 
-app = typer.Typer(help="Run and compile the pipelines.", no_args_is_help=True)
-running = typer.Typer(help="Run a pipeline on this machine.", no_args_is_help=True)
+app = typer.Typer(help="Run, follow, schedule and compile the pipelines.", no_args_is_help=True)
+running = typer.Typer(help="Run a pipeline, on this machine or elsewhere.", no_args_is_help=True)
+planned = typer.Typer(help="Let an engine start pipelines by itself.", no_args_is_help=True)
 app.add_typer(running, name="run")
+app.add_typer(planned, name="schedule")
 
+EngineOption = Annotated[
+    str,
+    typer.Option(help="Where: NAME for engines/NAME.yaml, or a file such as engines/kubeflow.example.yaml."),
+]
+EnvironmentOption = Annotated[str, typer.Option(help="Where a promoted model goes into service.")]
+
+CRON_FIELDS = 5
 SourceOption = Annotated[
     Path | None,
     typer.Option(help="A folder with one sub-folder per class, instead of the task's source."),
@@ -27,17 +36,30 @@ def training(
     task: TaskOption = "authenticity",
     source: SourceOption = None,
     overrides: SetOption = None,
-    environment: Annotated[str, typer.Option(help="Where a promoted model goes into service.")] = "dev",
+    environment: EnvironmentOption = "dev",
+    engine: Annotated[
+        str, typer.Option(help="NAME of engines/NAME.yaml, or that file. [default: this machine]")
+    ] = "",
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for an engine's run to end.")] = False,
 ) -> None:
-    """From images to a promoted detector; unchanged steps are cached. Exits 1 if the gate refuses."""
+    """From images to a promoted detector; unchanged steps are cached. Exits 1 if the gate refuses.
+
+    On another engine: exits 2 if the run fails there.
+    """
     from rich.console import Console
 
-    from bonafide.cli.live import refuse_failed, run_local
+    from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
     from bonafide.sources.folder import with_source
     from pipelines.summary import summarise
     from pipelines.training import arguments
 
     console = Console(file=sys.stdout, highlight=False)
+    if engine:
+        if source:
+            raise ConfigError(f"--source: {source} is on this machine; an engine reads the task's own source")
+        given = arguments(load_task(task, overrides), environment)
+        run_elsewhere(engine, "training", given, console, detach)
+        return
     settings = with_source(load_task(task, overrides), source)
     finished = run_local("training", arguments(settings, environment), console)
     refuse_failed(finished)
@@ -81,6 +103,113 @@ def batch(
     console.print(f"log and artifacts: {finished.folder}")
     if not counts["scored"]:
         raise typer.Exit(2)
+
+
+@planned.command("training")
+def schedule_training(
+    cron: Annotated[
+        str, typer.Option(help="Minute, hour, day, month, weekday: '0 2 * * *' is each night at two.")
+    ],
+    engine: EngineOption = "kubeflow",
+    task: TaskOption = "authenticity",
+    overrides: SetOption = None,
+    environment: EnvironmentOption = "dev",
+) -> None:
+    """Start the training pipeline again and again, one run at a time."""
+    from pipelines.runners.engine import connect
+    from pipelines.training import arguments
+
+    if len(cron.split()) != CRON_FIELDS:
+        raise ConfigError(f"--cron {cron!r}: give five fields, such as '0 2 * * *' for each night at two")
+    given = arguments(load_task(task, overrides), environment)
+    made = connect(engine).schedule("training", given, cron)
+    typer.echo(f"schedule {made.id}: {made.name} at {made.cron}")
+
+
+@planned.command("list")
+def list_schedules(engine: EngineOption = "kubeflow") -> None:
+    """Show the schedules of an engine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipelines.runners.engine import connect
+
+    table = Table("schedule", "pipeline", "cron", "state", "next")
+    for made in connect(engine).schedules():
+        table.add_row(made.id, made.name, made.cron, "on" if made.enabled else "paused", made.next)
+    Console(file=sys.stdout, highlight=False).print(table)
+
+
+ScheduleArgument = Annotated[str, typer.Argument(help="As `bonafide pipeline schedule list` shows it.")]
+
+
+@planned.command()
+def pause(schedule: ScheduleArgument, engine: EngineOption = "kubeflow") -> None:
+    """Start no run until the schedule is resumed."""
+    from pipelines.runners.engine import connect
+
+    connect(engine).pause(schedule)
+    typer.echo(f"schedule {schedule} is paused")
+
+
+@planned.command()
+def resume(schedule: ScheduleArgument, engine: EngineOption = "kubeflow") -> None:
+    """Go on with a paused schedule; what was missed is not made up for."""
+    from pipelines.runners.engine import connect
+
+    connect(engine).resume(schedule)
+    typer.echo(f"schedule {schedule} goes on")
+
+
+@planned.command()
+def remove(schedule: ScheduleArgument, engine: EngineOption = "kubeflow") -> None:
+    """Remove a schedule; its runs stay."""
+    from pipelines.runners.engine import connect
+
+    connect(engine).unschedule(schedule)
+    typer.echo(f"schedule {schedule} is removed")
+
+
+RunArgument = Annotated[str, typer.Argument(help="The run's id.")]
+
+
+@app.command()
+def status(
+    run: Annotated[str, typer.Argument(help="The run's id. [default: the newest runs]")] = "",
+    engine: EngineOption = "kubeflow",
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many runs.")] = 10,
+) -> None:
+    """Show the newest runs of an engine, or one run with its steps."""
+    from rich.console import Console
+
+    from bonafide.cli.live import print_run, print_runs
+    from pipelines.runners.engine import connect
+
+    console, found = Console(file=sys.stdout, highlight=False), connect(engine)
+    if run:
+        print_run(console, found.look(run))
+    else:
+        print_runs(console, found.runs(limit))
+
+
+@app.command()
+def cancel(run: RunArgument, engine: EngineOption = "kubeflow") -> None:
+    """End a run on an engine; what its finished steps made stays."""
+    from pipelines.runners.engine import connect
+
+    connect(engine).cancel(run)
+    typer.echo(f"run {run} is being cancelled")
+
+
+@app.command()
+def follow(run: RunArgument, engine: EngineOption = "kubeflow") -> None:
+    """Wait for a run on an engine and show its steps. Exits 2 if it fails."""
+    from rich.console import Console
+
+    from bonafide.cli.live import follow_run
+    from pipelines.runners.engine import connect
+
+    follow_run(Console(file=sys.stdout, highlight=False), connect(engine), run)
 
 
 @app.command("compile")

@@ -1,0 +1,103 @@
+"""The compiled pipeline with an engine's settings in it: what is submitted.
+
+Kubeflow Pipelines takes what is Kubernetes' own from a second document; Vertex AI takes one document only.
+"""
+
+import difflib
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+
+from bonafide.errors import ConfigError
+from pipelines.compilation import COMPILED, PIPELINES
+from pipelines.engines import Kubeflow, KubeflowStep, Step, Vertex, step_of
+
+EXECUTOR = "exec-"
+GIB_IN_GB = 2**30 / 1e9
+
+
+def render(name: str, settings: Kubeflow | Vertex) -> list[dict[str, Any]]:
+    """The documents to submit for the pipeline of that name.
+
+    Raises:
+        ConfigError: the settings name a step that no pipeline has.
+    """
+    specification = _compiled(name)
+    _refuse_unknown(settings)
+    executors = specification["deploymentSpec"]["executors"]
+    kubernetes = {}
+    for executor, content in executors.items():
+        step = step_of(settings, executor.removeprefix(EXECUTOR))
+        _patch(content["container"], settings.image, step)
+        if isinstance(step, KubeflowStep) and (found := _kubernetes(step)):
+            kubernetes[executor] = found
+    if not kubernetes:
+        return [specification]
+    return [specification, {"platforms": {"kubernetes": {"deploymentSpec": {"executors": kubernetes}}}}]
+
+
+def to_yaml(documents: list[dict[str, Any]]) -> str:
+    """As kfp's client reads them."""
+    return "---\n".join(yaml.safe_dump(document, sort_keys=True) for document in documents)
+
+
+def all_steps() -> set[str]:
+    """The names of the steps of all pipelines."""
+    executors = (_compiled(name)["deploymentSpec"]["executors"] for name in PIPELINES)
+    return {executor.removeprefix(EXECUTOR) for each in executors for executor in each}
+
+
+def _compiled(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((COMPILED / f"{name}.yaml").read_text())
+    return content
+
+
+def _refuse_unknown(settings: Kubeflow | Vertex) -> None:
+    known = all_steps()
+    for name in settings.steps:
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0)
+            raise ConfigError(f"steps: no pipeline has a step {name!r}; did you mean {near[0]!r}?")
+
+
+def _patch(container: dict[str, Any], image: str, step: Step) -> None:
+    container["image"] = image
+    resources = container.setdefault("resources", {})
+    if step.environment:
+        container["env"] = [
+            {"name": name, "value": value} for name, value in sorted(step.environment.items())
+        ]
+    if step.cpu:
+        resources |= {f"cpu{kind}": step.cpu for kind in ("Limit", "Request")}
+        resources |= {f"resourceCpu{kind}": f"{step.cpu:g}" for kind in ("Limit", "Request")}
+    if step.memory:
+        resources |= {f"memory{kind}": step.memory * GIB_IN_GB for kind in ("Limit", "Request")}
+        resources |= {f"resourceMemory{kind}": f"{step.memory:g}Gi" for kind in ("Limit", "Request")}
+    if step.accelerator:
+        count = str(step.accelerators)
+        resources["accelerator"] = {
+            "count": count,
+            "resourceCount": count,
+            "resourceType": step.accelerator,
+            "type": step.accelerator,
+        }
+    container["resources"] = resources
+
+
+def _kubernetes(step: KubeflowStep) -> dict[str, Any]:
+    """Written by kfp-kubernetes' own functions, which ask for no more than a place to write to."""
+    from kfp import kubernetes
+
+    task: Any = SimpleNamespace(platform_config={})
+    for variable, found in sorted(step.secrets.items()):
+        kubernetes.use_secret_as_env(task, found.name, {found.key: variable})
+    for variable, found in sorted(step.config.items()):
+        kubernetes.use_config_map_as_env(task, found.name, {found.key: variable})
+    for path, secret in sorted(step.mounts.items()):
+        kubernetes.use_secret_as_volume(task, secret, path)
+    for toleration in step.tolerations:
+        kubernetes.add_toleration(task, **toleration.model_dump())
+    if step.timeout_minutes:
+        kubernetes.set_timeout(task, 60 * step.timeout_minutes)
+    return dict(task.platform_config.get("kubernetes", {}))

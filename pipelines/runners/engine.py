@@ -1,0 +1,116 @@
+"""What every engine elsewhere can do, and following a run there."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipelines import engines
+from pipelines.runners.steps import Step
+
+POLL_SECONDS = 10.0
+ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class RemoteRun:
+    """A run as its engine tells it. ``state`` is PENDING, RUNNING or one of ``ENDED``."""
+
+    id: str
+    name: str
+    state: str
+    link: str
+    created: str = ""
+    error: str = ""
+    steps: tuple[Step, ...] = field(default=(), repr=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When an engine starts a pipeline by itself.
+
+    ``cron`` has five fields: minute, hour, day, month, weekday.
+    """
+
+    id: str
+    name: str
+    cron: str
+    enabled: bool
+    next: str = ""
+
+
+class Engine(Protocol):
+    """Kubeflow Pipelines or Vertex AI Pipelines.
+
+    Each method raises BonafideError: the engine does not answer, or refuses.
+    """
+
+    def submit(self, name: str, arguments: dict[str, Any]) -> RemoteRun:
+        """Start the pipeline of that name."""
+
+    def look(self, run: str) -> RemoteRun:
+        """How a run stands, with its steps."""
+
+    def cancel(self, run: str) -> None:
+        """End a run; steps that work are stopped."""
+
+    def runs(self, limit: int) -> list[RemoteRun]:
+        """The newest runs, without their steps."""
+
+    def schedule(self, name: str, arguments: dict[str, Any], cron: str) -> Schedule:
+        """Start the pipeline by itself from now on, one run at a time."""
+
+    def schedules(self) -> list[Schedule]:
+        """All schedules."""
+
+    def pause(self, schedule: str) -> None:
+        """Start no run until :meth:`resume`."""
+
+    def resume(self, schedule: str) -> None:
+        """Go on; what was missed is not made up for."""
+
+    def unschedule(self, schedule: str) -> None:
+        """Remove a schedule; its runs stay."""
+
+
+def connect(engine: str) -> Engine:
+    """The engine that is set up in ``engines/NAME.yaml``, or in the file of that name.
+
+    Raises:
+        BonafideError: there is no such file, it holds what is no setting, or the engine does not answer.
+    """
+    path = Path(engine) if engine.endswith((".yaml", ".yml")) else Path("engines") / f"{engine}.yaml"
+    settings = engines.load(path)
+    if settings.engine == "kubeflow":
+        from pipelines.runners.kubeflow import KubeflowEngine
+
+        return KubeflowEngine(settings)
+    from pipelines.runners.vertex import VertexEngine
+
+    return VertexEngine(settings)
+
+
+def follow(engine: Engine, run: str, on_change: Callable[[Step], None]) -> RemoteRun:
+    """Wait until a run has ended, calling ``on_change`` with each step that changed."""
+    seen: dict[str, Step] = {}
+    while True:
+        found = engine.look(run)
+        for step in _changed(found.steps, seen):
+            on_change(step)
+        if found.ended:
+            return found
+        time.sleep(POLL_SECONDS)
+
+
+def _changed(steps: Iterable[Step], seen: dict[str, Step]) -> Iterable[Step]:
+    for step in steps:
+        before = seen.get(step.name)
+        if before is None or (before.state, before.cache_key) != (step.state, step.cache_key):
+            seen[step.name] = step
+            yield step

@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bonafide.errors import ConfigError
+from pipelines import engines, rendering
+from pipelines.compilation import PIPELINES
+from pipelines.engines import KubeflowStep, load, step_of
+
+ENGINES = Path(__file__).parents[2] / "engines"
+EXAMPLES = sorted(ENGINES.glob("*.example.yaml"))
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """An example with one more key, or another value."""
+
+    def write(name: str = "kubeflow", **changes):
+        content = yaml.safe_load((ENGINES / f"{name}.example.yaml").read_text()) | changes
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_an_example_renders(path, pipeline):
+    settings = load(path)
+    documents = rendering.render(pipeline, settings)
+    executors = documents[0]["deploymentSpec"]["executors"]
+    assert {executor["container"]["image"] for executor in executors.values()} == {settings.image}
+
+
+def test_a_step_has_what_every_step_has_and_its_own_over_it():
+    settings = load(ENGINES / "kubeflow.example.yaml")
+    champion, train, validate = (step_of(settings, name) for name in ("champion", "train", "validate"))
+    assert champion.environment == train.environment == settings.every_step.environment
+    assert (validate.timeout_minutes, train.timeout_minutes) == (60, 720)
+    assert "GIT_CONFIG_VALUE_0" in champion.secrets and not train.secrets
+    own = settings.model_copy(
+        update={"steps": {"train": KubeflowStep(environment={"MLFLOW_TRACKING_URI": "x"})}}
+    )
+    assert step_of(own, "train").environment == {
+        **settings.every_step.environment,
+        "MLFLOW_TRACKING_URI": "x",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("kubeflow", {"nodes": 3}, "unknown key 'nodes'"),
+        ("kubeflow", {"image": "ghcr.io/bonafide/pipeline:0.1.0"}, "image"),
+        ("kubeflow", {"engine": "airflow"}, "write engine: kubeflow or engine: vertex"),
+        (
+            "kubeflow",
+            {"every_step": {"environment": {"A": "https://me:hush@git"}}},
+            "no place for a password",
+        ),
+        ("kubeflow", {"every_step": {"environment": {"a-b": "c"}}}, "environment"),
+        ("kubeflow", {"every_step": {"cpu": 0}}, "greater than 0"),
+        (
+            "vertex",
+            {"image": f"ghcr.io/bonafide/pipeline@sha256:{'0' * 64}"},
+            "Artifact Registry or Docker Hub",
+        ),
+        ("vertex", {"bucket": "s3://bucket"}, "bucket"),
+        ("kubeflow", {"every_step": {}}, "name MLFLOW_TRACKING_URI, BONAFIDE_DELIVERY, BONAFIDE_SIGNING_KEY"),
+        ("vertex", {"every_step": {}}, "name MLFLOW_TRACKING_URI, BONAFIDE_DELIVERY, BONAFIDE_SIGNING_KEY"),
+        ("vertex", {"every_step": {"secrets": {}}}, "unknown key"),
+    ],
+)
+def test_what_is_no_setting_is_refused(changed, name, changes, said):
+    with pytest.raises(ConfigError, match=said) as refused:
+        load(changed(name, **changes))
+    assert "hush" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_says_what_to_copy(tmp_path):
+    with pytest.raises(ConfigError, match=r"copy engines/kubeflow.example.yaml"):
+        load(tmp_path / "kubeflow.yaml")
+
+
+def test_a_step_that_no_pipeline_has_is_refused(changed):
+    settings = load(changed(steps={"trian": {"cpu": 2}}))
+    with pytest.raises(ConfigError, match="no pipeline has a step 'trian'; did you mean 'train'"):
+        rendering.render("training", settings)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_what_is_submitted_holds_the_engines_own_types(path):
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2 as pb
+
+    specification, *platform = rendering.render("training", engines.load(path))
+    json_format.ParseDict(specification, pb.PipelineSpec())
+    deployment = json_format.ParseDict(specification["deploymentSpec"], pb.PipelineDeploymentConfig())
+    train = deployment.executors["exec-train"].container
+    assert train.resources.accelerator.count == 1
+    assert train.resources.cpu_limit == train.resources.cpu_request > 0
+    assert {variable.name for variable in train.env} >= {"MLFLOW_TRACKING_URI", "BONAFIDE_DELIVERY"}
+    for document in platform:
+        json_format.ParseDict(document, pb.PlatformSpec())
+    assert len(platform) == ("kubeflow" in path.name)
+
+
+def test_secrets_and_mounts_are_only_of_the_steps_that_name_them():
+    _, platform = rendering.render("training", load(ENGINES / "kubeflow.example.yaml"))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    with_key = {name for name, found in executors.items() if "secretAsVolume" in found}
+    with_token = {name for name, found in executors.items() if "secretAsEnv" in found}
+    assert with_key == {f"exec-{step}" for step in ("champion", "compare", "export", "register")}
+    assert with_token == {f"exec-{step}" for step in ("champion", "promote")}

@@ -1,0 +1,184 @@
+"""The runner's whole story against a server that holds each request against the client's models."""
+
+import json
+
+import pytest
+
+from bonafide.errors import DeliveryError
+from bonafide.task import load_task
+from pipelines import engines
+from pipelines.runners import engine as following
+from pipelines.runners.engine import follow
+from pipelines.runners.kubeflow import KubeflowEngine
+from pipelines.training import arguments
+from tests.pipelines import kfp_server
+from tests.pipelines.kfp_server import hold
+from tests.pipelines.test_engines import ENGINES
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BONAFIDE_KUBEFLOW_TOKEN", kfp_server.TOKEN)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
+    with kfp_server.served() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(server):
+    return engines.load(ENGINES / "kubeflow.example.yaml").model_copy(update={"host": server.url})
+
+
+@pytest.fixture
+def engine(settings):
+    return KubeflowEngine(settings)
+
+
+@pytest.fixture(scope="module")
+def given():
+    return arguments(load_task("authenticity"), "dev")
+
+
+def test_a_run_is_submitted_followed_and_seen_finished(engine, server, given, settings):
+    run = engine.submit("training", given)
+    assert (run.state, run.link) == ("PENDING", f"{settings.link}/#/runs/details/{run.id}")
+    (_, experiment), (_, body) = server.bodies
+    assert experiment == {"display_name": "training", "namespace": "bonafide-dev"}
+    assert body["service_account"] == "pipelines"
+    assert body["runtime_config"]["parameters"]["name"] == "authenticity"
+    assert set(body["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
+
+    story = iter(
+        [
+            lambda: server.step(run.id, "training-driver", "SUCCEEDED"),
+            lambda: server.step(run.id, "champion", "RUNNING"),
+            lambda: server.step(run.id, "champion", "SUCCEEDED"),
+            lambda: server.step(run.id, "ingest", "SKIPPED"),
+            lambda: server.step(run.id, "train", "RUNNING"),
+            lambda: None,
+            lambda: server.step(run.id, "train", "SUCCEEDED"),
+            lambda: server.end(run.id, "SUCCEEDED"),
+        ]
+    )
+    told, look = [], engine.look
+
+    def look_after_the_next_event(name):
+        next(story)()
+        return look(name)
+
+    engine.look = look_after_the_next_event
+    ended = follow(engine, run.id, lambda step: told.append((step.name, step.state, bool(step.cache_key))))
+    assert ended.state == "SUCCEEDED"
+    assert told == [
+        ("champion", "RUNNING", False),
+        ("champion", "SUCCESS", False),
+        ("ingest", "SUCCESS", True),
+        ("train", "RUNNING", False),
+        ("train", "SUCCESS", False),
+    ]
+    assert [found.id for found in engine.runs(5)] == [run.id]
+
+
+def test_a_run_that_fails_half_way_says_which_step_and_why(engine, server, given):
+    run = engine.submit("training", given)
+    server.step(run.id, "train", "FAILED", "out of memory")
+    server.end(run.id, "FAILED", "train failed")
+    ended = follow(engine, run.id, lambda step: None)
+    assert (ended.state, ended.error) == ("FAILED", "train failed")
+    (step,) = ended.steps
+    assert (step.name, step.state, step.error) == ("train", "FAILURE", "out of memory")
+
+
+def test_a_run_is_cancelled(engine, given):
+    run = engine.submit("training", given)
+    engine.cancel(run.id)
+    assert engine.look(run.id).state == "CANCELLED"
+
+
+def test_a_schedule_is_made_listed_paused_resumed_and_removed(engine, server, given):
+    made = engine.schedule("training", given, "0 2 * * *")
+    assert (made.name, made.cron, made.enabled) == ("training", "0 2 * * *", True)
+    _, body = server.bodies[-1]
+    assert (body["max_concurrency"], body["no_catchup"]) == (1, True)
+    assert body["trigger"] == {"cron_schedule": {"cron": "0 0 2 * * *"}}
+    assert engine.schedules() == [made]
+    engine.pause(made.id)
+    assert not engine.schedules()[0].enabled
+    engine.resume(made.id)
+    assert engine.schedules()[0].enabled
+    engine.unschedule(made.id)
+    assert engine.schedules() == []
+
+
+def test_two_runs_share_the_experiment_of_their_pipeline(engine, server, given):
+    first, second = engine.submit("training", given), engine.submit("training", given)
+    assert first.id != second.id
+    assert len(server.experiments) == 1
+    assert [run.id for run in engine.runs(1)] == [second.id]
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda engine: engine.look("nothing"), "404 run nothing not found"),
+        (lambda engine: engine.submit("training", {"nme": "x"}), r"400 unknown parameters \['nme'\]"),
+    ],
+)
+def test_what_the_server_refuses_is_told_in_its_words(engine, settings, ask, said):
+    with pytest.raises(DeliveryError, match=f"Kubeflow Pipelines at {settings.host}: {said}"):
+        ask(engine)
+
+
+def test_a_token_that_expired_says_where_to_give_another(settings, monkeypatch, given):
+    monkeypatch.setenv("BONAFIDE_KUBEFLOW_TOKEN", "of-yesterday")
+    with pytest.raises(
+        DeliveryError, match=r"401 Unauthenticated; give a token .* \$BONAFIDE_KUBEFLOW_TOKEN"
+    ) as told:
+        KubeflowEngine(settings).submit("training", given)
+    assert "of-yesterday" not in str(told.value)
+
+
+def test_a_server_that_is_away_is_told(settings, given, monkeypatch):
+    away = settings.model_copy(update={"host": "http://127.0.0.1:9"})
+    with pytest.raises(DeliveryError, match=r"Kubeflow Pipelines at http://127.0.0.1:9 does not answer"):
+        KubeflowEngine(away).submit("training", given)
+
+
+def test_the_stand_in_refuses_what_the_models_do_not_know():
+    hold({"display_name": "x", "runtime_config": {"parameters": {"a": 1}}}, "V2beta1Run", "run")
+    for broken in ({"displayname": "x"}, {"display_name": {}}, {"runtime_config": {"params": {}}}):
+        with pytest.raises(kfp_server.RefusedError):
+            hold(broken, "V2beta1Run", "run")
+
+
+def test_every_body_holds_the_published_swagger(engine, server, given):
+    """Where the file is at hand; it is not part of the project."""
+    from pathlib import Path
+
+    import jsonschema
+
+    path = Path(__file__).parents[3] / "shared" / "engines" / "kfp_api.swagger.json"
+    if not path.exists():
+        pytest.skip("no swagger file beside the project")
+    engine.submit("training", given)
+    engine.schedule("training", given, "0 2 * * *")
+    kinds = {"experiments": "v2beta1Experiment", "runs": "v2beta1Run", "recurringruns": "v2beta1RecurringRun"}
+    document = strict(json.loads(path.read_text()))
+    for address, body in server.bodies:
+        kind = kinds[address.rpartition("/")[2]]
+        jsonschema.validate(body, {"$ref": f"#/definitions/{kind}", "definitions": document["definitions"]})
+
+
+def strict(node):
+    """No unknown fields; int64 may be a number."""
+    if isinstance(node, list):
+        return [strict(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("format") == "int64":
+        return {}
+    changed = {name: strict(value) for name, value in node.items()}
+    if "properties" in node and "additionalProperties" not in node:
+        changed["additionalProperties"] = False
+    return changed

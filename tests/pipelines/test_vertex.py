@@ -1,0 +1,156 @@
+"""The runner's whole story against a server that parses each request into the vendor's own types."""
+
+import pytest
+
+from bonafide.errors import DeliveryError
+from bonafide.task import load_task
+from pipelines import engines
+from pipelines.runners import engine as following
+from pipelines.runners.engine import follow
+from pipelines.runners.vertex import VertexEngine
+from pipelines.training import arguments
+from tests.pipelines import vertex_server
+from tests.pipelines.test_engines import ENGINES
+
+BUCKET = "my-project-pipelines"
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    import socket
+
+    create = pytest.importorskip("gcp_storage_emulator.server").create_server
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = create("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def server(bucket, monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
+    with vertex_server.served() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(server):
+    return engines.load(ENGINES / "vertex.example.yaml").model_copy(update={"endpoint": server.url})
+
+
+@pytest.fixture
+def engine(settings):
+    return VertexEngine(settings)
+
+
+@pytest.fixture(scope="module")
+def given():
+    return arguments(load_task("authenticity"), "dev")
+
+
+def test_a_run_is_submitted_followed_and_seen_finished(engine, server, given, settings):
+    run = engine.submit("training", given)
+    assert run.state == "PENDING"
+    assert run.link.endswith(f"/runs/{run.id}?project=my-project")
+    (job,) = server.jobs.values()
+    assert job.service_account == settings.service_account
+    assert job.runtime_config.gcs_output_directory == settings.bucket
+    assert job.runtime_config.parameter_values["name"] == "authenticity"
+
+    story = iter(
+        [
+            lambda: server.step(run.id, "run", "RUNNING"),
+            lambda: server.step(run.id, "champion", "SUCCEEDED"),
+            lambda: server.step(run.id, "ingest", "SKIPPED"),
+            lambda: server.step(run.id, "train", "RUNNING"),
+            lambda: None,
+            lambda: server.step(run.id, "train", "SUCCEEDED"),
+            lambda: server.end(run.id, "SUCCEEDED"),
+        ]
+    )
+    told, look = [], engine.look
+
+    def look_after_the_next_event(name):
+        next(story)()
+        return look(name)
+
+    engine.look = look_after_the_next_event
+    ended = follow(engine, run.id, lambda step: told.append((step.name, step.state, bool(step.cache_key))))
+    assert ended.state == "SUCCEEDED"
+    assert told == [
+        ("champion", "SUCCESS", False),
+        ("ingest", "SUCCESS", True),
+        ("train", "RUNNING", False),
+        ("train", "SUCCESS", False),
+    ]
+    assert [found.id for found in engine.runs(5)] == [run.id]
+
+
+def test_a_run_that_fails_half_way_says_which_step_and_why(engine, server, given):
+    run = engine.submit("training", given)
+    server.step(run.id, "train", "FAILED", "out of memory")
+    server.end(run.id, "FAILED", "train failed")
+    ended = follow(engine, run.id, lambda step: None)
+    assert (ended.state, ended.error) == ("FAILED", "train failed")
+    (step,) = ended.steps
+    assert (step.name, step.state, step.error) == ("train", "FAILURE", "out of memory")
+
+
+def test_a_run_is_cancelled(engine, given):
+    run = engine.submit("training", given)
+    engine.cancel(run.id)
+    assert engine.look(run.id).state == "CANCELLED"
+
+
+def test_a_schedule_is_made_listed_paused_resumed_and_removed(engine, server, given, settings):
+    made = engine.schedule("training", given, "0 2 * * *")
+    assert (made.name, made.cron, made.enabled) == ("training", "0 2 * * *", True)
+    (held,) = server.schedules.values()
+    assert held.max_concurrent_run_count == 1
+    assert held.create_pipeline_job_request.pipeline_job.service_account == settings.service_account
+    assert engine.schedules() == [made]
+    engine.pause(made.id)
+    assert not engine.schedules()[0].enabled
+    engine.resume(made.id)
+    assert engine.schedules()[0].enabled
+    engine.unschedule(made.id)
+    assert engine.schedules() == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda engine: engine.look("nothing"), "404.*nothing not found"),
+        (lambda engine: engine.submit("training", {"nme": "x"}), "nme"),
+    ],
+)
+def test_what_the_service_refuses_is_told_in_its_words(engine, settings, ask, said):
+    with pytest.raises(
+        DeliveryError, match=f"Vertex AI at {settings.endpoint}, project my-project: .*{said}"
+    ):
+        ask(engine)
+
+
+def test_a_quota_that_is_used_up_is_told(engine, server, given):
+    server.quota = 0
+    with pytest.raises(DeliveryError, match=r"429.*quota of concurrent pipeline jobs exceeded"):
+        engine.submit("training", given)
+
+
+def test_a_right_that_is_missing_is_told(engine, server, given):
+    server.failing = 1
+    with pytest.raises(DeliveryError, match=r"403.*does not have permission"):
+        engine.runs(1)
+
+
+def test_without_credentials_it_is_said_where_to_get_them(settings, monkeypatch, tmp_path):
+    from google.cloud.aiplatform import initializer
+
+    monkeypatch.setattr(initializer.global_config, "_credentials", None)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(DeliveryError, match="gcloud auth application-default login"):
+        VertexEngine(settings.model_copy(update={"endpoint": "https://127.0.0.1:9"})).runs(1)
