@@ -290,8 +290,8 @@ class TestDecodeTo:
             (png_bomb(4472, 4472, bits=8, colour=6), 200),
             (png_bomb(4472, 4472, bits=16, colour=0), 160),
             (encode(Image.new("RGB", (7070, 7070))), 40),
-            (encode(Image.new("RGB", (7070, 7070)), progressive=True), 200),
-            (encode(Image.new("RGB", (4472, 4472)), "WEBP", lossless=True, method=0), 360),
+            (encode(Image.new("RGB", (4472, 4472)), progressive=True, subsampling=0), 160),
+            (encode(Image.new("RGB", (3464, 3464)), "WEBP", lossless=True, method=0), 220),
         ],
         ids=["PNG RGBA", "PNG 16 bit", "JPEG", "JPEG progressive", "WebP"],
     )

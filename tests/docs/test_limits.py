@@ -14,7 +14,7 @@ from bonafide.serving.api import app, auth
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.compute import scheduler
 from bonafide.serving.edge import ids, limits
-from bonafide.serving.v2 import failures, message
+from bonafide.serving.v2 import failures, message, wire
 from bonafide.serving.v2.rpc import CODES
 
 MIB = 2**20
@@ -27,7 +27,8 @@ CAPACITY = scheduler.Capacity.of(1)
 FILE = {
     "max_bytes": "size",
     "max_pixels": "pixels of a JPEG in grey or colour",
-    "max_pixels_whole": "pixels of a PNG, a WebP or a JPEG in CMYK",
+    "max_pixels_whole": "pixels of a PNG, or of a JPEG that is progressive or in CMYK",
+    "max_pixels_webp": "pixels of a WebP",
     "min_side": "each side",
     "formats": "formats",
 }
@@ -50,6 +51,7 @@ SERVER = {
     "stall_seconds": "silence within a body, or in reading an answer",
     "upload_seconds": "time for a body",
     "message_seconds": "time for a gRPC message",
+    "fair_seconds": "time for a gRPC message while others wait",
     "keep_alive_seconds": "idle connection",
     "grace_seconds": "finishing requests after `SIGTERM`",
 }
@@ -79,8 +81,9 @@ REQUESTS = {
     **{SERVER[name]: told(name, value) for name, value in asdict(limits.Limits()).items()},
     "images a request": f"{limits.MAXIMUM_IMAGES}",
     "values in JSON": f"{limits.MAXIMUM_VALUES:,}",
-    f"fields of a gRPC message above {message.SMALL // MIB} MiB": f"{message.MAXIMUM_FIELDS:,}",
-    f"typed numbers in a gRPC message above {message.SMALL // MIB} MiB": (
+    "inputs, and outputs, in JSON": f"{wire.MAXIMUM_TENSORS}",
+    f"fields of a gRPC message above {message.TINY // 1024} KiB": f"{message.MAXIMUM_FIELDS:,}",
+    f"typed numbers in a gRPC message above {message.TINY // 1024} KiB": (
         f"{message.WIDEST * limits.MAXIMUM_VALUES // MIB} MiB"
     ),
     "images accepted and not yet answered": f"{CAPACITY.queue} for each core",

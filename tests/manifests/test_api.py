@@ -89,7 +89,7 @@ def ingress_of_kserve() -> dict:
 
 
 def test_the_public_gateway_asks_it_and_it_asks_predictors_through_the_internal_one():
-    (policy,) = (document["spec"] for document in documents("network.yaml"))
+    policy, counting = (document["spec"] for document in documents("network.yaml"))
     (ingress,) = policy["ingress"]
     assert named(ingress) == {"public"}
     assert ingress["ports"][0]["port"] == container()["ports"][0]["containerPort"]
@@ -98,7 +98,10 @@ def test_the_public_gateway_asks_it_and_it_asks_predictors_through_the_internal_
     assert [port["port"] for port in internal["ports"]] == [
         listener["port"] for listener in gateways()["internal"]["spec"]["listeners"]
     ]
-    assert redis["ports"][0]["port"] == 6379
+    (counted,) = counting["ingress"]
+    assert redis["to"] == [{"podSelector": counting["podSelector"]}]
+    assert counted["from"] == [{"podSelector": policy["podSelector"]}]
+    assert redis["ports"] == counted["ports"] == [{"protocol": "TCP", "port": 6379}]
     assert keys["to"][0]["ipBlock"]["except"] == ["169.254.0.0/16"]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bonafide.delivery.repository import BRANCH, Promotion, promote
+from bonafide.delivery.checkout import BRANCH, checkout
+from bonafide.delivery.repository import Promotion, promote
 
 FOLDER = Path(__file__).parents[2] / "argocd"
 PROJECT = yaml.safe_load((FOLDER / "project.yaml").read_text())
@@ -19,12 +20,10 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 @pytest.fixture
 def delivery(tmp_path) -> Path:
     """A delivery repository with one task in service everywhere."""
-    for environment in ENVIRONMENTS:
-        promote(
-            tmp_path,
-            environment,
-            Promotion("authenticity", "3", "s3://models/3", "r", "d", "d", "p", "0.1.0", "passed"),
-        )
+    promotion = Promotion("authenticity", "3", "s3://models/3", "r", "d", "d", "p", "0.1.0", "passed")
+    with checkout(str(tmp_path)) as delivery:
+        for environment in ENVIRONMENTS:
+            promote(delivery, environment, promotion)
     return tmp_path
 
 

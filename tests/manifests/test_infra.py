@@ -82,7 +82,7 @@ def test_traffic_is_denied_by_default(environment):
 
 def test_predictors_are_asked_through_the_internal_gateway_and_their_metrics_read(environment):
     ingress = policies(environment, "Ingress")
-    assert set(ingress) == {"default-deny", "predictors-are-asked"}
+    assert set(ingress) == {"default-deny", "predictors-are-asked", "payloads-are-collected"}
     policy = ingress["predictors-are-asked"]
     assert policy["podSelector"]["matchExpressions"][0]["key"] == "serving.kserve.io/inferenceservice"
     asking, reading = policy["ingress"]
@@ -94,8 +94,14 @@ def test_predictors_are_asked_through_the_internal_gateway_and_their_metrics_rea
 
 
 def test_the_payload_logger_reaches_a_collector(environment):
-    (rule,) = policies(environment, "Egress")["predictors-log-payloads"]["egress"]
-    assert rule["to"] == [{"podSelector": {"matchLabels": {"bonafide.dev/collects-payloads": "true"}}}]
+    collector = {"matchLabels": {"bonafide.dev/collects-payloads": "true"}}
+    leaving = policies(environment, "Egress")["predictors-log-payloads"]
+    entering = policies(environment, "Ingress")["payloads-are-collected"]
+    (out,), (into,) = leaving["egress"], entering["ingress"]
+    assert out["to"] == [{"podSelector": collector}]
+    assert entering["podSelector"] == collector
+    assert into["from"] == [{"podSelector": leaving["podSelector"]}]
+    assert ports([out]) == ports([into]) == {8080}
 
 
 def test_every_pod_may_resolve_names_and_none_may_ask_for_the_nodes_credentials(environment):

@@ -126,6 +126,75 @@ def test_the_predictor_over_grpc(own_server, picture):
     assert peak(own_server.process) < granted("kserve/runtime.yaml")
 
 
+def test_the_predictor_over_grpc_by_many_calls_that_wait(own_server):
+    """Each is small, but what gRPC takes in ahead of its turn adds up, unless it is bounded."""
+    tensor = pb.ModelInferRequest.InferInputTensor(name="image", shape=[1], datatype="BYTES")
+    content = pb.ModelInferRequest(
+        model_name="colour", inputs=[tensor], raw_input_contents=[bytes(2 * 2**20)]
+    ).SerializeToString()
+
+    async def ask():
+        own = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
+        channels = [grpc.aio.insecure_channel(own_server.grpc, options=own) for _ in range(10)]
+        method = "/inference.GRPCInferenceService/ModelInfer"
+        calls = [channel.unary_unary(method)(content) for channel in channels for _ in range(50)]
+        codes = [await call.code() for call in calls]
+        for channel in channels:
+            await channel.close()
+        return codes
+
+    codes = asyncio.run(ask())
+    assert set(codes) <= {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+    assert codes.count(grpc.StatusCode.INVALID_ARGUMENT) >= 2
+    assert peak(own_server.process) < granted("kserve/runtime.yaml")
+
+
+def progressive() -> bytes:
+    """What costs most to decode: few bytes, as many pixels as a progressive JPEG may have."""
+    stream = BytesIO()
+    side = int(LIMITS.max_pixels_whole**0.5)
+    Image.new("RGB", (side, side), (200, 30, 30)).save(stream, "JPEG", progressive=True, subsampling=0)
+    return stream.getvalue()
+
+
+def webp() -> bytes:
+    stream = BytesIO()
+    side = int(LIMITS.max_pixels_webp**0.5)
+    Image.new("RGB", (side, side), (200, 30, 30)).save(stream, "WEBP", lossless=True, method=0)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("costly", [progressive, webp])
+def test_the_predictor_decoding_what_costs_most_beside_the_largest_bodies(own_server, picture, costly):
+    requests = [*[binary(costly())] * 6, *[binary(picture)] * 6]
+    statuses = together(f"{own_server.url}/v2/models/colour/infer", *requests)
+    assert set(statuses) <= {200, 503}
+    assert statuses.count(200) >= 6
+    assert peak(own_server.process) < granted("kserve/runtime.yaml")
+
+
+@pytest.mark.parametrize("costly", [progressive, webp])
+def test_the_service_api_painting_what_costs_most_beside_the_largest_bodies(api, picture, costly):
+    url, process = api
+    explained = {"files": [("image", ("x", costly(), "image/jpeg"))], "headers": {"accept": "image/png"}}
+    batch = {"files": [("images", ("x.png", picture, "image/png"))] * 3}
+
+    async def ask():
+        async with httpx.AsyncClient(timeout=120) as asking:
+            batches = [asking.post(f"{url}/predict/batch", **batch) for _ in range(3)]
+            pictures = [asking.post(f"{url}/predict/explain", **explained) for _ in range(6)]
+            return await asyncio.gather(*batches, *pictures)
+
+    statuses = [answer.status_code for answer in asyncio.run(ask())]
+    assert set(statuses) <= {200, 503}
+    assert statuses.count(200) >= 4
+    assert peak(process) < granted("infra/api/deployment.yaml")
+
+
 def test_the_service_api_in_front_of_a_predictor(api, picture):
     url, process = api
     batch = {"files": [("images", ("x.png", picture, "image/png"))] * 3}

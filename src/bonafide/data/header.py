@@ -52,12 +52,14 @@ class Limits:
     """What an image file may be.
 
     ``max_pixels`` (width × height) holds for JPEG in grey or colour, which is scaled while it is decoded;
-    ``max_pixels_whole`` for what must be decoded whole: PNG, WebP and CMYK. ``min_side`` is in pixels.
+    ``max_pixels_whole`` for what must be decoded whole: PNG, CMYK and progressive JPEG; ``max_pixels_webp``
+    for WebP, whose decoder takes 15 bytes for each. ``min_side`` is in pixels.
     """
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
     max_pixels_whole: int = 20_000_000
+    max_pixels_webp: int = 12_000_000
     min_side: int = 8
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP")
 
@@ -86,9 +88,7 @@ def open_header(content: bytes, limits: Limits = LIMITS) -> ImageFile.ImageFile:
     _check_structure(kind, content)
     with damage_is_refused():
         image = READERS[kind](BytesIO(content))
-    whole = kind != "JPEG" or image.mode == "CMYK"
-    most = limits.max_pixels_whole if whole else limits.max_pixels
-    _check_size(image.width, image.height, most, limits.min_side)
+    _check_size(image.width, image.height, _most_pixels(kind, image, limits), limits.min_side)
     if getattr(image, "is_animated", False):
         raise ImageError("animated", "the image is animated; give a single frame")
     return image
@@ -158,6 +158,13 @@ def _png_parts(content: bytes) -> Iterator[tuple[str, int]]:
     while at < len(content) and (name := content[at + 4 : at + 8]) != b"IEND":
         yield "data chunks" if name == b"IDAT" else "chunks", 1
         at += 12 + int.from_bytes(content[at : at + 4])
+
+
+def _most_pixels(kind: str, image: ImageFile.ImageFile, limits: Limits) -> int:
+    if kind == "WEBP":
+        return limits.max_pixels_webp
+    whole = kind != "JPEG" or image.mode == "CMYK" or "progressive" in image.info
+    return limits.max_pixels_whole if whole else limits.max_pixels
 
 
 def _check_size(width: int, height: int, most: int, least_side: int) -> None:

@@ -10,7 +10,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from bonafide.serving.errors import RequestError
 from bonafide.serving.v2 import message
 
-MANY = message.SMALL + 1
+MANY = 2 * 2**20 + 1
 
 
 def question(**contents) -> pb.ModelInferRequest:
@@ -44,8 +44,15 @@ BAD = {
 @pytest.mark.parametrize("case", GOOD)
 def test_large_tensors_pass(case):
     content = GOOD[case].SerializeToString()
-    assert len(content) > message.SMALL
+    assert len(content) > message.TINY
     message.check(content)
+
+
+def test_empty_things_do_not_however_small_they_are_together():
+    content = b"\x32\x00" * 20_000  # outputs, each a length of zero
+    assert len(content) < 64 * 1024
+    with pytest.raises(RequestError, match="too many values"):
+        message.check(content)
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -381,8 +381,8 @@ BAD_BINARY = {
         400,
         "binary_data",
     ),
-    "many values": (b"[" + b"1," * 2**21 + b"1]", {}, 400, "the body"),
-    "too many values": (b"[" + b"1," * (2**21 + 1) + b"1]", {}, 413, "more than 2,097,152 values"),
+    "many values": (b"[" + b"1," * (2**21 - 1) + b"1]", {}, 400, "the body"),
+    "too many values": (b"[" + b"1," * 2**21 + b"1]", {}, 413, "more than 2,097,152 values"),
     "long name": (*binary(IMAGE | {"name": "x" * 10**6}, ELEMENT), 400, "inputs: 'xxx"),
 }
 

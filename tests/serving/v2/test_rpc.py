@@ -347,16 +347,20 @@ def test_calls_without_a_message_hold_up_others_for_a_moment_and_end(models):
     async def ask():
         async with (
             asyncio.timeout(20),
-            calling(models, Limits(arriving=4, message_seconds=4)) as (_, channel),
+            calling(models, Limits(arriving=4, message_seconds=15, fair_seconds=0.5)) as (_, channel),
         ):
             calls = [await silent(channel) for _ in range(8)]
             await asyncio.sleep(0.2)
             stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
-            answer = await stub.ModelInfer(question(raw_input_contents=[element(RED)]))
+            live = await stub.ServerLive(pb.ServerLiveRequest(), timeout=1)
+            answer = await stub.ModelInfer(question(raw_input_contents=[element(RED)]), timeout=8)
             check = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-            return answer, check, [await call.code() for call in calls]
+            for call in calls[4:]:
+                call.cancel()
+            return live, answer, check, [await call.code() for call in calls[:4]]
 
-    answer, check, codes = asyncio.run(ask())
+    live, answer, check, codes = asyncio.run(ask())
+    assert live.live
     assert values(answer)["label"] == element(b"red")
     assert check.status == health_pb2.HealthCheckResponse.SERVING
     assert set(codes) == {grpc.StatusCode.DEADLINE_EXCEEDED}

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import time
+import tracemalloc
 
 import numpy as np
 import orjson
@@ -116,3 +117,32 @@ def test_a_large_json_holds_the_event_loop_for_less_than_decoding_it_with_the_st
 
     found = [(longest_gap(ours), longest_gap(standard)) for _ in range(5)]
     assert sorted(one / other for one, other in found)[2] < 0.8
+
+
+PIXELS = {"name": "pixels", "datatype": "UINT8", "shape": [1, 8, 8, 3]}
+WASTEFUL = {
+    "one long text among many": {"inputs": [PIXELS | {"data": ["x" * 20_000] + [""] * 20_000}]},
+    "a long text among lists": {"inputs": [PIXELS | {"data": [["x" * 20_000], *[[""]] * 20_000]}]},
+    "outputs": {"inputs": [PIXELS | {"data": []}], "outputs": [{"name": "label"}] * 100_000},
+    "inputs": {"inputs": [PIXELS | {"data": []}] * 20_000},
+}
+
+
+@pytest.mark.parametrize("case", WASTEFUL)
+def test_a_small_body_takes_little_memory(case):
+    body = orjson.dumps(WASTEFUL[case])
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestError) as refusal:
+            question.read(wire.read(body, None, "colour", lambda _: None), ("label",))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refusal.value.status == 400
+    assert peak < 40 * len(body) + 2**20
+
+
+def test_lists_in_lists_are_counted():
+    body = b'{"inputs": [], "x": ' + b",".join([b"[" * 1000 + b"]" * 1000] * 2200) + b"}"
+    with pytest.raises(RequestError, match="more than 2,097,152 values"):
+        wire.read(body, None, "colour", lambda _: None)

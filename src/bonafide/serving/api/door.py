@@ -41,12 +41,11 @@ class Door:
             Problem: 401, 403, 429 or 503.
         """
         caller = await self._caller(address(request), shown)
+        if caller is not None:  # first, so that one subject's refusals cost the others of an address nothing
+            request.scope["state"]["subject"] = caller.subject
+            await self._rates.take(request, "subject", caller.subject)
         await self._rates.take(request, "address", address(request))
-        if caller is None:
-            return
-        request.scope["state"]["subject"] = caller.subject
-        await self._rates.take(request, "subject", caller.subject)
-        if missing := set(needed.scopes) - caller.scopes:
+        if caller is not None and (missing := set(needed.scopes) - caller.scopes):
             raise auth.forbidden(missing)
 
     async def count(self, request: Request, images: int) -> None:
@@ -56,9 +55,9 @@ class Door:
             Problem: 413 or 429.
         """
         more = {"images": images - 1, "before": 1}
-        await self._rates.take(request, "address", address(request), **more)
         if subject := request.scope["state"].get("subject"):
             await self._rates.take(request, "subject", subject, **more)
+        await self._rates.take(request, "address", address(request), **more)
 
     async def close(self) -> None:
         """Stop fetching keys."""

@@ -145,8 +145,8 @@ def address(request: Request) -> str:
     host = request.client.host if request.client else "unknown"
     try:
         given = ipaddress.ip_address(host)
-    except ValueError:
-        return host
+    except ValueError:  # from a header: any text
+        return "unknown"
     if isinstance(given, ipaddress.IPv4Address):
         return host
     if given.ipv4_mapped:

@@ -13,9 +13,11 @@ from starlette.requests import ClientDisconnect
 from bonafide.serving import overlay
 from bonafide.serving.api import contract, problems, upload
 from bonafide.serving.api.door import Door
+from bonafide.serving.api.rates import address
 from bonafide.serving.api.schemas import Batch, BatchItem, Explanation, Prediction, Status, verdict
 from bonafide.serving.api.upstream import Upstream
 from bonafide.serving.client import OUTPUTS
+from bonafide.serving.compute.pool import Pool
 from bonafide.serving.edge import body
 from bonafide.serving.edge.body import Budget, Buffer
 from bonafide.serving.edge.gone import cancelled_without_client
@@ -25,7 +27,7 @@ from bonafide.telemetry import metrics
 from bonafide.telemetry.logs import request_id
 
 AT_ONCE = 8
-PAINTERS = 2  # each may hold a whole picture
+PAINTERS = 1  # it may hold a whole picture
 BATCH = "/predict/batch"
 
 
@@ -36,8 +38,8 @@ class Endpoints:
         self._upstream = upstream
         self._door = door
         self._limits = limits
-        self._budget = Budget(limits.held)
-        self._painting = asyncio.Semaphore(PAINTERS)
+        self._budget = Budget(limits.held, each=limits.held // 2)
+        self._painters = Pool(PAINTERS, thread_name_prefix="paint")
 
     async def predict(self, request: Request) -> Prediction:
         """Send one image, as a form or as the body itself."""
@@ -57,8 +59,8 @@ class Endpoints:
             image = await upload.one(request, content)
             answer = await self._upstream.infer([image], (*OUTPUTS, "heatmap"))
             (heatmap,) = answer.outputs["heatmap"]
-            async with self._painting:
-                picture = await asyncio.to_thread(paint, image, heatmap)
+            loop = asyncio.get_running_loop()
+            picture = await loop.run_in_executor(self._painters, paint, image, heatmap)
         if paint is overlay.blended:
             return Response(picture, media_type="image/png")
         return Explanation(
@@ -94,7 +96,8 @@ class Endpoints:
     @asynccontextmanager
     async def _body(self, request: Request) -> AsyncIterator[Buffer]:
         """The request's body; the block is given up when the client leaves."""
-        with self._budget.share() as take:
+        caller = request.scope["state"].get("subject") or address(request)
+        with self._budget.share(caller) as take:
             content = await body.read(request, self._limits, take)
             try:
                 async with cancelled_without_client(request.receive):

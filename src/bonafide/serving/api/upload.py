@@ -12,6 +12,7 @@ from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
 FORM = "multipart/form-data"
 MAXIMUM_HEADERS = 8
+MAXIMUM_LOOKALIKES = 1000  # of the boundary, each of which takes the parser time; by chance there are none
 QUICK = 256 * 2**10  # bytes that are parsed sooner than another thread has begun
 
 
@@ -69,10 +70,12 @@ def _parts(body: Buffer, boundary: bytes, name: str, most: int) -> list[tuple[in
         MultipartParseError: it is damaged or cut off.
         Problem: 400, there is another field; 413, there are too many files.
     """
+    if body.count(b"\r\n--" + boundary) > MAXIMUM_LOOKALIKES:
+        raise MultipartParseError("its boundary, or what looks like it, is all over its files")
     parts: list[tuple[int, int]] = []
     headers: dict[bytes, bytes] = {}
     field, value = bytearray(), bytearray()
-    places: list[tuple[int, int]] = []
+    place: list[int] = []  # where a part begins and ends
     ended: list[bool] = []
 
     def header_end() -> None:
@@ -80,13 +83,16 @@ def _parts(body: Buffer, boundary: bytes, name: str, most: int) -> list[tuple[in
         field.clear()
         value.clear()
 
+    def part_data(_: bytes, start: int, end: int) -> None:
+        place[:] = [place[0] if place else start, end]
+
     def part_end() -> None:
         _check(headers, name)
         if len(parts) == most:
             raise Problem(413, f"the form has too many files; send {most} at most")
-        parts.append((places[0][0], places[-1][1]) if places else (0, 0))
+        parts.append((place[0], place[1]) if place else (0, 0))
         headers.clear()
-        places.clear()
+        place.clear()
 
     parser = MultipartParser(
         boundary,
@@ -94,7 +100,7 @@ def _parts(body: Buffer, boundary: bytes, name: str, most: int) -> list[tuple[in
             "on_header_field": lambda data, start, end: field.extend(data[start:end]),
             "on_header_value": lambda data, start, end: value.extend(data[start:end]),
             "on_header_end": header_end,
-            "on_part_data": lambda _, start, end: places.append((start, end)),
+            "on_part_data": part_data,
             "on_part_end": part_end,
             "on_end": lambda: ended.append(True),
         },

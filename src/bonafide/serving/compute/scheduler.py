@@ -7,7 +7,6 @@ the caches, and an image gets the same floats whatever its neighbours are.
 import asyncio
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -16,6 +15,7 @@ import numpy as np
 
 from bonafide.errors import ImageError
 from bonafide.serving.compute.engine import Engine, Images, Scored, Scores
+from bonafide.serving.compute.pool import Pool
 from bonafide.serving.errors import STATUS, Overloaded, RequestError
 from bonafide.telemetry import metrics
 
@@ -58,7 +58,7 @@ class Scheduler:
         self.capacity = capacity
         self._accepted = 0
         self._seconds_per_image = 0.0
-        self._threads = ThreadPoolExecutor(capacity.threads, thread_name_prefix="compute")
+        self._threads = Pool(capacity.threads, thread_name_prefix="compute")
         metrics.QUEUE_LIMIT_IMAGES.set(capacity.queue)
 
     async def run(self, engine: Engine, images: Images, outputs: Sequence[str]) -> Answered:

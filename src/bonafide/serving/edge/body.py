@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,13 +21,15 @@ Buffer = bytes | bytearray
 
 
 class Budget:
-    """Bytes that all requests together may hold; belongs to one event loop."""
+    """Bytes that all requests together may hold, and those of one caller; belongs to one event loop."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, each: int = 0) -> None:
         self._free = size
+        self._each = each or size
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def share(self) -> Iterator[Take]:
+    def share(self, caller: str = "") -> Iterator[Take]:
         """What the given function takes is given back at the end of the block.
 
         Raises:
@@ -38,13 +41,20 @@ class Budget:
             nonlocal taken
             if size > self._free:
                 raise Overloaded("the server holds too many requests; try again", RETRY_SECONDS, "memory")
+            if self._held[caller] + size > self._each:
+                message = "the server holds too many requests of yours; wait for their answers"
+                raise Overloaded(message, RETRY_SECONDS, "memory")
             self._free -= size
+            self._held[caller] += size
             taken += size
 
         try:
             yield take
         finally:
             self._free += taken
+            self._held[caller] -= taken
+            if not self._held[caller]:
+                del self._held[caller]
 
 
 async def read(request: Request, limits: Limits, take: Take) -> Buffer:

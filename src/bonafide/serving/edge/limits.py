@@ -19,7 +19,7 @@ class Limits:
     may wait on one connection, ``rpcs`` may run at once and
     as many messages as ``arriving`` be under way. A client has ``header_seconds`` for a whole header,
     ``upload_seconds`` for a whole body, ``message_seconds`` for a gRPC message, and may be silent for
-    ``stall_seconds`` within a body or an answer.
+    ``stall_seconds`` within a body or an answer. A gRPC message has ``fair_seconds`` while others wait.
     """
 
     body: int = 64 * MIB
@@ -33,5 +33,6 @@ class Limits:
     stall_seconds: float = 10
     upload_seconds: float = 120
     message_seconds: float = 20
+    fair_seconds: float = 5
     keep_alive_seconds: int = 65
     grace_seconds: int = 20

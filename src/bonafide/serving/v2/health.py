@@ -42,7 +42,8 @@ class Health(aio.HealthServicer):  # type: ignore[misc]
     async def _update(self) -> None:
         server = self._models.ready
         gone = dict.fromkeys(self._server_status, False)
-        models = {name: self._models.get(name).ready for name in self._models.names}
+        found = {name: self._models.find(name) for name in self._models.names}
+        models = {name: predictor is not None and predictor.ready for name, predictor in found.items()}
         for service, ready in {**gone, **models, "": server, SERVICE: server}.items():
             status = HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
             if self._server_status.get(service) != status:

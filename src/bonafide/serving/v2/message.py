@@ -15,8 +15,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from bonafide.serving.edge.limits import MAXIMUM_VALUES
 from bonafide.serving.errors import RequestError
 
-TINY = 32 * 2**10  # copying costs less than looking
-SMALL = 2 * 2**20  # takes at most some 64 MiB, whatever it is made of
+TINY = 32 * 2**10  # copying costs less than looking, whatever it is made of
 MAXIMUM_FIELDS = 4096
 INPUTS, RAW, CONTENTS, BYTES = 5, 7, 5, 8  # numbers of fields: of the request, of a tensor, of its contents
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
@@ -27,7 +26,7 @@ def read(content: bytes) -> InferRequest:
     """A ModelInferRequest as it came over the wire; raw tensors of a large one stay views of it.
 
     Raises:
-        RequestError: it is no valid message; 413, it is larger than 2 MiB and made of too many fields.
+        RequestError: it is no valid message; 413, it is larger than 32 KiB and made of too many fields.
     """
     try:
         check(content)
@@ -48,10 +47,10 @@ def check(content: bytes) -> None:
     """Look at a ModelInferRequest as it came over the wire.
 
     Raises:
-        RequestError: 413, it is larger than 2 MiB and made of too many fields or numbers.
+        RequestError: 413, it is larger than 32 KiB and made of too many fields or numbers.
         LookupError: it is no valid message.
     """
-    if len(content) <= SMALL:
+    if len(content) <= TINY:
         return
     numbers = 0
     for fields, (path, size) in enumerate(_walk(memoryview(content), ()), 1):

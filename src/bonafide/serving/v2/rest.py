@@ -79,7 +79,8 @@ class _Endpoints:
     async def index(self, request: Request) -> Response:
         with self._budget.share() as take:
             content = await body.read(request, self._limits, take)
-        asked = wire.parse(_Index, content or b"{}")
+            take(len(content))
+            asked = wire.parse(_Index, content or b"{}")
         return _json(self._models.index(asked.ready))
 
     async def load(self, request: Request) -> Response:

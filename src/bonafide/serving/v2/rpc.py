@@ -26,10 +26,13 @@ from bonafide.serving.models.versions import RETRY_SECONDS, Models
 from bonafide.serving.v2 import message, question, tensors
 from bonafide.serving.v2.failures import LONGEST_MESSAGE
 from bonafide.serving.v2.health import SERVICE, Health
+from bonafide.serving.v2.turns import Turns
 from bonafide.telemetry.logs import protocol, request_id
 
+LOOKAHEAD = 64 * 1024
 POLL_SECONDS = 0.05
-HURRY_SECONDS = 1
+QUESTIONS = 2  # of all methods but inference, whose messages are a few bytes
+QUESTION_SECONDS = 0.5
 LAST_SECONDS = 1  # for answers on their way
 CODES = {
     403: grpc.StatusCode.PERMISSION_DENIED,
@@ -54,8 +57,8 @@ class Service:
         self._models = models
         self._limits = limits
         self._budget = budget
-        self._turns = asyncio.Semaphore(limits.arriving)
-        self._arriving: dict[asyncio.Timeout, None] = {}
+        self._inferences = Turns(limits.arriving, limits.message_seconds, limits.fair_seconds)
+        self._questions = Turns(QUESTIONS, limits.fair_seconds, QUESTION_SECONDS)
 
     def handler(self) -> Any:
         """For a server."""
@@ -64,7 +67,9 @@ class Service:
             SERVICE,
             {
                 name: grpc.stream_unary_rpc_method_handler(
-                    self._answering(getattr(self, name)),
+                    self._answering(
+                        getattr(self, name), self._inferences if name == "ModelInfer" else self._questions
+                    ),
                     response_serializer=lambda answer: answer.SerializeToString(),
                 )
                 for name in names
@@ -118,7 +123,7 @@ class Service:
                 answer = await predictor.answer(images, outputs)
         return _response(answer, asked.id)
 
-    def _answering(self, method: Any) -> Any:
+    def _answering(self, method: Any, turns: Turns) -> Any:
         """The method with its message awaited, its request's id, and its errors named."""
 
         async def answering(_: Any, context: Any) -> Any:
@@ -127,7 +132,7 @@ class Service:
             told = (ID_HEADER, identify(given))
             context.set_trailing_metadata((told,))
             try:
-                return await method(await self._message(context))
+                return await method(await self._message(context, turns))
             except RequestError as error:
                 code = CODES.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
                 _fail(context, code, str(error))
@@ -142,22 +147,15 @@ class Service:
 
         return answering
 
-    async def _message(self, context: Any) -> bytes:
+    async def _message(self, context: Any, turns: Turns) -> bytes:
         """The call's one message. A few are under way at once, as gRPC collects them outside of the budget.
-
-        A call that waits for its turn shortens the time of the one that has been under way longest.
 
         Raises:
             RequestError: 408, it does not come in time; 400, there is none.
         """
-        self._hurry()
         try:
-            async with asyncio.timeout(self._limits.message_seconds) as patience, self._turns:
-                self._arriving[patience] = None
-                try:
-                    content = await context.read()
-                finally:
-                    self._arriving.pop(patience, None)
+            async with turns.turn():
+                content = await context.read()
         except TimeoutError:
             self.count("refused", "timeout")
             raise RequestError("the message did not come in time", 408, "timeout") from None
@@ -175,12 +173,6 @@ class Service:
         except Overloaded as error:
             self.count("overloaded", error.reason)
             raise
-
-    def _hurry(self) -> None:
-        if self._turns.locked() and self._arriving:
-            oldest = next(iter(self._arriving))
-            del self._arriving[oldest]
-            oldest.reschedule(asyncio.get_running_loop().time() + HURRY_SECONDS)
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
@@ -212,6 +204,9 @@ class Server:
                 ("grpc.max_allowed_incoming_connections", limits.connections),
                 ("grpc.max_concurrent_streams", 2 * limits.rpcs),
                 ("grpc.so_reuseport", 0),
+                # No bytes are let in ahead of a call's turn but these, however fast the client is.
+                ("grpc.http2.lookahead_bytes", LOOKAHEAD),
+                ("grpc.http2.bdp_probe", 0),
             ],
         )
         self._models = models

@@ -36,7 +36,8 @@ Content = TypeVar("Content", bound=BaseModel)
 
 HEADER = "inference-header-content-length"
 _SIZE = TypeAdapter(NonNegativeInt)
-COMMA = ord(",")
+BEFORE_VALUES = b",[{"
+MAXIMUM_TENSORS = 16
 STEP = 2**20
 _LENGTH = re.compile(r"[0-9]{1,12}")
 
@@ -65,8 +66,8 @@ class _Parameters(BaseModel, extra="allow"):
 class _Body(BaseModel):
     id: str | None = None
     parameters: _Parameters = Field(default_factory=_Parameters)
-    inputs: Annotated[list[_Tensor], FailFast()]
-    outputs: Annotated[list[_Output], FailFast()] = []
+    inputs: Annotated[list[_Tensor], FailFast(), Field(max_length=MAXIMUM_TENSORS)]
+    outputs: Annotated[list[_Output], FailFast(), Field(max_length=MAXIMUM_TENSORS)] = []
 
 
 def read(body: Buffer, json_length: str | None, model: str, take: Take) -> InferRequest:
@@ -108,7 +109,7 @@ def parse(kind: type[Content], text: Buffer | memoryview) -> Content:
     Raises:
         RequestError: it is no JSON, has too many values, or a field that does not fit; the message names it.
     """
-    if _commas(text) > MAXIMUM_VALUES:  # base64 has none
+    if _values(text) > MAXIMUM_VALUES:  # base64 is one
         message = f"the JSON has more than {MAXIMUM_VALUES:,} values; send pixels as a binary tensor"
         raise RequestError(message, 413, "too-large")
     try:
@@ -120,10 +121,12 @@ def parse(kind: type[Content], text: Buffer | memoryview) -> Content:
         raise RequestError("; ".join(map(_explain, error.errors()))) from error
 
 
-def _commas(text: Buffer | memoryview) -> int:
-    values = np.frombuffer(text, np.uint8)
-    steps = range(0, len(values), STEP)
-    return sum(int(np.count_nonzero(values[begin : begin + STEP] == COMMA)) for begin in steps)
+def _values(text: Buffer | memoryview) -> int:
+    """How many at most: numbers, texts, lists and tables; more where a text has such characters."""
+    letters = np.frombuffer(text, np.uint8)
+    steps = range(0, len(letters), STEP)
+    found = (letters[begin : begin + STEP] == letter for begin in steps for letter in BEFORE_VALUES)
+    return sum(map(int, map(np.count_nonzero, found)))
 
 
 @contextmanager
