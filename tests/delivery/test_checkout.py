@@ -100,9 +100,18 @@ class TestPromotion:
         assert champion(TASK) == versions[1]
 
     def test_a_repository_that_never_stands_still_takes_no_promotion(self, record, server, monkeypatch):
+        with checkout(server.url) as delivery:
+            assert delivery.publish()
         version = record()
         monkeypatch.setattr(checkouts.Checkout, "publish", lambda self: bool(self.renew()))
         with pytest.raises(DeliveryError, match=r"moved 5 times meanwhile; version 1 .* not delivered"):
+            promote(version, server.url)
+        assert champion(TASK) is None
+
+    def test_a_branch_that_is_gone_meanwhile_crowns_nothing(self, record, server, monkeypatch):
+        version = record()
+        monkeypatch.setattr(checkouts.Checkout, "publish", lambda self: bool(self.renew()))
+        with pytest.raises(DeliveryError, match="has no branch main any more"):
             promote(version, server.url)
         assert champion(TASK) is None
 

@@ -19,13 +19,14 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from bonafide.serving.compute.scheduler import Capacity, Scheduler
+from bonafide.serving.edge.limits import Limits
 from bonafide.serving.errors import RequestError
 from tests import packages
 from tests.serving import hostile, hostile_http, hostile_json, hostile_rpc
 
 SEED = 42
 BETWEEN = 50
-GROWTH = 64 * 2**20
+GROWTH = 2 * Limits().body  # an allocator keeps what one or two of the largest requests took
 COLOUR = (250, 20, 30)
 EXPECTED = packages.probabilities(np.full((1, packages.SIZE, packages.SIZE, 3), COLOUR, np.uint8))
 CODES = {

@@ -100,10 +100,16 @@ class Checkout:
         return True
 
     def renew(self) -> None:
-        """Take over what the address holds now; an empty one gets its first commit here."""
+        """Take over what the address holds now; an empty one gets its first commit here.
+
+        Raises:
+            DeliveryError: it cannot be reached, or lost its branch meanwhile.
+        """
         if self.ask("ls-remote", "origin", f"refs/heads/{BRANCH}"):
             self.ask("fetch", "origin", BRANCH)
             self.repository.git.reset("--hard", "FETCH_HEAD")
+        elif self.repository.head.is_valid():
+            raise DeliveryError(f"{without_secrets(self.origin)} has no branch {BRANCH} any more")
         else:
             self.start()
 

@@ -285,6 +285,7 @@ def test_a_storage_that_fails_lets_requests_through_and_is_left_alone_for_a_whil
         "redis+cluster://:hush@host",
         "redis:/:hush@host",
         "redis://",
+        "hush@host",
         "memcached://:hush@host:1",
         "memory",
         "",

@@ -134,8 +134,9 @@ def _limiter(address: str) -> SlidingWindowCounterRateLimiter:
         storage = storage_from_string(f"async+{address}", wrap_exceptions=True, **options)
         return SlidingWindowCounterRateLimiter(storage)
     except (ConfigurationError, NotImplementedError, ValueError):  # their texts hold a password
+        scheme = address.partition("://")[0] if "://" in address else "without a scheme"
         raise ConfigError(
-            f"rate storage {address.partition(':')[0]!r}: no such address, or its package is not installed; "
+            f"rate storage {scheme!r}: no such address, or its package is not installed; "
             "give memory:// or redis://:password@host:6379"
         ) from None
 

@@ -1,1 +1,1 @@
-"""Images to arrays: the engine, the threads that run it, and what they count."""
+"""Images to arrays: the engine, and the threads that run it."""

@@ -186,7 +186,7 @@ def _length(header: str, available: int) -> int:
     return int(header)
 
 
-def _binary(inputs: Annotated[list[_Tensor], FailFast()], rest: memoryview) -> list[memoryview | None]:
+def _binary(inputs: list[_Tensor], rest: memoryview) -> list[memoryview | None]:
     """The bytes of each input, None for one whose data stands in the JSON; nothing may be missing or left."""
     parts: list[memoryview | None] = []
     for tensor in inputs:
