@@ -1,0 +1,116 @@
+"""The commands for engines, as a person gives them, against the stand-in of Kubeflow Pipelines."""
+
+import re
+import threading
+import time
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from bonafide.cli.main import app
+from bonafide.errors import BonafideError
+from pipelines.runners import engine as following
+from tests.pipelines import kfp_server
+from tests.pipelines.test_engines import ENGINES
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BONAFIDE_KUBEFLOW_TOKEN", kfp_server.TOKEN)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.05)
+    with kfp_server.served() as running:
+        settings = yaml.safe_load((ENGINES / "kubeflow.example.yaml").read_text())
+        (tmp_path / "engines").mkdir()
+        (tmp_path / "engines" / "kubeflow.yaml").write_text(
+            yaml.safe_dump(settings | {"host": running.url, "link": "https://people.example"})
+        )
+        monkeypatch.chdir(tmp_path)
+        yield running
+
+
+def bonafide(*words: str) -> str:
+    result = CliRunner().invoke(app, list(words))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_run_is_started_looked_at_and_cancelled(server):
+    told = bonafide("pipeline", "run", "training", "--engine", "kubeflow", "--detach")
+    run = re.search(r"run (\S+)", told)[1]
+    assert f"https://people.example/#/runs/details/{run}" in told
+    assert f"bonafide pipeline follow {run} --engine kubeflow" in told
+    server.step(run, "champion", "SUCCEEDED")
+    server.step(run, "ingest", "RUNNING")
+    assert "running" in bonafide("pipeline", "status", run)
+    assert run in bonafide("pipeline", "status")
+    assert "is being cancelled" in bonafide("pipeline", "cancel", run)
+    assert "cancelled" in bonafide("pipeline", "status", run)
+
+
+def finish(server, state: str, *steps: tuple[str, ...]) -> None:
+    """Let the run that comes go through its steps, from another thread."""
+
+    def story() -> None:
+        while not server.runs:
+            time.sleep(0.01)
+        (run,) = server.runs
+        for step in steps:
+            server.step(run, *step)
+            time.sleep(0.1)
+        server.end(run, state)
+
+    threading.Thread(target=story, daemon=True).start()
+
+
+def test_a_run_is_followed_to_its_end(server):
+    finish(server, "SUCCEEDED", ("champion", "SUCCEEDED"), ("ingest", "SKIPPED"), ("train", "SUCCEEDED"))
+    told = bonafide("pipeline", "run", "training", "--engine", "kubeflow")
+    lines = [line.split()[1] for line in told.splitlines() if line.startswith("✓")]
+    assert lines == ["champion", "ingest", "train"]
+    assert "succeeded: https://people.example" in told
+
+
+def test_a_run_that_fails_says_where_and_why(server):
+    finish(server, "FAILED", ("champion", "FAILED", "delivery repository: BONAFIDE_DELIVERY is not set"))
+    with pytest.raises(
+        BonafideError, match=r"champion failed: delivery repository: .* is not set \(https://peo"
+    ):
+        bonafide("pipeline", "run", "training", "--engine", "kubeflow")
+
+
+def test_a_schedule_is_made_listed_paused_and_removed(server):
+    told = bonafide("pipeline", "schedule", "training", "--cron", "0 2 * * *", "--engine", "kubeflow")
+    schedule = re.search(r"schedule (\S+):", told)[1]
+    assert re.search(rf"{schedule} .*training .*0 2 \* \* \* .*on", bonafide("pipeline", "schedule", "list"))
+    bonafide("pipeline", "schedule", "pause", schedule)
+    assert "paused" in bonafide("pipeline", "schedule", "list")
+    bonafide("pipeline", "schedule", "resume", schedule)
+    bonafide("pipeline", "schedule", "remove", schedule)
+    assert schedule not in bonafide("pipeline", "schedule", "list")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("schedule", "training", "--cron", "0 0 2 * * *"), "give five fields"),
+        (("run", "training", "--engine", "kubeflow", "--source", "photos"), "on this machine"),
+        (("run", "training", "--engine", "airflow"), "engines/airflow.yaml: No such file"),
+        (("status", "nothing"), "run nothing not found"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(server, words, said):
+    with pytest.raises(BonafideError, match=re.escape(said)):
+        bonafide("pipeline", *words)
+
+
+def test_the_doctor_asks_the_engine_too(server):
+    assert "answers, no run yet" in bonafide("doctor", "--engine", "kubeflow")
+    server.failing = 1
+    result = CliRunner().invoke(app, ["doctor", "--engine", "kubeflow"])
+    assert result.exit_code == 1
+    assert "503 the database is away" in result.output
