@@ -17,6 +17,7 @@ from prometheus_client.metrics import Histogram, MetricWrapperBase
 
 from bonafide.cli.main import app
 from bonafide.files import write_text
+from bonafide.task import KINDS as SOURCES
 from bonafide.task import Task
 from bonafide.telemetry import metrics
 
@@ -148,7 +149,7 @@ def _sections(schema: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
     """By title the prefix of its keys and its schema."""
     kinds = schema["$defs"]
     sections = {"task": ("", schema)}
-    for kind in ("sample", "folder"):
+    for kind in SOURCES:
         sections[f"source: {kind}"] = ("source.", kinds[f"{kind.capitalize()}Source"])
     names = [key for key in schema["properties"] if _is_section(key, schema) and key != "source"]
     return sections | {name: (f"{name}.", kinds[name.capitalize()]) for name in names}

@@ -27,13 +27,17 @@ Plain = Annotated[str, AfterValidator(_plain)]
 
 
 class Step(Config):
-    """What the container of a step gets. ``cpu`` (cores) and ``memory`` (GiB) are limits and requests."""
+    """What the container of a step gets. ``cpu`` (cores) and ``memory`` (GiB) are limits and requests.
+
+    ``retries`` is how often a step that failed begins again, for whatever reason it failed.
+    """
 
     environment: dict[Variable, Plain] = Field(default_factory=dict)
     cpu: Annotated[float, Field(gt=0)] | None = None
     memory: Annotated[float, Field(gt=0)] | None = None
     accelerator: str = ""
     accelerators: Annotated[int, Field(ge=1)] = 1
+    retries: Annotated[int, Field(ge=0, le=10)] = 0
 
 
 class Key(Config):

@@ -4,6 +4,8 @@ Kubeflow Pipelines takes what is Kubernetes' own from a second document; Vertex 
 """
 
 import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,14 +13,20 @@ import yaml
 
 from bonafide.errors import ConfigError
 from pipelines.compilation import COMPILED, PIPELINES
-from pipelines.engines import Kubeflow, KubeflowStep, Step, Vertex, step_of
+from pipelines.engines import Kubeflow, KubeflowStep, Step, Vertex, load, step_of
 
 EXECUTOR = "exec-"
+READS_THE_SOURCE = "ingest"
 GIB_IN_GB = 2**30 / 1e9
+BACK_OFF = {"backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"}
+EXAMPLES = Path(__file__).parents[1] / "engines"
 
 
-def render(name: str, settings: Kubeflow | Vertex) -> list[dict[str, Any]]:
+def render(name: str, settings: Kubeflow | Vertex, fresh: bool = False) -> list[dict[str, Any]]:
     """The documents to submit for the pipeline of that name.
+
+    Args:
+        fresh: read the source anew, and not from the engine's cache.
 
     Raises:
         ConfigError: the settings name a step that no pipeline has.
@@ -32,6 +40,10 @@ def render(name: str, settings: Kubeflow | Vertex) -> list[dict[str, Any]]:
         _patch(content["container"], settings.image, step)
         if isinstance(step, KubeflowStep) and (found := _kubernetes(step)):
             kubernetes[executor] = found
+    for task_name, task in _tasks(specification):
+        _set_retries(task_name, task, settings)
+        if fresh and task_name == READS_THE_SOURCE:
+            task["cachingOptions"] = {}
     if not kubernetes:
         return [specification]
     return [specification, {"platforms": {"kubernetes": {"deploymentSpec": {"executors": kubernetes}}}}]
@@ -40,6 +52,20 @@ def render(name: str, settings: Kubeflow | Vertex) -> list[dict[str, Any]]:
 def to_yaml(documents: list[dict[str, Any]]) -> str:
     """As kfp's client reads them."""
     return "---\n".join(yaml.safe_dump(document, sort_keys=True) for document in documents)
+
+
+def is_known(source: Mapping[str, Any]) -> bool:
+    """Whether a source's settings tell what is in it, so that a cache may answer for it."""
+    return source.get("kind") == "sample" or bool(source.get("digest"))
+
+
+def examples() -> dict[Path, str]:
+    """What would be submitted with the settings of ``engines/*.example.yaml``, by the file that keeps it."""
+    return {
+        COMPILED / path.name.removesuffix(".example.yaml") / f"{name}.yaml": to_yaml(render(name, load(path)))
+        for path in sorted(EXAMPLES.glob("*.example.yaml"))
+        for name in PIPELINES
+    }
 
 
 def all_steps() -> set[str]:
@@ -83,6 +109,21 @@ def _patch(container: dict[str, Any], image: str, step: Step) -> None:
             "type": step.accelerator,
         }
     container["resources"] = resources
+
+
+def _tasks(specification: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The steps, in whatever group they are."""
+    known = all_steps()
+    for graph in (specification["root"], *specification["components"].values()):
+        tasks = graph.get("dag", {}).get("tasks", {})
+        yield from ((name, task) for name, task in tasks.items() if name in known)
+
+
+def _set_retries(name: str, task: dict[str, Any], settings: Kubeflow | Vertex) -> None:
+    """Steps that the pipeline itself repeats keep their own way."""
+    retries = step_of(settings, name).retries
+    if retries and "retryPolicy" not in task:
+        task["retryPolicy"] = {"maxRetryCount": retries, **BACK_OFF}
 
 
 def _kubernetes(step: KubeflowStep) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bonafide.errors import DeliveryError
 from pipelines.engines import Kubeflow
-from pipelines.rendering import all_steps, render, to_yaml
+from pipelines.rendering import all_steps, is_known, render, to_yaml
 from pipelines.runners.engine import RemoteRun, Schedule
 from pipelines.runners.steps import Step
 
@@ -54,7 +54,8 @@ class KubeflowEngine:
 
     def submit(self, name: str, arguments: dict[str, Any]) -> RemoteRun:
         """Start the pipeline of that name."""
-        with _answering(self._settings), self._package(name) as package:
+        fresh = not is_known(arguments.get("source", {}))
+        with _answering(self._settings), self._package(name, fresh) as package:
             made = self._client.run_pipeline(
                 self._experiment(name),
                 f"{name} {datetime.now():%Y-%m-%d %H:%M:%S}",
@@ -84,7 +85,7 @@ class KubeflowEngine:
 
     def schedule(self, name: str, arguments: dict[str, Any], cron: str) -> Schedule:
         """Start the pipeline by itself from now on, one run at a time."""
-        with _answering(self._settings), self._package(name) as package:
+        with _answering(self._settings), self._package(name, fresh=True) as package:
             made = self._client.create_recurring_run(
                 self._experiment(name),
                 name,
@@ -122,10 +123,10 @@ class KubeflowEngine:
         return str(self._client.create_experiment(name, namespace=self._settings.namespace).experiment_id)
 
     @contextmanager
-    def _package(self, name: str) -> Iterator[str]:
+    def _package(self, name: str, fresh: bool) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / f"{name}.yaml"
-            path.write_text(to_yaml(render(name, self._settings)))
+            path.write_text(to_yaml(render(name, self._settings, fresh)))
             yield str(path)
 
     def _run(self, found: Any) -> RemoteRun:

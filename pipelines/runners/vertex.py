@@ -11,7 +11,7 @@ from typing import Any
 
 from bonafide.errors import DeliveryError
 from pipelines.engines import Vertex
-from pipelines.rendering import all_steps, render, to_yaml
+from pipelines.rendering import all_steps, is_known, render, to_yaml
 from pipelines.runners.engine import RemoteRun, Schedule
 from pipelines.runners.steps import Step
 
@@ -49,7 +49,8 @@ class VertexEngine:
 
     def submit(self, name: str, arguments: dict[str, Any]) -> RemoteRun:
         """Start the pipeline of that name."""
-        with _answering(self._settings), self._job(name, arguments) as job:
+        fresh = not is_known(arguments.get("source", {}))
+        with _answering(self._settings), self._job(name, arguments, fresh) as job:
             job.submit(service_account=self._settings.service_account)
             return self._run(job)
 
@@ -71,7 +72,7 @@ class VertexEngine:
 
     def schedule(self, name: str, arguments: dict[str, Any], cron: str) -> Schedule:
         """Start the pipeline by itself from now on, one run at a time."""
-        with _answering(self._settings), self._job(name, arguments) as job:
+        with _answering(self._settings), self._job(name, arguments, fresh=True) as job:
             made = job.create_schedule(
                 cron=cron,
                 display_name=name,
@@ -101,10 +102,10 @@ class VertexEngine:
             self._vertex.PipelineJobSchedule.get(schedule).delete()
 
     @contextmanager
-    def _job(self, name: str, arguments: dict[str, Any]) -> Iterator[Any]:
+    def _job(self, name: str, arguments: dict[str, Any], fresh: bool) -> Iterator[Any]:
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / f"{name}.yaml"
-            path.write_text(to_yaml(render(name, self._settings)))
+            path.write_text(to_yaml(render(name, self._settings, fresh)))
             yield self._vertex.PipelineJob(
                 display_name=f"{name} {datetime.now():%Y-%m-%d %H:%M:%S}",
                 template_path=str(path),

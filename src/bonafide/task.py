@@ -68,7 +68,25 @@ class FolderSource(Config):
     digest: str = ""
 
 
-Source = Annotated[SampleSource | FolderSource, Field(discriminator="kind")]
+class ParquetSource(Config):
+    """Parquet files with a column of images, as Hugging Face's datasets have them.
+
+    ``digest`` makes pipeline caching follow the content; the CLI fills it in.
+    """
+
+    kind: Literal["parquet"] = "parquet"
+    path: str
+    image: str = "image"
+    label: str = "label"
+    labels: dict[str, str] = {}
+    generator: str = ""
+    group: str = ""
+    name: str = ""
+    digest: str = ""
+
+
+Source = Annotated[SampleSource | FolderSource | ParquetSource, Field(discriminator="kind")]
+KINDS = ("sample", "folder", "parquet")
 
 
 class Validation(Config):
@@ -277,7 +295,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
 
 
 def _explain(kind: type[BaseModel], problem: Any) -> str:
-    path = [part for part in problem["loc"] if not (isinstance(part, str) and part in {"sample", "folder"})]
+    path = [part for part in problem["loc"] if not (isinstance(part, str) and part in KINDS)]
     dotted = ".".join(map(str, path))
     if problem["type"] != "extra_forbidden":
         return f"{dotted}: {problem['msg']}" if dotted else str(problem["msg"])

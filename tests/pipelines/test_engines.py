@@ -114,3 +114,24 @@ def test_secrets_and_mounts_are_only_of_the_steps_that_name_them():
     with_token = {name for name, found in executors.items() if "secretAsEnv" in found}
     assert with_key == {f"exec-{step}" for step in ("champion", "compare", "export", "register")}
     assert with_token == {f"exec-{step}" for step in ("champion", "promote")}
+
+
+def test_retries_are_of_the_steps_and_those_of_the_pipeline_stay(changed):
+    settings = load(changed(steps={"train": {"retries": 3}, "promote": {"retries": 9}}))
+    specification, *_ = rendering.render("training", settings)
+    components = specification["components"].values()
+    tasks = {
+        name: task
+        for component in components
+        for name, task in component.get("dag", {}).get("tasks", {}).items()
+    }
+    assert tasks["train"]["retryPolicy"]["maxRetryCount"] == 3
+    assert tasks["ingest"]["retryPolicy"]["maxRetryCount"] == settings.every_step.retries == 1
+    assert tasks["promote"]["retryPolicy"]["backoffDuration"] == "5s"
+
+
+def test_what_would_be_submitted_with_the_examples_is_kept_and_fresh():
+    kept = rendering.examples()
+    assert len(kept) == len(EXAMPLES) * len(PIPELINES)
+    for path, content in kept.items():
+        assert path.read_text() == content, "run: bonafide pipeline compile"

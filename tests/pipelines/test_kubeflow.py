@@ -182,3 +182,19 @@ def strict(node):
     if "properties" in node and "additionalProperties" not in node:
         changed["additionalProperties"] = False
     return changed
+
+
+def test_a_source_whose_content_is_not_known_is_read_anew(engine, server, given):
+    """The engine's cache knows a step by its inputs only, and a schedule's never change."""
+    unknown = given | {"source": {"kind": "folder", "path": "/data/cifake"}}
+    engine.submit("training", given)
+    engine.submit("training", unknown)
+    engine.submit("training", unknown | {"source": {**unknown["source"], "digest": "1"}})
+    engine.schedule("training", given, "0 2 * * *")
+
+    def cached(body):
+        components = body["pipeline_spec"]["pipeline_spec"]["components"]
+        return "enableCache" in components["comp-exit-handler-1"]["dag"]["tasks"]["ingest"]["cachingOptions"]
+
+    sent = [body for path, body in server.bodies if "runs" in path]
+    assert [cached(body) for body in sent] == [True, False, True, False]

@@ -38,7 +38,7 @@ def demo(
     from bonafide.cli.live import refuse_failed, run_local
     from bonafide.data.dataset import examples
     from bonafide.delivery.current import in_service
-    from bonafide.sources.folder import with_source
+    from bonafide.sources.ingest import with_source
     from pipelines.summary import collect_reports, summarise
     from pipelines.training import arguments
 

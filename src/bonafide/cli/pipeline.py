@@ -49,7 +49,7 @@ def training(
     from rich.console import Console
 
     from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
-    from bonafide.sources.folder import with_source
+    from bonafide.sources.ingest import as_seen_elsewhere, with_source
     from pipelines.summary import summarise
     from pipelines.training import arguments
 
@@ -57,7 +57,7 @@ def training(
     if engine:
         if source:
             raise ConfigError(f"--source: {source} is on this machine; an engine reads the task's own source")
-        given = arguments(load_task(task, overrides), environment)
+        given = arguments(as_seen_elsewhere(load_task(task, overrides)), environment)
         run_elsewhere(engine, "training", given, console, detach)
         return
     settings = with_source(load_task(task, overrides), source)
@@ -216,11 +216,19 @@ def follow(run: RunArgument, engine: EngineOption = "kubeflow") -> None:
 def compile_pipelines(
     check: Annotated[bool, typer.Option(help="Only say whether the committed files are fresh.")] = False,
 ) -> None:
-    """Write pipelines/compiled/*.yaml, for Kubeflow and Vertex AI."""
+    """Write pipelines/compiled/*.yaml, for Kubeflow and Vertex AI, and what each would be asked to run."""
+    from bonafide.files import write_text
     from pipelines.compilation import compile_all, stale
+    from pipelines.rendering import examples
 
     if not check:
         for path in compile_all():
             typer.echo(f"wrote {path}")
-    elif old := stale():
+    rendered = examples()
+    old = [path for path, content in rendered.items() if not path.exists() or path.read_text() != content]
+    if not check:
+        for path in old:
+            write_text(path, rendered[path])
+            typer.echo(f"wrote {path}")
+    elif old := [*stale(), *old]:
         raise BonafideError(f"stale: {', '.join(map(str, old))}; run `bonafide pipeline compile`")

@@ -12,7 +12,6 @@ from bonafide.data.header import Limits
 from bonafide.errors import DataError
 from bonafide.files import sha256
 from bonafide.sources.manifest import MANIFEST, read_manifest
-from bonafide.task import FolderSource, Task
 
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
@@ -75,15 +74,6 @@ def folder_digest(path: Path) -> str:
     lines = [f"{sha256(file)} {_name(path, file)}\n" for file in read]
     lines += [f"skipped {name}\n" for name in skipped_files(path)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def with_source(task: Task, folder: Path | None) -> Task:
-    """The task reading ``folder`` instead of its own source, with the content's digest for caching."""
-    source = FolderSource(path=str(folder)) if folder else task.source
-    if not isinstance(source, FolderSource):
-        return task
-    path = Path(source.path).resolve()
-    return task.model_copy(update={"source": FolderSource(path=str(path), digest=folder_digest(path))})
 
 
 def _find(path: Path) -> list[Found]:
