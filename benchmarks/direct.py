@@ -11,7 +11,7 @@ from bonafide.evaluation.compare import compare
 from bonafide.evaluation.evaluate import evaluate
 from bonafide.evaluation.export import export
 from bonafide.evaluation.gate import gate
-from bonafide.home import delivery, verifying_key
+from bonafide.home import delivery, trusted_keys, verifying_key
 from bonafide.model.modality import reader, trainer
 from bonafide.model.signing import signer
 from bonafide.registry import champion
@@ -37,8 +37,7 @@ def main(scratch: Path, overrides: list[str]) -> None:
     logger = run_logger(task.name, {**task.model.model_dump(), "seed": task.seed})
     trainer(task.modality)(splits, model, task.model, task.seed, logger)
     evaluate(model, splits, evaluation, task.evaluation, task.seed, task.groups)
-    trusted = verifying_key().parent
-    compare(model, evaluation, splits, against, trusted, comparison, task.evaluation, task.seed)
+    compare(model, evaluation, splits, against, trusted_keys(), comparison, task.evaluation, task.seed)
     if gate(evaluation, comparison, verdict, task.gate).promote:
         export(model, splits, evaluation, comparison, verdict, package, task, signer())
         version = register(package, splits, evaluation, verdict, verifying_key())

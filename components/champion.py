@@ -5,8 +5,11 @@ from components import component
 
 @component
 def champion(task: str) -> dict:
+    from bonafide.delivery.promote import catch_up
     from bonafide.doctor import refuse_broken
+    from bonafide.home import delivery
     from bonafide.registry.champion import find
 
     refuse_broken(task)
+    catch_up(task, delivery())
     return find(task)

@@ -19,7 +19,7 @@ def compare(
     from pathlib import Path
 
     from bonafide.evaluation import compare
-    from bonafide.home import verifying_key
+    from bonafide.home import trusted_keys
     from bonafide.registry.packages import opponent
     from bonafide.task import Evaluation
 
@@ -28,7 +28,7 @@ def compare(
         Path(evaluation.path),
         Path(dataset.path),
         opponent(task, champion["version"]),
-        verifying_key().parent,
+        trusted_keys(),
         Path(comparison.path),
         Evaluation.model_validate(settings),
         seed,

@@ -17,10 +17,10 @@ def score(
 
     from bonafide.batch import run
     from bonafide.files import write_json
-    from bonafide.home import verifying_key
+    from bonafide.home import trusted_keys
     from bonafide.serving.compute.engine import Engine
 
-    engine = Engine(Path(package.path), verifying_key(), threads=1)
+    engine = Engine(Path(package.path), trusted_keys(), threads=1)
     version = package.metadata["version"]
     counts = run.score_images(images, Path(scores.path), engine, version, kind=format).counts()
     scores.metadata.update(counts, format=format, version=version, digest=engine.info.model_digest)

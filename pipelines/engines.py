@@ -1,5 +1,6 @@
 """Settings of one engine: ``engines/*.yaml``, which a person edits. An unknown key is refused."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,7 +9,7 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from bonafide.errors import ConfigError
-from bonafide.home import DELIVERY, REGISTRY, SIGNING_KEY, without_secrets
+from bonafide.home import DELIVERY, PUBLIC_KEY, REGISTRY, SIGNING_KEY, is_remote
 from bonafide.task import BAD_YAML, Config, parse
 
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
@@ -17,13 +18,36 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 
 
 def _plain(value: str) -> str:
-    if without_secrets(value) != value:
+    if re.search(r"://[^/@:]*:[^/@]+@|pin-value=", value):
         raise ValueError("this file is no place for a password or PIN; keep the value in a secret")
     return value
 
 
-FIRST_STEP = "champion"
+# What each step reads from its environment, so that a run cannot fail late for want of it.
+NEEDS = {
+    "champion": (REGISTRY, DELIVERY, SIGNING_KEY),
+    "split": (REGISTRY,),
+    "train": (REGISTRY,),
+    "compare": (REGISTRY, SIGNING_KEY),
+    "export": (SIGNING_KEY,),
+    "register": (REGISTRY, SIGNING_KEY),
+    "promote": (REGISTRY, DELIVERY),
+    "fetch": (REGISTRY,),
+    "score": (SIGNING_KEY,),
+    "report": (REGISTRY,),
+}
+INSTEAD = {SIGNING_KEY: PUBLIC_KEY}  # where a step only verifies
+SIGNS = ("champion", "export")
+DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
+SECRET = re.compile("SECRET|TOKEN|PASSWORD|CREDENTIAL|PRIVATE")
 Plain = Annotated[str, AfterValidator(_plain)]
+
+
+def _without_secrets(environment: dict[str, str]) -> dict[str, str]:
+    for name, value in environment.items():
+        if (SECRET.search(name) and not value.startswith("/")) or value.startswith("Authorization:"):
+            raise ValueError(f"{name} looks like a secret, for which this file is no place")
+    return environment
 
 
 class Step(Config):
@@ -32,7 +56,9 @@ class Step(Config):
     ``retries`` is how often a step that failed begins again, for whatever reason it failed.
     """
 
-    environment: dict[Variable, Plain] = Field(default_factory=dict)
+    environment: Annotated[dict[Variable, Plain], AfterValidator(_without_secrets)] = Field(
+        default_factory=dict
+    )
     cpu: Annotated[float, Field(gt=0)] | None = None
     memory: Annotated[float, Field(gt=0)] | None = None
     accelerator: str = ""
@@ -69,12 +95,12 @@ class KubeflowStep(Step):
 class Kubeflow(Config):
     """Kubeflow Pipelines: where it answers, and what its pods get.
 
-    Without ``host`` it is the cluster that this runs in; ``link`` is where people look, if elsewhere.
+    ``host`` is by default that of the cluster that this runs in; ``link`` is where people look, if elsewhere.
     """
 
     engine: Literal["kubeflow"]
-    host: str = ""
-    link: str = ""
+    host: Plain = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+    link: Plain = ""
     namespace: Name
     service_account: Name
     image: Image
@@ -93,7 +119,7 @@ class Vertex(Config):
     engine: Literal["vertex"]
     project: str
     location: str
-    endpoint: str = ""
+    endpoint: Plain = ""
     bucket: Annotated[str, Field(pattern=r"^gs://.+")]
     service_account: str
     image: Image
@@ -104,7 +130,7 @@ class Vertex(Config):
     def _places(self) -> "Vertex":
         _refuse_unnamed(self)
         host = self.image.partition("/")[0]
-        if not host.endswith((".pkg.dev", ".docker.io")) and "." in host:
+        if not host.endswith(".pkg.dev") and host not in DOCKER_HUB and set(".:") & set(host):
             raise ValueError(
                 f"image: Vertex AI takes images from Artifact Registry or Docker Hub, not {host}"
             )
@@ -142,11 +168,20 @@ def step_of(settings: Kubeflow | Vertex, name: str) -> Any:
 
 
 def _refuse_unnamed(settings: Kubeflow | Vertex) -> None:
-    """What runs share must be named, or the first step refuses to go on."""
-    first = step_of(settings, FIRST_STEP)
-    named = {*first.environment, *getattr(first, "secrets", ()), *getattr(first, "config", ())}
-    if absent := [place for place in (REGISTRY, DELIVERY, SIGNING_KEY) if place not in named]:
-        raise ValueError(f"every_step.environment: name {', '.join(absent)}, which outlive a step")
+    """What runs share must be named where it is needed, and lie where all steps reach it."""
+    for name, places in NEEDS.items():
+        step = step_of(settings, name)
+        named = {*step.environment, *getattr(step, "secrets", ()), *getattr(step, "config", ())}
+        for place in places:
+            enough = {place} if name in SIGNS or place not in INSTEAD else {place, INSTEAD[place]}
+            if not enough & named:
+                raise ValueError(
+                    f"{name} has no {place}; name it in every_step.environment: it outlives a step"
+                )
+        if not is_remote(step.environment.get(DELIVERY, "https://")):
+            raise ValueError(f"{DELIVERY} must be an address that Git pushes to; pods share no folder")
+        if step.environment.get(REGISTRY, "").startswith("sqlite"):
+            raise ValueError(f"{REGISTRY} must be a server; pods share no file")
 
 
 def _over(before: Any, value: Any) -> Any:

@@ -73,7 +73,7 @@ def test_a_delivery_repository_that_is_empty_stays_so(tmp_path, monkeypatch):
         for name, value in server.credentials().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("BONAFIDE_DELIVERY", server.url)
-        assert "can be read, and branches pushed" in found()["delivery repository"]
+        assert "branches can be pushed; main is not there yet" in found()["delivery repository"]
         assert not list((server.folder / "refs" / "heads").iterdir())
         (server.folder / "hooks" / "pre-receive").unlink(missing_ok=True)
         monkeypatch.setenv("GIT_CONFIG_VALUE_0", "Authorization: Basic d3Jvbmc6d3Jvbmc=")
@@ -95,3 +95,11 @@ def test_a_delivery_repository_that_may_only_be_read(tmp_path, monkeypatch):
 def test_without_git(monkeypatch):
     monkeypatch.setitem(sys.modules, "git", None)
     assert "needs git; install it" in broken()["delivery repository"]
+
+
+def test_a_delivery_elsewhere_needs_packages_elsewhere(tmp_path, monkeypatch):
+    with served(tmp_path) as server:
+        for name, value in server.credentials().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("BONAFIDE_DELIVERY", server.url)
+        assert "no cluster can fetch packages from here" in broken()["packages"]

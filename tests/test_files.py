@@ -1,13 +1,16 @@
 """What a failure, a full disk or a kill at any moment leaves on the disk."""
 
+import errno
 import fcntl
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -222,3 +225,38 @@ def test_a_copy_is_whole_or_absent(tmp_path):
     with pytest.raises(BonafideError, match="cannot write"):
         files.copy(tmp_path / "nowhere", tmp_path / "deep" / "target")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["target"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_where_no_folder_can_be_renamed_it_is_copied_and_named_last(tmp_path, monkeypatch, there):
+    """As in a bucket behind gcsfuse."""
+    rename, written, copyfile = Path.rename, [], shutil.copyfile
+
+    def refuse(self, target):
+        if self.is_dir():
+            raise OSError(errno.EMFILE, "Too many open files")
+        return rename(self, target)
+
+    def noted(source, target, **options):
+        written.append(Path(target).name)
+        return copyfile(source, target, **options)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(shutil, "copyfile", noted)
+    target = tmp_path / "made"
+    if there:
+        target.mkdir()
+        (target / "info.json").write_text("old")
+        (target / "left.txt").write_text("old")
+    with files.new_folder(target, "info.json") as folder:
+        (folder / "info.json").write_text("new")
+        (folder / "inner").mkdir()
+        (folder / "inner" / "b.txt").write_text("b")
+    assert {path.relative_to(target).as_posix() for path in target.rglob("*")} == {
+        "info.json",
+        "inner",
+        "inner/b.txt",
+    }
+    assert (target / "info.json").read_text() == "new"
+    assert written[-1] == "info.json"
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]

@@ -11,6 +11,7 @@ SHARED = {
     "BONAFIDE_DELIVERY": places.delivery,
     "BONAFIDE_SIGNING_KEY": places.signing_key,
 }
+OWN = {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "BONAFIDE_DELIVERY": "delivery"}
 
 
 def test_the_state_folder_is_read_at_each_call(tmp_path, monkeypatch):
@@ -45,6 +46,14 @@ def test_a_place_is_what_the_environment_names(monkeypatch, variable):
 def test_a_step_that_leaves_nothing_behind_refuses_its_own_folder(monkeypatch, variable):
     monkeypatch.setenv("BONAFIDE_EPHEMERAL", "1")
     with pytest.raises(ConfigError, match=f"{variable} is not set: .* gone when it ends; give the"):
+        SHARED[variable]()
+
+
+@pytest.mark.parametrize("variable", OWN)
+def test_nor_may_it_name_what_lies_in_the_step_itself(monkeypatch, variable):
+    monkeypatch.setenv("BONAFIDE_EPHEMERAL", "1")
+    monkeypatch.setenv(variable, OWN[variable])
+    with pytest.raises(ConfigError, match=f"{variable} is {OWN[variable]}: .* gone when it ends"):
         SHARED[variable]()
 
 

@@ -1,1 +1,1 @@
-"""Where a pipeline runs: on this laptop, and later on Kubeflow and Vertex AI."""
+"""Where a pipeline runs: on this machine, on Kubeflow Pipelines, on Vertex AI."""

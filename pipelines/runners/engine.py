@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from bonafide.errors import DeliveryError
 from pipelines import engines
+from pipelines.compilation import PIPELINES
+from pipelines.rendering import render
 from pipelines.runners.steps import Step
 
 POLL_SECONDS = 10.0
+PATIENCE = 6  # failures in a row
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -79,6 +83,11 @@ class Engine(Protocol):
         """Remove a schedule; its runs stay."""
 
 
+def named(pipeline: str, arguments: dict[str, Any]) -> str:
+    """What a schedule is called: there is one for each pipeline and task."""
+    return f"{pipeline} {arguments.get('name', '')}".strip()
+
+
 def connect(engine: str) -> Engine:
     """The engine that is set up in ``engines/NAME.yaml``, or in the file of that name.
 
@@ -87,6 +96,8 @@ def connect(engine: str) -> Engine:
     """
     path = Path(engine) if engine.endswith((".yaml", ".yml")) else Path("engines") / f"{engine}.yaml"
     settings = engines.load(path)
+    for name in PIPELINES:  # says now what would be refused later
+        render(name, settings)
     if settings.engine == "kubeflow":
         from pipelines.runners.kubeflow import KubeflowEngine
 
@@ -97,14 +108,25 @@ def connect(engine: str) -> Engine:
 
 
 def follow(engine: Engine, run: str, on_change: Callable[[Step], None]) -> RemoteRun:
-    """Wait until a run has ended, calling ``on_change`` with each step that changed."""
+    """Wait until a run has ended, calling ``on_change`` with each step that changed.
+
+    Raises:
+        DeliveryError: the engine has not answered for a while; the run may go on.
+    """
     seen: dict[str, Step] = {}
+    failures = 0
     while True:
-        found = engine.look(run)
-        for step in _changed(found.steps, seen):
-            on_change(step)
-        if found.ended:
-            return found
+        try:
+            found, failures = engine.look(run), 0
+        except DeliveryError:
+            failures += 1
+            if failures == PATIENCE:
+                raise
+        else:
+            for step in _changed(found.steps, seen):
+                on_change(step)
+            if found.ended:
+                return found
         time.sleep(POLL_SECONDS)
 
 

@@ -14,17 +14,19 @@ from typing import Any
 from bonafide.errors import DeliveryError
 from pipelines.engines import Kubeflow
 from pipelines.rendering import all_steps, is_known, render, to_yaml
-from pipelines.runners.engine import RemoteRun, Schedule
+from pipelines.runners.engine import RemoteRun, Schedule, named
 from pipelines.runners.steps import Step
 
 TOKEN = "BONAFIDE_KUBEFLOW_TOKEN"  # noqa: S105  (the variable's name)
+MOUNTED_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105  (its file in a pod)
+NOT_BEGUN = "RUNTIME_STATE_UNSPECIFIED"
 RUNS = {
     "SUCCEEDED": "SUCCEEDED",
     "SKIPPED": "SUCCEEDED",
     "FAILED": "FAILED",
     "CANCELED": "CANCELLED",
     "PENDING": "PENDING",
-    "RUNTIME_STATE_UNSPECIFIED": "PENDING",
+    NOT_BEGUN: "PENDING",
 }
 STEPS = {"SUCCEEDED": "SUCCESS", "SKIPPED": "SUCCESS", "FAILED": "FAILURE", "CANCELED": "FAILURE"}
 
@@ -43,13 +45,12 @@ class KubeflowEngine:
             from kfp import Client
             from kfp.client import ServiceAccountTokenVolumeCredentials
 
-            token = os.environ.get(TOKEN)
-            pod = None if settings.host else ServiceAccountTokenVolumeCredentials(path=None)
+            mounted = Path(os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", MOUNTED_TOKEN))
             self._client = Client(
-                host=settings.host or None,
+                host=settings.host,
                 namespace=settings.namespace,
-                existing_token=token,
-                credentials=pod,
+                existing_token=os.environ.get(TOKEN),
+                credentials=ServiceAccountTokenVolumeCredentials(mounted) if mounted.exists() else None,
             )
 
     def submit(self, name: str, arguments: dict[str, Any]) -> RemoteRun:
@@ -88,7 +89,7 @@ class KubeflowEngine:
         with _answering(self._settings), self._package(name, fresh=True) as package:
             made = self._client.create_recurring_run(
                 self._experiment(name),
-                name,
+                named(name, arguments),
                 cron_expression=f"0 {cron}",  # with seconds
                 max_concurrency=1,
                 no_catchup=True,
@@ -147,7 +148,7 @@ def _steps(details: Any) -> Iterator[Step]:
     """The tasks that are steps of ours; the engine also lists its drivers and groups."""
     known = all_steps()
     for task in sorted(details, key=lambda task: str(task.start_time or task.create_time or "~")):
-        if task.display_name in known:
+        if task.display_name in known and task.state not in (None, NOT_BEGUN):
             seconds = 0.0
             if task.start_time and task.end_time:
                 seconds = (task.end_time - task.start_time).total_seconds()
@@ -180,7 +181,7 @@ def _answering(settings: Kubeflow) -> Iterator[None]:
     from kfp_server_api import ApiException
     from urllib3.exceptions import HTTPError
 
-    where = settings.host or f"the cluster's own API in {settings.namespace}"
+    where = settings.host
     try:
         with redirect_stdout(StringIO()):
             yield

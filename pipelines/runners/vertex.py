@@ -9,10 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from google.auth.credentials import AnonymousCredentials
+
 from bonafide.errors import DeliveryError
 from pipelines.engines import Vertex
 from pipelines.rendering import all_steps, is_known, render, to_yaml
-from pipelines.runners.engine import RemoteRun, Schedule
+from pipelines.runners.engine import RemoteRun, Schedule, named
 from pipelines.runners.steps import Step
 
 PREFIX = "PIPELINE_STATE_"
@@ -23,6 +25,7 @@ RUNS = {
     "QUEUED": "PENDING",
     "PENDING": "PENDING",
 }
+NOT_BEGUN = ("STATE_UNSPECIFIED", "NOT_TRIGGERED")
 STEPS = {"SUCCEEDED": "SUCCESS", "SKIPPED": "SUCCESS", "FAILED": "FAILURE", "CANCELLED": "FAILURE"}
 
 
@@ -30,12 +33,11 @@ class VertexEngine:
     """Runs are known by their job's id. An endpoint at http:// is a stand-in that asks for no credentials."""
 
     def __init__(self, settings: Vertex) -> None:
-        from google.auth.credentials import AnonymousCredentials
         from google.cloud import aiplatform
 
         logging.getLogger("google.cloud.aiplatform").setLevel(logging.WARNING)
         self._settings = settings
-        stand_in = settings.endpoint.startswith("http://")
+        self._stands_in = settings.endpoint.startswith("http://")
         with _answering(settings):
             aiplatform.init(
                 project=settings.project,
@@ -43,7 +45,7 @@ class VertexEngine:
                 staging_bucket=settings.bucket,
                 api_endpoint=settings.endpoint or None,
                 api_transport="rest",
-                credentials=AnonymousCredentials() if stand_in else None,
+                credentials=AnonymousCredentials() if self._stands_in else None,
             )
         self._vertex = aiplatform
 
@@ -67,7 +69,7 @@ class VertexEngine:
     def runs(self, limit: int) -> list[RemoteRun]:
         """The newest runs, without their steps."""
         with _answering(self._settings):
-            found = self._vertex.PipelineJob.list(order_by="create_time desc")
+            found = self._vertex.PipelineJob.list(order_by="create_time desc", enable_simple_view=True)
             return [self._run(job) for job in found[:limit]]
 
     def schedule(self, name: str, arguments: dict[str, Any], cron: str) -> Schedule:
@@ -75,7 +77,7 @@ class VertexEngine:
         with _answering(self._settings), self._job(name, arguments, fresh=True) as job:
             made = job.create_schedule(
                 cron=cron,
-                display_name=name,
+                display_name=named(name, arguments),
                 max_concurrent_run_count=1,
                 service_account=self._settings.service_account,
             )
@@ -101,8 +103,18 @@ class VertexEngine:
         with _answering(self._settings):
             self._vertex.PipelineJobSchedule.get(schedule).delete()
 
+    def _refuse_absent_bucket(self) -> None:
+        """Vertex AI's client would make a bucket out of a misspelt name."""
+        from google.cloud import storage
+
+        credentials = AnonymousCredentials() if self._stands_in else None
+        name = self._settings.bucket.removeprefix("gs://").partition("/")[0]
+        if not storage.Client(self._settings.project, credentials).bucket(name).exists():
+            raise DeliveryError(f"bucket {name} is not there; make it, or correct engines/vertex.yaml")
+
     @contextmanager
     def _job(self, name: str, arguments: dict[str, Any], fresh: bool) -> Iterator[Any]:
+        self._refuse_absent_bucket()
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / f"{name}.yaml"
             path.write_text(to_yaml(render(name, self._settings, fresh)))
@@ -132,7 +144,7 @@ def _steps(details: Any) -> Iterator[Step]:
     """The tasks that are steps of ours; the engine also lists groups."""
     known = all_steps()
     for task in sorted(details, key=lambda task: str(task.start_time or task.create_time or "~")):
-        if task.task_name in known:
+        if task.task_name in known and task.state.name not in NOT_BEGUN:
             ended = task.start_time and task.end_time
             yield Step(
                 name=task.task_name,

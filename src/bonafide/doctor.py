@@ -9,11 +9,21 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
-from bonafide.delivery.checkout import BRANCH, checkout, is_remote, require_git
+from bonafide.delivery.checkout import BRANCH, checkout, require_git
 from bonafide.delivery.promote import UNREACHABLE
 from bonafide.errors import BonafideError, DeliveryError
-from bonafide.home import delivery, home, registry, signing_key, verifying_key, without_secrets
+from bonafide.home import (
+    delivery,
+    home,
+    is_remote,
+    keys,
+    registry,
+    signing_key,
+    verifying_key,
+    without_secrets,
+)
 from bonafide.model.signing import check, sign, signer
 from bonafide.registry import tracking
 from bonafide.registry.tracking import answering, client, experiment, tracking_uri
@@ -114,7 +124,7 @@ def _packages(task: str) -> str:
     """Files go there and come back the way that packages do."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    if not registry():
+    if not registry() and not is_remote(delivery()):
         return "on this machine"
     address = _address(task)
     if is_remote(delivery()) and urlsplit(address).scheme in UNREACHABLE:
@@ -122,14 +132,18 @@ def _packages(task: str) -> str:
             "no cluster can fetch packages from here; start the MLflow server with "
             "--no-serve-artifacts --default-artifact-root s3://… or gs://…"
         )
-    with tempfile.TemporaryDirectory() as scratch, answering():
+    name = f"bonafide-doctor-{uuid4().hex}.txt"  # others may look at the same time
+    with tempfile.TemporaryDirectory() as sent, tempfile.TemporaryDirectory() as received, answering():
         store = get_artifact_repository(address, tracking_uri())
-        probe = Path(scratch) / PROBE
-        probe.write_text("written by `bonafide doctor`\n")
+        probe = Path(sent) / name
+        probe.write_text(name)
         store.log_artifact(str(probe))
-        store.download_artifacts(PROBE, scratch)
+        store.download_artifacts(name, received)
+        arrived = Path(received, name).read_text()
         with suppress(DeliveryError), answering():  # packages are never removed, so this need not be allowed
-            store.delete_artifacts(PROBE)
+            store.delete_artifacts(name)
+    if arrived != name:
+        raise DeliveryError("what was written is not what is read back")
     return "can be written and read"
 
 
@@ -141,13 +155,14 @@ def _delivery() -> str:
     with checkout(place) as found:
         if found.origin:
             found.ask("push", "--dry-run", "origin", f"HEAD:refs/heads/{BRANCH_ASKED_FOR}")
-            return f"branch {BRANCH} can be read, and branches pushed"
+            there = "can be read" if found.fetched else "is not there yet; the first promotion makes it"
+            return f"branches can be pushed; {BRANCH} {there}"
     return "a repository of this machine"
 
 
 def _key() -> str:
     """A probe is signed and held against the public key."""
-    if not signing_key() and not verifying_key().exists():
+    if not signing_key() and not (keys() / "signing.pem").exists():
         return "none yet; the first package makes it"
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

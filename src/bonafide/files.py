@@ -1,5 +1,6 @@
 """Writes that are whole or absent, and content digests."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -30,6 +31,10 @@ def folder_digest(folder: Path, paths: Iterable[Path] | None = None) -> str:
     named = sorted((path.relative_to(folder).as_posix(), path) for path in counted)
     lines = "".join(f"{sha256(path)}  {name}\n" for name, path in named)
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+# What gcsfuse says of a folder with files in it, and what other file systems say of none being renamed.
+NO_RENAME = (errno.EMFILE, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV)
 
 
 @contextmanager
@@ -119,7 +124,7 @@ def new_folder(target: Path, identity: str) -> Iterator[Path]:
         partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         yield partial
         partial.chmod(0o755)
-        _replace(target, partial)
+        _replace(target, partial, identity)
     except OSError as error:
         if error.errno is None:
             raise
@@ -136,13 +141,27 @@ def _refuse_foreign(target: Path, identity: str) -> None:
         )
 
 
-def _replace(target: Path, made: Path) -> None:
-    """A kill between the two renames leaves no folder rather than half of one."""
+def _replace(target: Path, made: Path, identity: str) -> None:
+    """A kill between the two renames leaves no folder rather than half of one.
+
+    A bucket behind gcsfuse renames no folders: there files are copied, the one that makes a folder ours last.
+    """
     before = made.with_name(f"{made.name}.before")
-    if target.exists():
-        target.rename(before)
-    made.rename(target)
+    try:
+        if target.exists():
+            target.rename(before)
+        made.rename(target)
+    except OSError as error:
+        if error.errno not in NO_RENAME:
+            raise
+        _copy_over(target, made, identity)
     shutil.rmtree(before, ignore_errors=True)
+
+
+def _copy_over(target: Path, made: Path, identity: str) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(made, target, ignore=shutil.ignore_patterns(identity), copy_function=shutil.copyfile)
+    shutil.copyfile(made / identity, target / identity)
 
 
 def _refused(path: Path, error: OSError) -> BonafideError:

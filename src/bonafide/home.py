@@ -8,6 +8,7 @@ these places must be named.
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from bonafide.errors import ConfigError
@@ -22,7 +23,7 @@ PKCS11 = "pkcs11:"
 
 def home() -> Path:
     """The absolute state folder; read from the environment at each call, created by whoever writes."""
-    return Path(os.environ.get("BONAFIDE_HOME", ".bonafide")).resolve()
+    return Path(os.environ.get("BONAFIDE_HOME") or ".bonafide").resolve()
 
 
 def keys() -> Path:
@@ -36,17 +37,19 @@ def registry() -> str:
     Raises:
         ConfigError: it must be named, and is not; as in all functions below.
     """
-    return _named(REGISTRY, "the address of the MLflow server")
+    return _named(REGISTRY, "the address of the MLflow server", lambda place: not place.startswith("sqlite"))
 
 
 def delivery() -> str:
     """The delivery repository: a folder, or an address that Git pushes to."""
-    return _named(DELIVERY, "the Git address of the delivery repository") or str(home() / "delivery")
+    return _named(DELIVERY, "the Git address of the delivery repository", is_remote) or str(
+        home() / "delivery"
+    )
 
 
 def signing_key() -> str:
     """The private key: a PEM file or a ``pkcs11:`` URI; empty for this home's own, made on first use."""
-    return _named(SIGNING_KEY, "the private key's file or pkcs11: URI")
+    return _named(SIGNING_KEY, "the private key's file or pkcs11: URI", bool)
 
 
 def verifying_key() -> Path:
@@ -59,13 +62,24 @@ def verifying_key() -> Path:
     return Path(private).with_suffix(".pub") if private else keys() / "signing.pub"
 
 
+def trusted_keys() -> Path:
+    """The folder of the public keys that packages in service may be signed for."""
+    return verifying_key().parent
+
+
 def without_secrets(address: str) -> str:
     """The address for people: without a user's name and password, without a PIN."""
     return re.sub(r"(?<=://)[^/]*@|(?<=[?&;]pin-value=)[^&;]*", "", address)
 
 
-def _named(variable: str, what: str) -> str:
+def is_remote(place: str) -> bool:
+    """Whether Git takes a place for an address: it has a scheme, or a colon before any slash."""
+    return re.match(r"\w[\w+.-]*://|[^/]+:", place) is not None
+
+
+def _named(variable: str, what: str, lasts: Callable[[str], bool]) -> str:
     place = os.environ.get(variable, "")
-    if not place and os.environ.get(EPHEMERAL):
-        raise ConfigError(f"{variable} is not set: this step's own folder is gone when it ends; give {what}")
+    if os.environ.get(EPHEMERAL) and not (place and lasts(place)):
+        said = f"is {without_secrets(place)}" if place else "is not set"
+        raise ConfigError(f"{variable} {said}: this step's own folder is gone when it ends; give {what}")
     return place

@@ -86,7 +86,10 @@ def test_a_run_that_fails_says_where_and_why(server):
 def test_a_schedule_is_made_listed_paused_and_removed(server):
     told = bonafide("pipeline", "schedule", "training", "--cron", "0 2 * * *", "--engine", "kubeflow")
     schedule = re.search(r"schedule (\S+):", told)[1]
-    assert re.search(rf"{schedule} .*training .*0 2 \* \* \* .*on", bonafide("pipeline", "schedule", "list"))
+    listed = bonafide("pipeline", "schedule", "list")
+    assert listed.split() == [schedule, "0", "2", "*", "*", "*", "on", "training", "authenticity"]
+    with pytest.raises(BonafideError, match=f"has a schedule, at 0 2 .*remove it first: .* {schedule}"):
+        bonafide("pipeline", "schedule", "training", "--cron", "0 3 * * *")
     bonafide("pipeline", "schedule", "pause", schedule)
     assert "paused" in bonafide("pipeline", "schedule", "list")
     bonafide("pipeline", "schedule", "resume", schedule)

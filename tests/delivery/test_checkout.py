@@ -8,10 +8,11 @@ import pytest
 
 from bonafide.delivery import checkout as checkouts
 from bonafide.delivery import promote as step
-from bonafide.delivery.checkout import checkout, is_remote
+from bonafide.delivery.checkout import checkout
 from bonafide.delivery.current import in_service
 from bonafide.delivery.promote import promote_version
 from bonafide.errors import DeliveryError
+from bonafide.home import is_remote
 from bonafide.registry.versions import champion
 from tests.delivery.git_server import TOKEN, served
 from tests.delivery.test_repository import git
@@ -45,6 +46,7 @@ def promote(version, place) -> str:
         ("ssh://git@git.example/delivery.git", True),
         ("file:///srv/delivery.git", True),
         ("git@git.example:team/delivery.git", True),
+        ("git.example:team/delivery.git", True),
         ("/home/anna/delivery", False),
         ("delivery", False),
         ("./a@b/c:d", False),
@@ -108,12 +110,34 @@ class TestPromotion:
             promote(version, server.url)
         assert champion(TASK) is None
 
-    def test_a_branch_that_is_gone_meanwhile_crowns_nothing(self, record, server, monkeypatch):
-        version = record()
-        monkeypatch.setattr(checkouts.Checkout, "publish", lambda self: bool(self.renew()))
-        with pytest.raises(DeliveryError, match="has no branch main any more"):
-            promote(version, server.url)
-        assert champion(TASK) is None
+    @pytest.mark.parametrize("how", ["removed", "turned back"])
+    def test_what_others_took_back_meanwhile_is_not_brought_back(self, record, server, monkeypatch, how):
+        with checkout(server.url) as delivery:
+            for name in ("bad", "worse"):
+                (delivery.folder / name).write_text("x")
+                delivery.repository.index.add([name])
+                delivery.commit(name)
+            assert delivery.publish()
+        version, real, done = record(), step.promote, []
+
+        def meanwhile(delivery, *arguments):
+            if not done:
+                done.append(git(server.folder, "rev-parse", "main~2"))
+                if how == "removed":
+                    git(server.folder, "update-ref", "-d", "refs/heads/main")
+                else:
+                    git(server.folder, "update-ref", "refs/heads/main", done[0])
+            return real(delivery, *arguments)
+
+        monkeypatch.setattr(step, "promote", meanwhile)
+        if how == "removed":
+            with pytest.raises(DeliveryError, match="has no branch main any more"):
+                promote(version, server.url)
+            assert champion(TASK) is None
+            return
+        promote(version, server.url)
+        assert git(server.folder, "rev-parse", "main~1") == done[0]
+        assert champion(TASK) == version
 
     def test_a_network_that_comes_back_is_waited_for(self, record, server):
         version = record()
@@ -219,6 +243,7 @@ class TestPromotion:
                 command, env=environment, stderr=subprocess.PIPE, text=True
             )
         told = {number: process.communicate()[1] for number, process in running.items()}
+        assert champion(TASK), told
         winner = champion(TASK).number
         (loser,) = set(running) - {winner}
         assert [running[number].returncode for number in (winner, loser)] == [0, 1], told

@@ -18,14 +18,21 @@ def test_what_was_written_is_read_back(tmp_path, manifest):
     uri = (tmp_path / "a blank#and%20more" / "package").as_uri()
     manifest.write_text(to_yaml(inference_service("pets", "12", uri, "bonafide-dev")))
     found = in_service(str(tmp_path), "dev", "pets")
-    assert found == InService("12", uri)
+    assert found == InService("pets", "12", uri)
     assert found.package == tmp_path / "a blank#and%20more" / "package"
 
 
-def test_a_plain_path_is_a_folder_and_another_address_is_not():
-    assert InService("1", "/models/1").package == Path("/models/1")
-    with pytest.raises(DeliveryError, match=r"at s3://bucket/1; download it"):
-        _ = InService("1", "s3://bucket/1").package
+def test_a_plain_path_is_a_folder():
+    assert InService("pets", "1", "/models/1").package == Path("/models/1")
+
+
+@pytest.mark.usefixtures("registry")
+def test_one_that_the_registry_does_not_know_is_not_fetched(record):
+    version = record()
+    with pytest.raises(DeliveryError, match=r"at s3://bucket/1, which this registry does not know"):
+        _ = InService(version.task, version.number, "s3://bucket/1").package
+    with pytest.raises(DeliveryError, match="has no version '9'"):
+        _ = InService(version.task, "9", "s3://bucket/9").package
 
 
 def test_before_the_first_promotion_it_is_said(tmp_path):

@@ -9,6 +9,18 @@ from pipelines.compilation import PIPELINES
 from pipelines.engines import KubeflowStep, load, step_of
 
 ENGINES = Path(__file__).parents[2] / "engines"
+PLACES = {
+    "MLFLOW_TRACKING_URI": "https://mlflow.example",
+    "BONAFIDE_DELIVERY": "ssh://git@git.example/delivery.git",
+    "BONAFIDE_SIGNING_KEY": "/keys/signing.pem",
+}
+
+
+def own(**environment):
+    """Settings of every step with these variables."""
+    return {"every_step": {"environment": PLACES | environment}}
+
+
 EXAMPLES = sorted(ENGINES.glob("*.example.yaml"))
 
 
@@ -68,8 +80,30 @@ def test_a_step_has_what_every_step_has_and_its_own_over_it():
             "Artifact Registry or Docker Hub",
         ),
         ("vertex", {"bucket": "s3://bucket"}, "bucket"),
-        ("kubeflow", {"every_step": {}}, "name MLFLOW_TRACKING_URI, BONAFIDE_DELIVERY, BONAFIDE_SIGNING_KEY"),
-        ("vertex", {"every_step": {}}, "name MLFLOW_TRACKING_URI, BONAFIDE_DELIVERY, BONAFIDE_SIGNING_KEY"),
+        ("kubeflow", {"every_step": {}}, "champion has no MLFLOW_TRACKING_URI; name it"),
+        ("vertex", {"every_step": {}}, "champion has no MLFLOW_TRACKING_URI; name it"),
+        (
+            "vertex",
+            own(BONAFIDE_DELIVERY="delivery"),
+            "pods share no folder",
+        ),
+        (
+            "vertex",
+            own(MLFLOW_TRACKING_URI="sqlite:///x"),
+            "pods share no file",
+        ),
+        (
+            "vertex",
+            own(AWS_SECRET_ACCESS_KEY="hush"),
+            "looks like a secret",
+        ),
+        (
+            "vertex",
+            own(GIT_CONFIG_VALUE_0="Authorization: Basic hush"),
+            "secret",
+        ),
+        ("kubeflow", {"host": "https://me:hush@kubeflow.example"}, "no place for a password"),
+        ("vertex", {"image": f"registry:5000/pipeline@sha256:{'0' * 64}"}, "Artifact Registry or Docker Hub"),
         ("vertex", {"every_step": {"secrets": {}}}, "unknown key"),
     ],
 )
@@ -77,6 +111,21 @@ def test_what_is_no_setting_is_refused(changed, name, changes, said):
     with pytest.raises(ConfigError, match=said) as refused:
         load(changed(name, **changes))
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["docker.io/", "", "europe-west4-docker.pkg.dev/"])
+def test_vertex_takes_images_from_where_it_can(changed, host):
+    image = f"{host}team/pipeline@sha256:{'0' * 64}"
+    assert load(changed("vertex", image=image, every_step={"environment": PLACES})).image == image
+
+
+def test_a_step_that_only_verifies_needs_no_private_key(changed):
+    environment = {name: value for name, value in PLACES.items() if "KEY" not in name}
+    signing = {"environment": {"BONAFIDE_SIGNING_KEY": "/keys/signing.pem"}}
+    every = {"environment": environment | {"BONAFIDE_PUBLIC_KEY": "/keys/signing.pub"}}
+    load(changed("vertex", every_step=every, steps={"champion": signing, "export": signing}))
+    with pytest.raises(ConfigError, match="export has no BONAFIDE_SIGNING_KEY"):
+        load(changed("vertex", every_step=every, steps={"champion": signing}))
 
 
 def test_a_file_that_is_not_there_says_what_to_copy(tmp_path):
@@ -110,9 +159,14 @@ def test_what_is_submitted_holds_the_engines_own_types(path):
 def test_secrets_and_mounts_are_only_of_the_steps_that_name_them():
     _, platform = rendering.render("training", load(ENGINES / "kubeflow.example.yaml"))
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    with_key = {name for name, found in executors.items() if "secretAsVolume" in found}
+    mounted = {
+        name: {volume["secretName"] for volume in found.get("secretAsVolume", [])}
+        for name, found in executors.items()
+    }
+    assert all("verifying-key" in names for names in mounted.values())
+    with_key = {name for name, names in mounted.items() if "signing-key" in names}
     with_token = {name for name, found in executors.items() if "secretAsEnv" in found}
-    assert with_key == {f"exec-{step}" for step in ("champion", "compare", "export", "register")}
+    assert with_key == {f"exec-{step}" for step in ("champion", "export")}
     assert with_token == {f"exec-{step}" for step in ("champion", "promote")}
 
 

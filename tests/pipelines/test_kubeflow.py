@@ -98,7 +98,7 @@ def test_a_run_is_cancelled(engine, given):
 
 def test_a_schedule_is_made_listed_paused_resumed_and_removed(engine, server, given):
     made = engine.schedule("training", given, "0 2 * * *")
-    assert (made.name, made.cron, made.enabled) == ("training", "0 2 * * *", True)
+    assert (made.name, made.cron, made.enabled) == ("training authenticity", "0 2 * * *", True)
     _, body = server.bodies[-1]
     assert (body["max_concurrency"], body["no_catchup"]) == (1, True)
     assert body["trigger"] == {"cron_schedule": {"cron": "0 0 2 * * *"}}

@@ -108,7 +108,7 @@ def test_a_run_is_cancelled(engine, given):
 
 def test_a_schedule_is_made_listed_paused_resumed_and_removed(engine, server, given, settings):
     made = engine.schedule("training", given, "0 2 * * *")
-    assert (made.name, made.cron, made.enabled) == ("training", "0 2 * * *", True)
+    assert (made.name, made.cron, made.enabled) == ("training authenticity", "0 2 * * *", True)
     (held,) = server.schedules.values()
     assert held.max_concurrent_run_count == 1
     assert held.create_pipeline_job_request.pipeline_job.service_account == settings.service_account

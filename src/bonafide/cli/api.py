@@ -10,7 +10,7 @@ import typer
 
 from bonafide.cli.options import TaskOption
 from bonafide.errors import ConfigError
-from bonafide.home import verifying_key
+from bonafide.home import trusted_keys
 
 if TYPE_CHECKING:
     from bonafide.serving.api.settings import Settings
@@ -93,7 +93,7 @@ def api(
     task: TaskOption = "authenticity",
     public_key: Annotated[
         Path | None,
-        typer.Option(help="Key that the signature must hold for. [default: $BONAFIDE_HOME/keys/signing.pub]"),
+        typer.Option(help="Key of the signature. [default: every .pub in $BONAFIDE_HOME/keys]"),
     ] = None,
 ) -> None:
     """Answer people's programs over HTTP: predict, batch, explain, with tokens and rate limits.
@@ -122,7 +122,7 @@ def api(
     answers: Upstream = Client(url, model, predictor_host)
     background: list[Callable[[], Awaitable[None]]] = []
     if not url:
-        answers, watcher = _local(package, task, public_key or verifying_key())
+        answers, watcher = _local(package, task, public_key or trusted_keys())
         background.append(watcher.run)
     server.serve(
         app.create_app(answers, settings),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bonafide.cli.options import OverwriteOption, TaskOption
-from bonafide.home import delivery, verifying_key
+from bonafide.home import delivery, trusted_keys
 from bonafide.task import load_task
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def batch(
     task: TaskOption = "authenticity",
     public_key: Annotated[
         Path | None,
-        typer.Option(help="Key that the package is signed for. [default: $BONAFIDE_HOME/keys/signing.pub]"),
+        typer.Option(help="Key that the package is signed for. [default: every .pub in $BONAFIDE_HOME/keys]"),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -42,7 +42,7 @@ def batch(
     if package is None:
         current = in_service(delivery(), "dev", load_task(task).name)
         package, version = current.package, current.version
-    engine = Engine(package, public_key or verifying_key(), threads=1)
+    engine = Engine(package, public_key or trusted_keys(), threads=1)
     summary = score_images(
         images,
         output,

@@ -26,18 +26,17 @@ def doctor(
     signed. Exits 1 if one is broken.
     """
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from bonafide.doctor import examine
 
-    table = Table("", "what", "where", "found")
+    console = Console(file=sys.stdout, highlight=False)
     broken = False
     for finding in (*examine(load_task(task).name), *_engine(engine)):
         mark = Text("✗", "bold red") if finding.broken else Text("✓", "green")
-        table.add_row(mark, finding.what, finding.where, finding.found)
+        console.print(Text.assemble(mark, f" {finding.what:<20} {finding.where}"), soft_wrap=True)
+        console.print(Text(f"  {finding.found}", "" if finding.broken else "dim"), soft_wrap=True)
         broken = broken or finding.broken
-    Console(file=sys.stdout, highlight=False).print(table)
     if broken:
         raise typer.Exit(1)
 

@@ -82,17 +82,17 @@ def follow_run(console: Console, engine: "Engine", run: str) -> None:
 
 def print_run(console: Console, run: "RemoteRun") -> None:
     """A run elsewhere with its steps."""
-    console.print(f"{run.name}: {run.state.lower()}{f', {run.error}' if run.error else ''}\n{run.link}")
+    why = f", {run.error}" if run.error else ""
+    console.print(f"{run.name}: {run.state.lower()}{why}\n{run.link}", soft_wrap=True, markup=False)
     for step in run.steps:
-        console.print(_line(step), step.error)
+        console.print(Text.assemble(_line(step), f" {step.error}"), soft_wrap=True)
 
 
 def print_runs(console: Console, runs: list["RemoteRun"]) -> None:
     """Runs elsewhere, a line each."""
-    table = Table("run", "name", "state", "started", "why")
     for run in runs:
-        table.add_row(run.id, run.name, run.state.lower(), run.created, run.error)
-    console.print(table)
+        words = (run.id, f"{run.state.lower():<9}", run.created, run.name, run.error)
+        console.print("  ".join(words).rstrip(), soft_wrap=True, markup=False)
 
 
 class StepsView:
@@ -113,7 +113,7 @@ class StepsView:
         for step in self._steps.values():
             mark = Spinner("dots") if step.state == "RUNNING" else _mark(step)
             bar = ProgressBar(step.total, step.done, width=20) if step.total else ""
-            table.add_row(mark, step.name, _time(step), bar, step.detail)
+            table.add_row(mark, step.name, _time(step), bar, Text(step.detail))
         return table
 
 
@@ -129,6 +129,8 @@ def steps_view(console: Console) -> Iterator[StepsView]:
 
 
 def _mark(step: "Step") -> Text:
+    if step.state == "RUNNING":
+        return Text("…", "dim")
     return Text("✓", "green") if step.state == "SUCCESS" else Text("✗", "bold red")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bonafide.cli.options import DatasetArgument, OutArgument, SetOption, TaskOption
-from bonafide.home import delivery, verifying_key
+from bonafide.home import delivery, trusted_keys, verifying_key
 from bonafide.task import load_task
 
 app = typer.Typer(help="Train, evaluate, gate, export and promote models.", no_args_is_help=True)
@@ -81,7 +81,7 @@ def compare(
 
     settings = load_task(task, overrides)
     judged = read(champion) if champion else find(settings.name)["version"]
-    against, trusted = opponent(settings.name, judged), verifying_key().parent
+    against, trusted = opponent(settings.name, judged), trusted_keys()
     found = compare(
         checkpoint, evaluation, dataset, against, trusted, out, settings.evaluation, settings.seed
     )

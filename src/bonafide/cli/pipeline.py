@@ -116,28 +116,31 @@ def schedule_training(
     environment: EnvironmentOption = "dev",
 ) -> None:
     """Start the training pipeline again and again, one run at a time."""
-    from pipelines.runners.engine import connect
+    from pipelines.runners.engine import connect, named
     from pipelines.training import arguments
 
     if len(cron.split()) != CRON_FIELDS:
         raise ConfigError(f"--cron {cron!r}: give five fields, such as '0 2 * * *' for each night at two")
     given = arguments(load_task(task, overrides), environment)
-    made = connect(engine).schedule("training", given, cron)
+    connected = connect(engine)
+    if there := [each for each in connected.schedules() if each.name == named("training", given)]:
+        raise ConfigError(
+            f"{there[0].name} has a schedule, at {there[0].cron}; remove it first: "
+            f"bonafide pipeline schedule remove {there[0].id} --engine {engine}"
+        )
+    made = connected.schedule("training", given, cron)
     typer.echo(f"schedule {made.id}: {made.name} at {made.cron}")
 
 
 @planned.command("list")
 def list_schedules(engine: EngineOption = "kubeflow") -> None:
     """Show the schedules of an engine."""
-    from rich.console import Console
-    from rich.table import Table
-
     from pipelines.runners.engine import connect
 
-    table = Table("schedule", "pipeline", "cron", "state", "next")
     for made in connect(engine).schedules():
-        table.add_row(made.id, made.name, made.cron, "on" if made.enabled else "paused", made.next)
-    Console(file=sys.stdout, highlight=False).print(table)
+        typer.echo(
+            f"{made.id}  {made.cron:<12}  {'on' if made.enabled else 'paused':<6}  {made.name}  {made.next}"
+        )
 
 
 ScheduleArgument = Annotated[str, typer.Argument(help="As `bonafide pipeline schedule list` shows it.")]

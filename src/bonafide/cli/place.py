@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bonafide.errors import BonafideError
-from bonafide.home import delivery, without_secrets
+from bonafide.home import delivery, is_remote, without_secrets
 
 if TYPE_CHECKING:
     from bonafide.serving.compute.scheduler import Scheduler
@@ -45,7 +45,6 @@ def loader(public_key: Path, scheduler: "Scheduler") -> "Load":
 
 
 def _in_service(task: str) -> "Source":
-    from bonafide.delivery.checkout import is_remote
     from bonafide.delivery.current import in_service
     from bonafide.task import load_task
 

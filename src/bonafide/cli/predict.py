@@ -14,7 +14,7 @@ from bonafide.batch.listing import SUFFIXES
 from bonafide.cli.options import TaskOption
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.files import write_bytes
-from bonafide.home import delivery, verifying_key
+from bonafide.home import delivery, trusted_keys
 from bonafide.task import load_task
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def predict(
     task: TaskOption = "authenticity",
     public_key: Annotated[
         Path | None,
-        typer.Option(help="Key that the package is signed for. [default: $BONAFIDE_HOME/keys/signing.pub]"),
+        typer.Option(help="Key that the package is signed for. [default: every .pub in $BONAFIDE_HOME/keys]"),
     ] = None,
 ) -> None:
     """Say for each image how probable each label is; exits 2 if a file could not be answered."""
@@ -62,7 +62,7 @@ def predict(
         if url is not None:
             predictions = client.predict_remote(url, files, model, wanted)
         else:
-            key = public_key or verifying_key()
+            key = public_key or trusted_keys()
             version, chosen = ("", package) if package else _in_service(task)
             predictions = client.predict_local(chosen, files, wanted, key, version)
     if predictions is not None:

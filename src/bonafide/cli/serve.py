@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bonafide.cli.options import TaskOption
-from bonafide.home import verifying_key
+from bonafide.home import trusted_keys
 from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
 
@@ -25,7 +25,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     public_key: Annotated[
         Path | None,
-        typer.Option(help="Key that the signature must hold for. [default: $BONAFIDE_HOME/keys/signing.pub]"),
+        typer.Option(help="Key of the signature. [default: every .pub in $BONAFIDE_HOME/keys]"),
     ] = None,
     version: Annotated[
         str,
@@ -76,7 +76,7 @@ def serve(
     capacity = replace(Capacity.of(available_cores()), deadline_seconds=deadline)
     models = Models()
     with closing(Scheduler(replace(capacity, queue=queue or capacity.queue))) as scheduler:
-        load = place.loader(public_key or verifying_key(), scheduler)
+        load = place.loader(public_key or trusted_keys(), scheduler)
         watcher = Watcher(source, load, models, watch)
         watcher.start()
         models.control = watcher if repository_control else None

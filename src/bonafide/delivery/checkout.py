@@ -1,7 +1,6 @@
 """The delivery repository on this machine: a folder, or a clone of an address that commits are pushed to."""
 
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bonafide.errors import DeliveryError
 from bonafide.files import write_text
-from bonafide.home import without_secrets
+from bonafide.home import is_remote, without_secrets
 
 if TYPE_CHECKING:
     from git import Repo
@@ -39,12 +38,7 @@ FINAL = (
     "rejected]",
 )
 # Somebody else's push came first; the second is what two at the same moment see.
-MOVED = ("[rejected]", "cannot lock ref", "incorrect old value")
-
-
-def is_remote(place: str) -> bool:
-    """Whether a place is an address that Git pushes to, and not a folder."""
-    return re.match(r"\w[\w+.-]*://|[\w.-]+@[\w.-]+:", place) is not None
+MOVED = ("[rejected]", "stale info", "cannot lock ref", "incorrect old value")
 
 
 def require_git() -> None:
@@ -64,12 +58,16 @@ class Checkout:
 
     Args:
         origin: the address that commits are pushed to; empty for a folder, where a commit is all.
+
+    Attributes:
+        fetched: the commit that the address had; empty if it had no branch.
     """
 
     def __init__(self, repository: "Repo", origin: str = "") -> None:
         self.repository = repository
         self.folder = Path(repository.working_dir)
         self.origin = origin
+        self.fetched = ""
 
     def commit(self, message: str) -> None:
         """Commit what is in the index, as Bonafide."""
@@ -91,7 +89,9 @@ class Checkout:
         if not self.origin:
             return True
         try:
-            self.ask("push", "origin", f"HEAD:refs/heads/{BRANCH}")
+            # Only onto what was fetched: a branch that was turned back or removed meanwhile has moved too.
+            lease = f"--force-with-lease=refs/heads/{BRANCH}:{self.fetched}"
+            self.ask("push", lease, "origin", f"HEAD:refs/heads/{BRANCH}")
         except DeliveryError as error:
             if not any(sign in str(error) for sign in MOVED):
                 raise
@@ -107,7 +107,8 @@ class Checkout:
         """
         if self.ask("ls-remote", "origin", f"refs/heads/{BRANCH}"):
             self.ask("fetch", "origin", BRANCH)
-            self.repository.git.reset("--hard", "FETCH_HEAD")
+            self.ask("reset", "--hard", "FETCH_HEAD")
+            self.fetched = self.repository.head.commit.hexsha
         elif self.repository.head.is_valid():
             raise DeliveryError(f"{without_secrets(self.origin)} has no branch {BRANCH} any more")
         else:
@@ -191,7 +192,6 @@ def _environment() -> dict[str, str]:
     """Git asks nobody at a terminal, and gives up where nothing comes."""
     given = {
         "GIT_TERMINAL_PROMPT": "0",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
         "GIT_HTTP_LOW_SPEED_LIMIT": "100",
         "GIT_HTTP_LOW_SPEED_TIME": "20",
     }

@@ -5,30 +5,35 @@ from pathlib import Path
 
 import yaml
 
-from bonafide.delivery.checkout import checkout, is_remote
+from bonafide.delivery.checkout import checkout
 from bonafide.delivery.repository import SERVICE
 from bonafide.errors import DeliveryError
-from bonafide.registry.packages import local
+from bonafide.home import is_remote
+from bonafide.registry.packages import fetch, local
+from bonafide.registry.versions import get
 
 
 @dataclass(frozen=True)
 class InService:
     """A model version and the address of its package."""
 
+    task: str
     version: str
     package_uri: str
 
     @property
     def package(self) -> Path:
-        """The package's folder on this machine.
+        """The package's folder on this machine; one that lies elsewhere is fetched.
 
         Raises:
-            DeliveryError: the package is elsewhere.
+            DeliveryError: it cannot be fetched, or the registry names another address.
         """
-        folder = local(self.package_uri)
-        if folder is None:
-            raise DeliveryError(f"the package is at {self.package_uri}; download it and name its folder")
-        return folder
+        if folder := local(self.package_uri):
+            return folder
+        version = get(self.task, self.version)
+        if version.uri != self.package_uri:
+            raise DeliveryError(f"the package is at {self.package_uri}, which this registry does not know")
+        return fetch(version)
 
 
 def in_service(place: str, environment: str, task: str) -> InService:
@@ -48,7 +53,7 @@ def _read(folder: Path, environment: str, task: str) -> InService:
     try:
         model = yaml.safe_load(path.read_text())["spec"]["predictor"]["model"]
         version = next(item["value"] for item in model["env"] if item["name"] == "BONAFIDE_MODEL_VERSION")
-        return InService(version, model["storageUri"])
+        return InService(task, version, model["storageUri"])
     except OSError as error:
         raise DeliveryError(
             f"nothing is in service for {task} in {environment}; train a model first: make demo"

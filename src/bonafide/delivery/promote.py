@@ -1,13 +1,14 @@
 """The promote step: a registered version goes into service."""
 
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from bonafide.delivery.checkout import Checkout, checkout
 from bonafide.delivery.repository import Promotion, last_promotion, promote
 from bonafide.errors import DeliveryError
 from bonafide.files import lock
-from bonafide.home import home, without_secrets
+from bonafide.home import home, is_remote, without_secrets
 from bonafide.registry.versions import NONE, Version, champion, crown, get
 
 ATTEMPTS = 5
@@ -43,6 +44,17 @@ def promote_version(task: str, number: str, place: str, environment: str) -> str
         f"{without_secrets(place)} moved {ATTEMPTS} times meanwhile; "
         f"version {number} of {task} was not delivered to {environment}: run it again"
     )
+
+
+def catch_up(task: str, place: str) -> None:
+    """Crown what the delivery repository says is in service, if a promotion was cut off before that.
+
+    Raises:
+        DeliveryError: the repository or the registry cannot be reached.
+    """
+    if is_remote(place) or Path(place, ".git").exists():
+        with lock(home() / "promote.lock"), checkout(place) as delivery:
+            _finish_last(task, delivery)
 
 
 def _published(delivery: Checkout, version: Version, environment: str) -> bool:

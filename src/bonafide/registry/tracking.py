@@ -101,7 +101,12 @@ def experiment(task: str) -> str:
     if found:
         return str(found.experiment_id)
     local = None if registry() else (home() / "mlartifacts").as_uri()
-    return str(mlflow.create_experiment(task, artifact_location=local))
+    try:
+        return str(mlflow.create_experiment(task, artifact_location=local))
+    except _failures():
+        if found := mlflow.get_experiment_by_name(task):  # made meanwhile
+            return str(found.experiment_id)
+        raise
 
 
 def run_logger(task: str, parameters: dict[str, Any]) -> "MLFlowLogger":
