@@ -35,6 +35,7 @@ def main() -> None:
     """Run the command line; an error that a user can mend is one sentence and exit code 2."""
     # Idle OpenMP threads that spin slow torch tenfold when cores are shared; it is read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each small file
     # kserve parses sys.argv when it is imported, and exits where an option abbreviates several of its own.
     arguments, sys.argv = sys.argv[1:], sys.argv[:1]
     try:
