@@ -129,3 +129,18 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_stale(record, folde
     assert f"version {winner} is in service now" in told[loser]
     assert in_service(str(folder), "dev", "authenticity").version == winner
     assert git(folder, "rev-list", "--count", "HEAD") == "2"
+
+
+def test_a_run_begins_with_what_git_says_is_in_service(record, folder, monkeypatch):
+    def cut_off(_):
+        raise KeyboardInterrupt
+
+    version = record()
+    step.catch_up("authenticity", str(folder))
+    assert not folder.exists()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(step, "crown", cut_off)
+        promote(version, folder)
+    assert champion("authenticity") is None
+    step.catch_up("authenticity", str(folder))
+    assert champion("authenticity") == version

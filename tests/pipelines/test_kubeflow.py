@@ -198,3 +198,20 @@ def test_a_source_whose_content_is_not_known_is_read_anew(engine, server, given)
 
     sent = [body for path, body in server.bodies if "runs" in path]
     assert [cached(body) for body in sent] == [True, False, True, False]
+
+
+def test_an_engine_that_is_away_for_a_moment_is_asked_again(engine, server, given):
+    run = engine.submit("training", given)
+    server.end(run.id, "SUCCEEDED")
+    server.failing = following.PATIENCE - 1
+    assert follow(engine, run.id, lambda step: None).state == "SUCCEEDED"
+    server.failing = following.PATIENCE
+    with pytest.raises(DeliveryError, match="503 the database is away"):
+        follow(engine, run.id, lambda step: None)
+
+
+def test_steps_that_have_not_begun_are_not_shown(engine, server, given):
+    run = engine.submit("training", given)
+    server.step(run.id, "champion", "SUCCEEDED")
+    server.step(run.id, "export", "RUNTIME_STATE_UNSPECIFIED")
+    assert [step.name for step in engine.look(run.id).steps] == ["champion"]

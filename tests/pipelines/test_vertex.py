@@ -154,3 +154,16 @@ def test_without_credentials_it_is_said_where_to_get_them(settings, monkeypatch,
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(DeliveryError, match="gcloud auth application-default login"):
         VertexEngine(settings.model_copy(update={"endpoint": "https://127.0.0.1:9"})).runs(1)
+
+
+def test_a_bucket_that_is_not_there_is_not_made(settings, given):
+    misspelt = settings.model_copy(update={"bucket": "gs://my-projekt-pipelines/runs"})
+    with pytest.raises(DeliveryError, match="bucket my-projekt-pipelines is not there; make it, or correct"):
+        VertexEngine(misspelt).submit("training", given)
+
+
+def test_steps_that_a_refused_gate_keeps_back_are_not_shown(engine, server, given):
+    run = engine.submit("training", given)
+    server.step(run.id, "gate", "SUCCEEDED")
+    server.step(run.id, "export", "NOT_TRIGGERED")
+    assert [step.name for step in engine.look(run.id).steps] == ["gate"]
