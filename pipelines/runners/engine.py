@@ -34,6 +34,15 @@ class RemoteRun:
         """Whether nothing more will come."""
         return self.state in ENDED
 
+    @property
+    def failure(self) -> str:
+        """What failed and why, for a person; empty if nothing did."""
+        if self.state == "SUCCEEDED":
+            return ""
+        failed = next((step for step in self.steps if step.state == "FAILURE"), None)
+        what = f"{failed.name} failed" if failed else f"the run {self.state.lower()}"
+        return f"{what}: {(failed and failed.error) or self.error or 'see its log'}"
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -88,16 +97,26 @@ def named(pipeline: str, arguments: dict[str, Any]) -> str:
     return f"{pipeline} {arguments.get('name', '')}".strip()
 
 
-def connect(engine: str) -> Engine:
-    """The engine that is set up in ``engines/NAME.yaml``, or in the file of that name.
+def settings_of(engine: str) -> engines.Kubeflow | engines.Vertex:
+    """What ``engines/NAME.yaml`` says, or the file of that name.
 
     Raises:
-        BonafideError: there is no such file, it holds what is no setting, or the engine does not answer.
+        BonafideError: there is no such file, or it holds what is no setting.
     """
     path = Path(engine) if engine.endswith((".yaml", ".yml")) else Path("engines") / f"{engine}.yaml"
     settings = engines.load(path)
     for name in PIPELINES:  # says now what would be refused later
         render(name, settings)
+    return settings
+
+
+def connect(engine: str) -> Engine:
+    """The engine that is set up as :func:`settings_of` says.
+
+    Raises:
+        BonafideError: its settings do not hold, or it does not answer.
+    """
+    settings = settings_of(engine)
     if settings.engine == "kubeflow":
         from pipelines.runners.kubeflow import KubeflowEngine
 
@@ -107,8 +126,13 @@ def connect(engine: str) -> Engine:
     return VertexEngine(settings)
 
 
-def follow(engine: Engine, run: str, on_change: Callable[[Step], None]) -> RemoteRun:
+def follow(
+    engine: Engine, run: str, on_change: Callable[[Step], None], patience: int = PATIENCE
+) -> RemoteRun:
     """Wait until a run has ended, calling ``on_change`` with each step that changed.
+
+    Args:
+        patience: how often the engine may fail to answer, one time after the other, every ``POLL_SECONDS``.
 
     Raises:
         DeliveryError: the engine has not answered for a while; the run may go on.
@@ -120,7 +144,7 @@ def follow(engine: Engine, run: str, on_change: Callable[[Step], None]) -> Remot
             found, failures = engine.look(run), 0
         except DeliveryError:
             failures += 1
-            if failures == PATIENCE:
+            if failures == patience:
                 raise
         else:
             for step in _changed(found.steps, seen):

@@ -27,6 +27,14 @@ class Run:
     error: str
 
     @property
+    def failure(self) -> str:
+        """Which step failed and why, for a person; empty if none did."""
+        if self.succeeded:
+            return ""
+        failed = next((step.name for step in self.steps if step.state == "FAILURE"), "the pipeline")
+        return f"{failed} failed: {self.error or 'an unexpected error'}"
+
+    @property
     def log(self) -> Path:
         """All that kfp and the components printed."""
         return self.folder / "log.txt"

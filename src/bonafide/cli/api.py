@@ -3,6 +3,7 @@
 import ipaddress
 import os
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bonafide.serving.models.reload import Watcher
 
 WATCH_SECONDS = 5
+LOCAL = "local"
 SECRET = "BONAFIDE_API_SECRET"  # noqa: S105  (the variable's name)
 
 IssuerOption = Annotated[str, typer.Option(envvar="BONAFIDE_API_ISSUER", help="Who makes the tokens: `iss`.")]
@@ -90,6 +92,14 @@ def api(
             help="Addresses and networks, with commas, whose X-Forwarded-For is believed.",
         ),
     ] = "",
+    pipelines: Annotated[
+        str,
+        typer.Option(
+            envvar="BONAFIDE_API_PIPELINES",
+            help="Start pipelines for callers with the scope train: `local`, or NAME of engines/NAME.yaml. "
+            "[default: they may not]",
+        ),
+    ] = "",
     task: TaskOption = "authenticity",
     public_key: Annotated[
         Path | None,
@@ -113,6 +123,7 @@ def api(
         cors_origins=tuple(cors_origin or ()),
     )
     _check_door(settings, host, no_auth)
+    engine = _engine(pipelines, settings)
 
     from bonafide.serving.api import app, server
     from bonafide.serving.client import Client
@@ -125,7 +136,7 @@ def api(
         answers, watcher = _local(package, task, public_key or trusted_keys())
         background.append(watcher.run)
     server.serve(
-        app.create_app(answers, settings),
+        app.create_app(answers, settings, engine=engine),
         app.LIMITS,
         host=host,
         port=port,
@@ -138,21 +149,24 @@ def api(
 def token(
     subject: Annotated[str, typer.Argument(help="Who asks: `sub`.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="What the token allows: predict, batch, explain. [default: all]")
+        list[str] | None,
+        typer.Option(
+            help="What the token allows: predict, batch, explain, train. [default: the first three]"
+        ),
     ] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=720, help="How long it holds.")] = 1,
     issuer: IssuerOption = "bonafide",
     audience: AudienceOption = "bonafide",
 ) -> None:
     """Print a token for development, signed with $BONAFIDE_API_SECRET."""
-    from bonafide.serving.api.tokens import SCOPES, development_token
+    from bonafide.serving.api.tokens import IMAGES, SCOPES, development_token
 
     settings = _settings("bonafide api-token", issuer=issuer, audience=audience)
     if not settings.needs_token:
         raise ConfigError(f"${SECRET} is not set; make one: export {SECRET}=$(openssl rand -hex 32)")
     if unknown := set(scope or ()) - set(SCOPES):
         raise ConfigError(f"--scope: {sorted(unknown)[0]!r} is none of {', '.join(SCOPES)}")
-    typer.echo(development_token(settings, subject, scope or SCOPES, hours))
+    typer.echo(development_token(settings, subject, scope or IMAGES, hours))
 
 
 def _settings(command: str, **given: Any) -> "Settings":
@@ -170,6 +184,24 @@ def _check_door(settings: "Settings", host: str, no_auth: bool) -> None:
             f"on {host} other machines could ask without a token; give --jwks, --issuer and --audience, "
             f"or ${SECRET} for development, or say --no-auth"
         )
+
+
+def _engine(pipelines: str, settings: "Settings") -> str | None:
+    """Where pipelines run that callers ask for; empty for this machine, None where they may not."""
+    if not pipelines:
+        return None
+    if not settings.needs_token:
+        raise ConfigError(
+            f"--pipelines lets callers train and promote, so it asks for tokens; give --jwks, or ${SECRET}"
+        )
+    if find_spec("kfp") is None:
+        raise ConfigError("--pipelines needs kfp: pip install 'bonafide[pipelines]'")
+    if pipelines == LOCAL:
+        return ""
+    from pipelines.runners.engine import settings_of
+
+    settings_of(pipelines)
+    return pipelines
 
 
 def _is_loopback(host: str) -> bool:

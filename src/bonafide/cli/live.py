@@ -39,10 +39,8 @@ def refuse_failed(run: "Run") -> None:
     Raises:
         BonafideError: says which step failed, why, and where the log is.
     """
-    if not run.succeeded:
-        failed = next((step.name for step in run.steps if step.state == "FAILURE"), "the pipeline")
-        reason = run.error or "an unexpected error"
-        raise BonafideError(f"{failed} failed: {reason} (log: {run.log})")
+    if run.failure:
+        raise BonafideError(f"{run.failure} (log: {run.log})")
 
 
 def run_elsewhere(engine: str, name: str, arguments: dict[str, Any], console: Console, detach: bool) -> None:
@@ -72,11 +70,8 @@ def follow_run(console: Console, engine: "Engine", run: str) -> None:
 
     with steps_view(console) as view:
         ended = follow(engine, run, view.changed)
-    if ended.state != "SUCCEEDED":
-        failed = next((step for step in ended.steps if step.state == "FAILURE"), None)
-        reason = (failed and failed.error) or ended.error or "see its log"
-        where = f"{failed.name} failed" if failed else f"the run {ended.state.lower()}"
-        raise BonafideError(f"{where}: {reason} ({ended.link})")
+    if ended.failure:
+        raise BonafideError(f"{ended.failure} ({ended.link})")
     console.print(f"succeeded: {ended.link}", soft_wrap=True)
 
 

@@ -1,6 +1,7 @@
 """``bonafide pipeline``: run, follow, schedule and compile the pipelines."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -213,6 +214,18 @@ def follow(run: RunArgument, engine: EngineOption = "kubeflow") -> None:
     from pipelines.runners.engine import connect
 
     follow_run(Console(file=sys.stdout, highlight=False), connect(engine), run)
+
+
+@app.command()
+def work(task: Annotated[str, typer.Argument(help="Name of a task.")]) -> None:
+    """Perform the runs of a task that were asked for over HTTP; the service API starts this by itself."""
+    from contextlib import suppress
+
+    from pipelines.worker import work
+
+    with suppress(PermissionError):  # of a session's leader, which has a group of its own
+        os.setpgid(0, 0)  # a run that is cancelled is killed with all that it started
+    work(task)
 
 
 @app.command("compile")

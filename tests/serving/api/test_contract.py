@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from bonafide.queue import Queue
 from bonafide.serving.api import tokens
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
@@ -81,5 +82,25 @@ def test_what_does_not_fit(document, path):
     @given(document[path]["POST"].as_strategy(GenerationMode.NEGATIVE))
     def check(case):
         conforms(case)
+
+    check()
+
+
+RUNS = "/pipelines/{pipeline}/runs"
+PATHS = [("POST", RUNS), ("GET", RUNS), ("GET", f"{RUNS}/{{run}}"), ("POST", f"{RUNS}/{{run}}/cancel")]
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_runs(local, monkeypatch, method, path, mode):
+    """There may be no such task, so good form is not always answered with 202."""
+    monkeypatch.setattr(Queue, "wake", lambda *_: None)
+    app = create_app(local(), Settings(**TOKENS, **RATES), engine="")
+    document = schemathesis.openapi.from_asgi("/openapi.json", app)
+
+    @bounded
+    @given(document[path][method].as_strategy(mode))
+    def check(case):
+        conforms(case, positive_data_acceptance)
 
     check()

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from bonafide.data.decoding import ORIENTATION
-from bonafide.serving import overlay
 from bonafide.serving.answer import Answer
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings

@@ -38,9 +38,9 @@ def test_a_token_says_who_asks_what_for_and_for_how_long():
     assert (claims["sub"], claims["scope"], claims["exp"] - claims["iat"]) == ("anna", "predict", 7200)
 
 
-def test_the_command_prints_a_token_of_all_scopes(printed):
+def test_the_command_prints_a_token_that_does_not_allow_training(printed):
     claims = jwt.decode(printed[0], SECRET, ["HS256"], audience="bonafide")
-    assert claims["scope"].split() == list(SCOPES)
+    assert claims["scope"].split() == [scope for scope in SCOPES if scope != "train"]
 
 
 def test_a_token_is_made_without_the_servers(printed):

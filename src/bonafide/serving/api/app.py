@@ -1,5 +1,6 @@
 """The service API as one ASGI application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 import bonafide
-from bonafide.serving.api import contract, page, problems
+from bonafide.serving.api import contract, page, problems, runs
 from bonafide.serving.api.access import Access
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.routes import Endpoints, router
@@ -19,8 +20,13 @@ LIMITS = Limits(held=128 * MIB)
 READABLE = ("X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate")
 
 
-def create_app(upstream: Upstream, settings: Settings, limits: Limits = LIMITS) -> FastAPI:
+def create_app(
+    upstream: Upstream, settings: Settings, limits: Limits = LIMITS, engine: str | None = None
+) -> FastAPI:
     """The application; it closes ``upstream`` when it ends.
+
+    Args:
+        engine: where pipelines run that callers ask for, empty for this machine; None where they may not.
 
     Raises:
         ConfigError: the rate storage cannot be used.
@@ -29,6 +35,8 @@ def create_app(upstream: Upstream, settings: Settings, limits: Limits = LIMITS) 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if engine is not None:
+            await asyncio.to_thread(runs.wake)
         yield
         await upstream.close()
         await door.close()
@@ -45,6 +53,8 @@ def create_app(upstream: Upstream, settings: Settings, limits: Limits = LIMITS) 
         lifespan=lifespan,
     )
     app.include_router(router(Endpoints(upstream, door, limits), door))
+    if engine is not None:
+        app.include_router(runs.router(runs.Endpoints(engine, limits), door))
     page.install(app)
     problems.install(app)
     if settings.cors_origins:

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from bonafide.serving.api.schemas import Explanation
+from bonafide.serving.api.schemas import Asked, Explanation
 from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
 DESCRIPTION = """Send a picture and get the label that the model finds most probable, with calibrated
@@ -21,12 +21,13 @@ _HEADERS = {
     "RateLimit-Policy": ("Images in how many seconds.", {"type": "string"}),
 }
 _WHY = {
-    400: "The form or an image is damaged.",
+    400: "What was sent is damaged, or does not fit.",
     401: "No token, or one that does not hold; see `WWW-Authenticate`.",
     403: "The token lacks the scope.",
+    404: "There is no such run.",
     408: "The body did not come in time.",
     413: "Too many bytes, pixels or images.",
-    415: "No image, or one of another kind.",
+    415: "Another kind of content.",
     429: "Too much for now; see `Retry-After`.",
     503: "No answer for now; see `Retry-After`.",
 }
@@ -61,7 +62,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
 
 _ANSWERS = {
     200: {"description": HTTPStatus.OK.phrase, "headers": _headers(*_HEADERS)},
-    **problems(*_WHY),
+    **problems(400, 401, 403, 408, 413, 415, 429, 503),
 }
 _ONE = _body(_form("image", _FILE) | {kind: {"schema": _FILE} for kind in _IMAGES})
 _LIST = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": MAXIMUM_IMAGES}
@@ -73,6 +74,14 @@ EXPLAINED: dict[str, Any] = {
     "response_model": Explanation,
     "responses": _ANSWERS | {200: _ANSWERS[200] | {"content": _PICTURE}},
     "openapi_extra": _ONE,
+}
+_LOCATION = {"Location": {"description": "Where the run can be looked at.", "schema": {"type": "string"}}}
+RUN: dict[str, Any] = {"responses": problems(400, 401, 403, 404, 429, 503)}
+CANCELLED: dict[str, Any] = {"status_code": HTTPStatus.ACCEPTED, **RUN}
+STARTED: dict[str, Any] = {
+    "status_code": HTTPStatus.ACCEPTED,
+    "responses": problems(*_WHY) | {202: {"headers": _LOCATION}},
+    "openapi_extra": _body({"application/json": {"schema": Asked.model_json_schema()}}),
 }
 METRICS: dict[str, Any] = {
     "response_model": None,

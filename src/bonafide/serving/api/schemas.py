@@ -2,10 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from bonafide import queue
+from bonafide.queue import Run
 from bonafide.serving.answer import Answer
 
+NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 Share = Annotated[float, Field(ge=0, le=1)]
 
 _VERDICT: dict[str, Any] = {
@@ -118,6 +121,38 @@ class Batch(BaseModel):
 
     request_id: str
     results: list[BatchItem]
+
+
+class Asked(BaseModel):
+    """A run to start."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"task": "authenticity", "settings": {"model.epochs": 12}}]},
+    )
+
+    task: Annotated[str, Field(pattern=NAME, description="Name of a task that the service has.")]
+    environment: Annotated[
+        str, Field(pattern=NAME, description="Where the model goes into service if it passes its gate.")
+    ] = "dev"
+    settings: Annotated[
+        dict[str, queue.Setting],
+        Field(max_length=32, description="Settings of the training: `model.…` or `seed`."),
+    ] = {}
+
+    @field_validator("settings")
+    @classmethod
+    def _leaves_data_and_gate(cls, settings: dict[str, queue.Setting]) -> dict[str, queue.Setting]:
+        for key in settings:
+            if key != "seed" and not key.startswith("model."):
+                raise ValueError(f"{key!r} is not for callers to change; seed and what begins with model. is")
+        return settings
+
+
+class Runs(BaseModel):
+    """The newest runs, the newest first."""
+
+    runs: list[Run]
 
 
 class Status(BaseModel):

@@ -11,7 +11,9 @@ SCOPES = {
     "predict": "Ask about one image.",
     "batch": "Ask about several images at once.",
     "explain": "See where the evidence lies.",
+    "train": "Start pipelines, look at their runs and cancel them.",
 }
+IMAGES = ("predict", "batch", "explain")
 SHARED = ("HS256",)
 
 

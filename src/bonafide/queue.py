@@ -1,0 +1,238 @@
+"""Runs of pipelines that were asked for: a queue in the state folder, and one worker for each task.
+
+Whoever asks adds a run and wakes the task's worker: a process of its own, which outlives him, performs one
+run after the other, and ends when none waits. What a worker that was killed left is taken up by the next one.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from threading import Thread
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from bonafide.errors import BonafideError
+from bonafide.home import home
+from bonafide.task import Config
+
+PIPELINES = ("training",)
+MOST_WAITING = 100
+SECRETS = ("BONAFIDE_API_SECRET", "BONAFIDE_API_RATE_STORAGE")
+SCHEMA = """
+    CREATE TABLE IF NOT EXISTS runs (
+        number INTEGER PRIMARY KEY, id TEXT UNIQUE, pipeline TEXT, task TEXT, state TEXT, content TEXT
+    )
+"""
+TAKE_UP = "SELECT content FROM runs WHERE task = ? AND state = ? ORDER BY number LIMIT 1"
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Setting = bool | int | Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(max_length=255)]
+
+
+class FullError(BonafideError):
+    """Too many runs wait."""
+
+
+class StepState(Config):
+    """A step of a run, as its engine tells it."""
+
+    name: str
+    state: Literal["running", "succeeded", "failed"]
+    seconds: Annotated[float, Field(description="How long it took, or 0 while it works.")] = 0
+    cached: Annotated[bool, Field(description="Whether its outputs are those of an earlier run.")] = False
+
+
+class Run(Config):
+    """A run that was asked for, and how it stands."""
+
+    id: str = Field(default_factory=lambda: secrets.token_hex(8))
+    pipeline: str
+    task: str
+    environment: Annotated[str, Field(description="Where a promoted model goes into service.")] = "dev"
+    settings: dict[str, Setting] = Field(default={}, description="What differs from the task's file.")
+    engine: Annotated[str, Field(description="Where it runs; empty for the service's own machine.")] = ""
+    subject: Annotated[str, Field(description="Who asked for it.")] = ""
+    state: State = "queued"
+    cancelling: Annotated[bool, Field(description="Whether it is being cancelled.")] = False
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    begun: datetime | None = None
+    ended: datetime | None = None
+    attempts: Annotated[int, Field(description="How often it was begun; again after a kill.")] = 0
+    remote: Annotated[str, Field(description="Its id on the engine.")] = ""
+    link: Annotated[str, Field(description="Where the engine shows it.")] = ""
+    steps: tuple[StepState, ...] = ()
+    promoted: Annotated[bool, Field(description="Whether the model went into service.")] = False
+    message: Annotated[str, Field(description="Why it failed, or what the gate refused.")] = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.state not in ("queued", "running")
+
+    @property
+    def overrides(self) -> list[str]:
+        """The settings as :func:`bonafide.task.load_task` takes them."""
+        return [f"{key}={json.dumps(value)}" for key, value in self.settings.items()]
+
+    def asks_for(self) -> tuple[object, ...]:
+        """What is the same in two requests for the same."""
+        return self.pipeline, self.task, self.environment, self.settings, self.engine
+
+
+class Queue:
+    """The runs of this state folder; safe to use from several processes at once.
+
+    Raises:
+        BonafideError: by each method, the folder cannot be written.
+    """
+
+    def __init__(self) -> None:
+        self._folder = home() / "queue"
+
+    def add(self, asked: Run) -> Run:
+        """Let a run wait; if one that asks for the same waits already, that one is given back instead.
+
+        Raises:
+            FullError: too many wait.
+        """
+        with self._table() as table:
+            waiting = _read(table.execute("SELECT content FROM runs WHERE state = 'queued'"))
+            for run in waiting:
+                if run.asks_for() == asked.asks_for():
+                    return run
+            if len(waiting) >= MOST_WAITING:
+                raise FullError(f"{len(waiting)} runs wait already; wait for some of them, or cancel them")
+            table.execute(
+                "INSERT INTO runs (id, pipeline, task, state, content) VALUES (?, ?, ?, ?, ?)",
+                (asked.id, asked.pipeline, asked.task, asked.state, asked.model_dump_json()),
+            )
+        return asked
+
+    def find(self, identity: str) -> Run | None:
+        """The run of that id."""
+        with self._table() as table:
+            found = _read(table.execute("SELECT content FROM runs WHERE id = ?", (identity,)))
+        return found[0] if found else None
+
+    def newest(self, pipeline: str, most: int) -> list[Run]:
+        """The newest runs of a pipeline."""
+        query = "SELECT content FROM runs WHERE pipeline = ? ORDER BY number DESC LIMIT ?"
+        with self._table() as table:
+            return _read(table.execute(query, (pipeline, most)))
+
+    def tasks(self) -> set[str]:
+        """The tasks of which a run waits, or was begun and has not ended."""
+        with self._table() as table:
+            query = "SELECT DISTINCT task FROM runs WHERE state IN ('queued', 'running')"
+            return {name for (name,) in table.execute(query)}
+
+    def begin(self, task: str) -> Run | None:
+        """For the task's worker: the run to perform now. One that was begun and has not ended comes first."""
+        with self._table() as table:
+            found = _read(table.execute(TAKE_UP, (task, "running")))
+            found = found or _read(table.execute(TAKE_UP, (task, "queued")))
+            if not found:
+                return None
+            begun = found[0].begun or datetime.now(UTC)
+            changes = {"state": "running", "begun": begun, "attempts": found[0].attempts + 1}
+            return _write(table, found[0], changes)
+
+    def note(self, identity: str, **changes: Any) -> None:
+        """For the task's worker: change a run; a state that ends it gets its time."""
+        with self._table() as table:
+            (run,) = _read(table.execute("SELECT content FROM runs WHERE id = ?", (identity,)))
+            _write(table, run, changes)
+
+    def cancel(self, identity: str) -> None:
+        """End a run; nothing happens to one that has ended. A worker that is at it is killed."""
+        with self._table() as table:
+            (run,) = _read(table.execute("SELECT content FROM runs WHERE id = ?", (identity,)))
+            if run.state == "queued":
+                _write(table, run, {"state": "cancelled"})
+            elif run.state == "running":
+                _write(table, run, {"cancelling": True})
+        if run.state == "running":
+            self._kill(run.task)
+            self.wake(run.task)
+
+    def wake(self, task: str) -> None:
+        """Start the task's worker; it ends at once if there is one, or nothing waits."""
+        environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        with self._open(f"{task}.log") as log:
+            worker = subprocess.Popen(  # noqa: S603  (a task's name, and no shell)
+                [sys.executable, "-m", "bonafide", "pipeline", "work", task],
+                env=environment | {"BONAFIDE_HOME": str(home())},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        Thread(target=worker.wait, daemon=True).start()
+
+    @contextmanager
+    def alone(self, task: str) -> Iterator[bool]:
+        """Be the task's only worker for a while; False if another process is."""
+        with self._open(f"{task}.lock") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            stream.truncate(0)
+            stream.write(str(os.getpid()).encode())
+            stream.flush()
+            yield True
+
+    def _kill(self, task: str) -> None:
+        """The worker, and the steps that it has started."""
+        with self._open(f"{task}.lock") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stream.seek(0)
+                with suppress(ProcessLookupError, ValueError):
+                    os.killpg(int(stream.read()), signal.SIGKILL)
+                    fcntl.flock(stream, fcntl.LOCK_EX)  # which its end releases
+
+    @contextmanager
+    def _table(self) -> Iterator[sqlite3.Connection]:
+        """One transaction."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / "runs.db"
+        try:
+            connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(SCHEMA)
+                with connection:
+                    yield connection
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise BonafideError(f"cannot use {path}: {error}; make room or mend it") from error
+
+    def _open(self, name: str) -> Any:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return (self._folder / name).open("a+b")
+
+
+def _read(rows: sqlite3.Cursor) -> list[Run]:
+    return [Run.model_validate_json(content) for (content,) in rows]
+
+
+def _write(table: sqlite3.Connection, run: Run, changes: dict[str, Any]) -> Run:
+    changed = Run.model_validate({**dict(run), **changes})
+    if changed.has_ended and not changed.ended:
+        changed = changed.model_copy(update={"ended": datetime.now(UTC)})
+    values = (changed.state, changed.model_dump_json(), run.id)
+    table.execute("UPDATE runs SET state = ?, content = ? WHERE id = ?", values)
+    return changed

@@ -1,0 +1,116 @@
+"""Pipelines by request: start one, see how it stands, cancel it."""
+
+import asyncio
+from dataclasses import replace
+from typing import Literal
+
+from fastapi import APIRouter, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from bonafide import queue
+from bonafide.errors import ConfigError
+from bonafide.queue import Queue, Run
+from bonafide.serving.api import contract
+from bonafide.serving.api.door import Door
+from bonafide.serving.api.problems import Problem
+from bonafide.serving.api.schemas import Asked, Runs
+from bonafide.serving.edge import body
+from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.limits import Limits
+from bonafide.task import load_task
+
+SHOWN = 50
+BODY_BYTES = 64 * 1024
+AT_ONCE = 16
+RETRY_SECONDS = "60"
+Pipeline = Literal[queue.PIPELINES]  # type: ignore[valid-type]
+
+
+class Endpoints:
+    """What each path does; runs go to ``engine``, or are performed on this machine where it is empty."""
+
+    def __init__(self, engine: str, limits: Limits) -> None:
+        self._engine = engine
+        self._limits = replace(limits, body=BODY_BYTES)
+        self._budget = Budget(AT_ONCE * BODY_BYTES)
+        self._queue = Queue()
+
+    async def start(self, pipeline: Pipeline, request: Request, response: Response) -> Run:
+        """Let a run wait for its turn: there is one at a time for each task.
+
+        Where the same run waits already, that one is answered.
+        """
+        asked = await self._asked(request)
+        run = Run(pipeline=pipeline, engine=self._engine, subject=_subject(request), **dict(asked))
+        try:
+            load_task(run.task, run.overrides)
+            waiting = await asyncio.to_thread(self._queue.add, run)
+            await asyncio.to_thread(self._queue.wake, run.task)
+        except ConfigError as error:
+            raise Problem(400, str(error)) from error
+        except queue.FullError as error:
+            raise Problem(503, str(error), {"Retry-After": RETRY_SECONDS}) from error
+        response.headers["location"] = f"/pipelines/{pipeline}/runs/{waiting.id}"
+        return waiting
+
+    async def newest(self, pipeline: Pipeline) -> Runs:
+        """The newest fifty."""
+        return Runs(runs=await asyncio.to_thread(self._queue.newest, pipeline, SHOWN))
+
+    async def look(self, pipeline: Pipeline, run: str) -> Run:
+        """How a run stands, with its steps."""
+        found = await asyncio.to_thread(self._queue.find, run)
+        if found is None or found.pipeline != pipeline:
+            raise Problem(404, f"there is no run {run!r} of {pipeline}")
+        return found
+
+    async def cancel(self, pipeline: Pipeline, run: str) -> Run:
+        """End a run; one that has ended stays as it is. What its finished steps made stays too."""
+        await self.look(pipeline, run)
+        await asyncio.to_thread(self._queue.cancel, run)
+        return await self.look(pipeline, run)
+
+    async def _asked(self, request: Request) -> Asked:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Problem(415, f"content-type {kind!r} is not supported; send application/json")
+        with self._budget.share(_subject(request)) as take:
+            content = await body.read(request, self._limits, take)
+            try:
+                return Asked.model_validate_json(bytes(content))
+            except ValidationError as error:
+                raise RequestValidationError(error.errors(include_url=False)) from None
+
+
+def wake() -> None:
+    """Start the workers of what waits since an earlier life of this service."""
+    waiting = Queue()
+    for task in waiting.tasks():
+        waiting.wake(task)
+
+
+def router(endpoints: Endpoints, door: Door) -> APIRouter:
+    """Paths, what they need and what they answer."""
+    router = APIRouter(generate_unique_id_function=lambda route: f"{route.name}_run")
+    for method, path, endpoint, title, kind in (
+        ("POST", "", endpoints.start, "Start a run", contract.STARTED),
+        ("GET", "", endpoints.newest, "The newest runs", contract.RUN),
+        ("GET", "/{run}", endpoints.look, "One run", contract.RUN),
+        ("POST", "/{run}/cancel", endpoints.cancel, "Cancel a run", contract.CANCELLED),
+    ):
+        router.add_api_route(
+            f"/pipelines/{{pipeline}}/runs{path}",
+            endpoint,
+            methods=[method],
+            summary=title,
+            tags=["pipelines"],
+            dependencies=[Security(door.admit, scopes=["train"])],
+            **kind,
+        )
+    return router
+
+
+def _subject(request: Request) -> str:
+    return str(request.scope["state"].get("subject", ""))

@@ -1,0 +1,194 @@
+"""Runs that were asked for, performed here and on the stand-in of Kubeflow Pipelines."""
+
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from bonafide.errors import BonafideError
+from bonafide.queue import Queue, Run
+from pipelines import worker
+from pipelines.runners import engine as following
+from pipelines.runners.steps import Step
+from tests.pipelines import kfp_server
+from tests.pipelines.test_engines import ENGINES
+
+
+@pytest.fixture
+def runs():
+    return Queue()
+
+
+def ask(runs: Queue, task: str = "authenticity", **changes) -> Run:
+    return runs.add(Run(pipeline="training", task=task, **changes))
+
+
+class Here:
+    """Takes the place of the local runner: each run goes through the steps that it is given."""
+
+    def __init__(self, monkeypatch, error: str | Exception = ""):
+        self.error, self.arguments = error, []
+        monkeypatch.setattr(worker.local, "run", self.run)
+        monkeypatch.setattr("bonafide.registry.tracking.start", lambda: None)
+        monkeypatch.setattr("pipelines.summary.summarise", lambda _: {"gate": self.gate})
+        self.gate = {"promote": True, "checks": [{"passed": True, "why": "accuracy 0.9 reaches 0.8"}]}
+
+    def run(self, pipeline, arguments, tell):
+        self.arguments.append(arguments)
+        for step in (
+            Step("ingest", 1.26, "key", "SUCCESS"),
+            Step("train"),
+            Step("train", detail="epoch 1/3"),
+            Step("train", 4.0, "", "SUCCESS"),
+        ):
+            tell(step)
+        if isinstance(self.error, Exception):
+            raise self.error
+        return SimpleNamespace(failure=self.error)
+
+
+def test_runs_are_performed_one_after_the_other(runs, monkeypatch):
+    here = Here(monkeypatch)
+    first, second = ask(runs, settings={"model.epochs": 3}), ask(runs, settings={"seed": 7})
+    other = ask(runs, "another")
+    worker.work("authenticity")
+    ended = runs.find(first.id)
+    assert (ended.state, ended.promoted, ended.message) == ("succeeded", True, "")
+    assert [(step.name, step.state, step.seconds, step.cached) for step in ended.steps] == [
+        ("ingest", "succeeded", 1.3, True),
+        ("train", "succeeded", 4.0, False),
+    ]
+    assert runs.find(second.id).state == "succeeded"
+    assert runs.find(other.id).state == "queued"
+    assert [given["model_settings"]["epochs"] for given in here.arguments] == [3, 12]
+    assert [given["seed"] for given in here.arguments] == [42, 7]
+
+
+def test_a_gate_that_refuses_is_a_run_that_succeeded(runs, monkeypatch):
+    here = Here(monkeypatch)
+    here.gate = {"promote": False, "checks": [{"passed": False, "why": "accuracy 0.6 misses 0.8"}]}
+    run = ask(runs)
+    worker.work("authenticity")
+    ended = runs.find(run.id)
+    assert (ended.state, ended.promoted, ended.message) == ("succeeded", False, "accuracy 0.6 misses 0.8")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("ingest failed: no such folder", "ingest failed: no such folder"),
+        (BonafideError("no registry"), "no registry"),
+        (ZeroDivisionError("by zero"), "unexpected: ZeroDivisionError('by zero'); the worker's log has more"),
+    ],
+)
+def test_a_run_that_fails_does_not_hold_up_the_next(runs, monkeypatch, capsys, error, told):
+    here = Here(monkeypatch, error)
+    first, second = ask(runs), ask(runs, settings={"seed": 1})
+    worker.work("authenticity")
+    assert len(here.arguments) == 2
+    assert {(run.state, run.message) for run in runs.newest("training", 9)} == {("failed", told)}
+    assert runs.find(first.id).ended <= runs.find(second.id).begun
+    assert ("Traceback" in capsys.readouterr().err) == isinstance(error, ZeroDivisionError)
+
+
+def test_a_run_that_ends_its_worker_is_begun_three_times(runs, monkeypatch):
+    here = Here(monkeypatch)
+    run = ask(runs)
+    for _ in range(3):
+        runs.begin("authenticity")
+    worker.work("authenticity")
+    assert here.arguments == []
+    ended = runs.find(run.id)
+    assert ended.state == "failed"
+    assert ended.message == "begun 3 times, and each time something ended its worker"
+
+
+def test_a_run_whose_worker_was_killed_for_it_is_cancelled(runs, monkeypatch):
+    here = Here(monkeypatch)
+    run = ask(runs)
+    runs.begin("authenticity")
+    runs.note(run.id, cancelling=True)
+    worker.work("authenticity")
+    assert here.arguments == []
+    assert runs.find(run.id).state == "cancelled"
+
+
+def test_a_second_worker_leaves_the_first_alone(runs, monkeypatch):
+    here = Here(monkeypatch)
+    ask(runs)
+    with runs.alone("authenticity"):
+        worker.work("authenticity")
+    assert here.arguments == []
+    worker.work("authenticity")
+    assert len(here.arguments) == 1
+
+
+@pytest.fixture
+def engine(tmp_path, monkeypatch):
+    """The settings' file of a stand-in of Kubeflow Pipelines, and the stand-in."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BONAFIDE_KUBEFLOW_TOKEN", kfp_server.TOKEN)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
+    with kfp_server.served() as running:
+        settings = yaml.safe_load((ENGINES / "kubeflow.example.yaml").read_text())
+        path = tmp_path / "kubeflow.yaml"
+        path.write_text(yaml.safe_dump(settings | {"host": running.url}))
+        yield str(path), running
+
+
+def test_a_run_on_an_engine_is_followed_to_its_end(runs, engine, monkeypatch):
+    path, server = engine
+    run = ask(runs, engine=path)
+
+    def story(connected, remote, tell, patience):
+        noted = runs.find(run.id)
+        assert (noted.state, noted.remote) == ("running", remote)
+        server.step(remote, "champion", "SUCCEEDED")
+        server.step(remote, "promote", "SUCCEEDED")
+        server.runs[remote]["state"] = "SUCCEEDED"
+        return following.follow(connected, remote, tell, patience)
+
+    monkeypatch.setattr(worker, "follow", story)
+    worker.work("authenticity")
+    ended = runs.find(run.id)
+    assert (ended.state, ended.promoted) == ("succeeded", True)
+    assert [step.name for step in ended.steps] == ["champion", "promote"]
+    assert ended.link.endswith(ended.remote)
+
+
+def test_a_run_that_goes_on_at_an_engine_is_not_submitted_again(runs, engine, monkeypatch):
+    path, server = engine
+    run = ask(runs, engine=path)
+
+    def killed(connected, remote, tell, patience):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker, "follow", killed)
+    with pytest.raises(KeyboardInterrupt):
+        worker.work("authenticity")
+    (remote,) = server.runs
+    server.runs[remote]["state"] = "FAILED"
+    monkeypatch.setattr(worker, "follow", following.follow)
+    worker.work("authenticity")
+    assert list(server.runs) == [remote]
+    assert runs.find(run.id).state == "failed"
+
+
+def test_cancelling_reaches_the_engine(runs, engine):
+    path, _ = engine
+    run = ask(runs, engine=path)
+    begun = runs.begin("authenticity")
+    made = following.connect(path).submit("training", {"name": "authenticity"})
+    runs.note(begun.id, remote=made.id, cancelling=True)
+    worker.work("authenticity")
+    assert runs.find(run.id).state == "cancelled"
+    assert following.connect(path).look(made.id).state == "CANCELLED"
+
+
+def test_an_engine_that_is_away_fails_the_run_with_a_sentence(runs, tmp_path):
+    settings = yaml.safe_load((ENGINES / "kubeflow.example.yaml").read_text())
+    away = tmp_path / "away.yaml"
+    away.write_text(yaml.safe_dump(settings | {"host": "http://127.0.0.1:9"}))
+    run = ask(runs, engine=str(away))
+    worker.work("authenticity")
+    assert "Kubeflow Pipelines at http://127.0.0.1:9 does not answer" in runs.find(run.id).message

@@ -1,0 +1,142 @@
+"""Pipelines by request, without what performs them: nothing is begun here."""
+
+import json
+
+import pytest
+
+from bonafide import queue
+from bonafide.queue import Queue, Run
+from bonafide.serving.api.app import create_app
+from bonafide.serving.api.settings import Settings
+from bonafide.serving.api.tokens import development_token
+from tests.serving.api.conftest import problem
+
+TOKENS = {"secret": "s" * 32, "issuer": "me", "audience": "us"}
+PATH = "/pipelines/training/runs"
+ASKED = {"task": "authenticity", "settings": {"model.epochs": 3, "seed": 7}}
+
+
+@pytest.fixture
+def woken(monkeypatch):
+    """The tasks whose workers were started."""
+    tasks = []
+    monkeypatch.setattr(Queue, "wake", lambda _, task: tasks.append(task))
+    return tasks
+
+
+@pytest.fixture
+def api(local, woken):
+    from starlette.testclient import TestClient
+
+    with TestClient(create_app(local(), Settings(**TOKENS), engine="kubeflow")) as client:
+        client.headers["authorization"] = f"Bearer {token('train')}"
+        yield client
+
+
+def token(*scopes: str) -> str:
+    return development_token(Settings(**TOKENS), "anna", scopes, 1)
+
+
+def test_a_run_is_queued_looked_at_and_cancelled(api, woken):
+    started = api.post(PATH, json=ASKED)
+    assert started.status_code == 202
+    run = started.json()
+    assert started.headers["location"] == f"{PATH}/{run['id']}"
+    assert run | ASKED == run
+    told = (run["pipeline"], run["state"], run["engine"], run["subject"], run["environment"])
+    assert told == ("training", "queued", "kubeflow", "anna", "dev")
+    assert woken == ["authenticity"]
+    assert api.get(started.headers["location"]).json() == run
+    assert api.get(PATH).json() == {"runs": [run]}
+    cancelled = api.post(f"{PATH}/{run['id']}/cancel")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
+
+
+def test_the_same_waits_once_and_another_behind_it(api):
+    first, again = api.post(PATH, json=ASKED).json(), api.post(PATH, json=ASKED).json()
+    assert again == first
+    other = api.post(PATH, json=ASKED | {"settings": {}}).json()
+    assert [run["id"] for run in api.get(PATH).json()["runs"]] == [other["id"], first["id"]]
+
+
+def test_what_waits_since_an_earlier_life_is_woken(local, woken):
+    from starlette.testclient import TestClient
+
+    Queue().add(Run(pipeline="training", task="one"))
+    done = Queue().add(Run(pipeline="training", task="two"))
+    Queue().cancel(done.id)
+    with TestClient(create_app(local(), Settings(**TOKENS), engine="")):
+        assert woken == ["one"]
+
+
+def test_without_leave_there_are_no_such_paths(serve):
+    problem(serve(**TOKENS).post(PATH, json=ASKED), 404)
+
+
+@pytest.mark.parametrize("scopes", [(), ("predict", "batch", "explain")])
+def test_the_scope_is_needed(api, scopes):
+    api.headers["authorization"] = f"Bearer {token(*scopes)}"
+    for method, path in (("POST", PATH), ("GET", PATH), ("GET", f"{PATH}/1"), ("POST", f"{PATH}/1/cancel")):
+        problem(api.request(method, path), 403)
+    del api.headers["authorization"]
+    problem(api.post(PATH, content=b"{"), 401)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, "the request does not fit"),
+        ({"task": "no-such-task"}, "no task 'no-such-task'"),
+        ({"task": "../../etc/passwd"}, "the request does not fit"),
+        ({"task": "tasks/authenticity.yaml"}, "the request does not fit"),
+        (ASKED | {"environment": "../prod"}, "the request does not fit"),
+        (ASKED | {"surprise": 1}, "the request does not fit"),
+        (ASKED | {"settings": {"gate.accuracy": 0}}, "the request does not fit"),
+        (ASKED | {"settings": {"source.path": "/etc"}}, "the request does not fit"),
+        (ASKED | {"settings": {"seed.x": 1}}, "the request does not fit"),
+        (
+            ASKED | {"settings": {"model.epochs": 0}},
+            "model.epochs: Input should be greater than or",
+        ),
+        (ASKED | {"settings": {"model.epoch": 1}}, "did you mean 'model.epochs'?"),
+        (ASKED | {"settings": {"model.epochs": [1]}}, "the request does not fit"),
+        (ASKED | {"settings": {"model.dropout": float("nan")}}, "the request does not fit"),
+        (ASKED | {"settings": {"seed": 10**400}}, "seed: Input should be less than"),
+    ],
+)
+def test_what_does_not_fit_is_not_queued(api, woken, asked, told):
+    response = api.post(PATH, content=json.dumps(asked), headers={"content-type": "application/json"})
+    assert told in problem(response, 400)["detail"]
+    assert woken == []
+    assert api.get(PATH).json() == {"runs": []}
+
+
+def test_what_may_not_be_changed_is_named(api):
+    told = problem(api.post(PATH, json=ASKED | {"settings": {"gate.accuracy": 0}}), 400)
+    assert "'gate.accuracy' is not for callers to change" in told["errors"][0]["detail"]
+
+
+def test_a_body_of_another_kind_or_size_is_refused(api):
+    as_text = {"content-type": "text/plain"}  # which a page of any origin may send
+    problem(api.post(PATH, content=json.dumps(ASKED), headers=as_text), 415)
+    as_json = {"content-type": "application/json"}
+    problem(api.post(PATH, content=b" " * 65_537, headers=as_json), 413)
+    problem(api.post(PATH, content=b"[" * 60_000, headers=as_json), 400)
+
+
+def test_there_is_an_end_to_waiting(api, monkeypatch):
+    monkeypatch.setattr(queue, "MOST_WAITING", 1)
+    api.post(PATH, json=ASKED)
+    response = api.post(PATH, json=ASKED | {"settings": {}})
+    assert "1 runs wait already" in problem(response, 503)["detail"]
+    assert response.headers["retry-after"] == "60"
+
+
+@pytest.mark.parametrize("path", ["/pipelines/batch/runs", "/pipelines/monitoring/runs/1"])
+def test_another_pipeline_is_not_for_callers(api, path):
+    problem(api.get(path), 400)
+
+
+def test_a_run_that_is_not_there_is_told(api):
+    problem(api.get(f"{PATH}/none"), 404)
+    problem(api.post(f"{PATH}/none/cancel"), 404)
