@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from io import BytesIO
@@ -178,3 +179,27 @@ def test_a_step_whose_input_is_missing_says_which_step_to_run(made, tmp_path, fi
     asked = bonafide("model", "gate", *folders.values(), tmp_path / "gate", home=tmp_path)
     refused(asked, f"holds no {file}", "step first")
     assert not (tmp_path / "gate").exists()
+
+
+WAITS = """
+import sys, time
+from bonafide.cli import main
+
+@main.app.command()
+def wait():
+    print("ready", flush=True)
+    time.sleep(60)
+
+sys.argv = ["bonafide", "wait"]
+main.main()
+"""
+
+
+def test_who_stops_a_command_is_told_that_it_goes_on():
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (130, "bonafide: stopped; run the same command again to go on\n")

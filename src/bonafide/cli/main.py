@@ -12,6 +12,8 @@ from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
 from bonafide.errors import BonafideError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="bonafide",
     help="Train, gate, ship and watch detectors of AI-generated images.",
@@ -43,6 +45,7 @@ def main() -> None:
     except BonafideError as error:
         typer.echo(f"bonafide: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("bonafide: stopped; run the same command again to go on", err=True)
-        sys.exit(130)
+    except SystemExit as end:  # which is how Typer tells of Ctrl-C
+        if end.code == INTERRUPTED:
+            typer.echo("bonafide: stopped; run the same command again to go on", err=True)
+        raise
