@@ -178,6 +178,12 @@ class Queue:
             )
         Thread(target=worker.wait, daemon=True).start()
 
+    def wake_idle(self) -> None:
+        """Start the worker of each task that has none, and a run that waits or was left by a kill."""
+        for task in self.tasks():
+            if self._is_idle(task):
+                self.wake(task)
+
     @contextmanager
     def alone(self, task: str) -> Iterator[bool]:
         """Be the task's only worker for a while; False if another process is."""
@@ -191,6 +197,14 @@ class Queue:
             stream.write(str(os.getpid()).encode())
             stream.flush()
             yield True
+
+    def _is_idle(self, task: str) -> bool:
+        with self._open(f"{task}.lock") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
 
     def _kill(self, task: str) -> None:
         """The worker, and the steps that it has started."""

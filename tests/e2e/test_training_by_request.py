@@ -88,7 +88,6 @@ def test_runs_are_performed_whatever_happens_to_the_service(service, own_home):
 
         until(lambda: ask(address, f"/{third}"), is_training)
         os.killpg(int(lock.read_text()), signal.SIGKILL)
-    with start() as (address, _):
         ended = until(lambda: ask(address, f"/{third}"), has_ended)
         assert (ended["state"], ended["promoted"], ended["attempts"]) == ("succeeded", True, 2), ended
         assert next(step for step in ended["steps"] if step["name"] == "ingest")["cached"]

@@ -1,6 +1,5 @@
 """The service API as one ASGI application."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +14,7 @@ from bonafide.serving.api.routes import Endpoints, router
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.upstream import Upstream
 from bonafide.serving.edge.limits import MIB, Limits
+from bonafide.serving.edge.running import beside
 
 LIMITS = Limits(held=128 * MIB)
 READABLE = ("X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate")
@@ -35,9 +35,9 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if engine is not None:
-            await asyncio.to_thread(runs.wake)
-        yield
+        background = [runs.keep_working] if engine is not None else []
+        async with beside(background):
+            yield
         await upstream.close()
         await door.close()
 

@@ -1,6 +1,7 @@
 """Pipelines by request: start one, see how it stands, cancel it."""
 
 import asyncio
+import logging
 from dataclasses import replace
 from typing import Literal
 
@@ -10,7 +11,7 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 
 from bonafide import queue
-from bonafide.errors import ConfigError
+from bonafide.errors import BonafideError, ConfigError
 from bonafide.queue import Queue, Run
 from bonafide.serving.api import contract
 from bonafide.serving.api.door import Door
@@ -25,6 +26,9 @@ SHOWN = 50
 BODY_BYTES = 64 * 1024
 AT_ONCE = 16
 RETRY_SECONDS = "60"
+WATCH_SECONDS = 10
+logger = logging.getLogger(__name__)
+
 Pipeline = Literal[queue.PIPELINES]  # type: ignore[valid-type]
 
 
@@ -84,11 +88,15 @@ class Endpoints:
                 raise RequestValidationError(error.errors(include_url=False)) from None
 
 
-def wake() -> None:
-    """Start the workers of what waits since an earlier life of this service."""
+async def keep_working() -> None:
+    """Start the workers of what an earlier life of this service or a killed worker left, now and later."""
     waiting = Queue()
-    for task in waiting.tasks():
-        waiting.wake(task)
+    while True:
+        try:
+            await asyncio.to_thread(waiting.wake_idle)
+        except BonafideError as error:
+            logger.warning("runs that wait are not seen", extra={"error": str(error)})
+        await asyncio.sleep(WATCH_SECONDS)
 
 
 def router(endpoints: Endpoints, door: Door) -> APIRouter:
