@@ -58,13 +58,15 @@ class SampleSource(Config):
 
 
 class FolderSource(Config):
-    """A folder with one sub-folder for each class.
+    """A folder with one sub-folder for each class, on disk or in a bucket.
 
     ``digest`` makes pipeline caching follow the content; the CLI fills it in.
     """
 
     kind: Literal["folder"] = "folder"
     path: str
+    labels: dict[str, str] = {}
+    name: str = ""
     digest: str = ""
 
 

@@ -6,6 +6,7 @@ import pytest
 from bonafide.data.header import Limits
 from bonafide.errors import DataError
 from bonafide.sources.folder import folder_digest, folder_labels, read_folder, skipped_files
+from bonafide.sources.tree import find_tree
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def folder(tmp_path):
 
 
 def test_reads_each_class_in_order(folder):
-    images = list(read_folder(folder))
+    images = list(read_folder(find_tree(folder)))
     assert [image.path for image in images] == [
         "cat/a.PNG",
         "cat/b.jpg",
@@ -41,12 +42,12 @@ def test_reads_each_class_in_order(folder):
     assert [image.label_name for image in images] == ["cat", "cat", "cat", "dog", "dog"]
     assert all(image.content == image.path.encode() for image in images)
     assert {(image.source, image.generator, image.group) for image in images} == {("pets", None, None)}
-    assert folder_labels(folder) == ("cat", "dog")
+    assert folder_labels(find_tree(folder)) == ("cat", "dog")
 
 
 def test_files_without_an_image_s_extension_are_listed(folder):
     (folder / "manifest.csv").write_text("path\n")
-    assert skipped_files(folder) == ("README", "cat/notes.txt", "dog/list.csv")
+    assert skipped_files(find_tree(folder)) == ("README", "cat/notes.txt", "dog/list.csv")
 
 
 @pytest.fixture
@@ -61,34 +62,34 @@ def cifake(tmp_path):
 
 def test_a_source_s_own_split_is_no_label(cifake):
     (cifake / "train" / "notes.txt").write_text("no image")
-    found = [(image.path, image.label_name, image.given) for image in read_folder(cifake)]
+    found = [(image.path, image.label_name, image.given) for image in read_folder(find_tree(cifake))]
     assert found == [
         ("test/FAKE/1.png", "FAKE", "test"),
         ("test/REAL/2.png", "REAL", "test"),
         ("train/FAKE/3.png", "FAKE", "train"),
         ("train/REAL/deep/4.png", "REAL", "train"),
     ]
-    assert folder_labels(cifake) == ("FAKE", "REAL")
-    assert skipped_files(cifake) == ("train/notes.txt",)
+    assert folder_labels(find_tree(cifake)) == ("FAKE", "REAL")
+    assert skipped_files(find_tree(cifake)) == ("train/notes.txt",)
     (cifake / "train" / "5.png").write_bytes(b"x")
     with pytest.raises(DataError, match=r"outside a class, for example train/5\.png"):
-        read_folder(cifake)
+        read_folder(find_tree(cifake))
 
 
 @pytest.mark.parametrize("other", ["dev/FAKE/5.png", "val/5.png"])
 def test_folders_are_splits_only_if_all_are_named_so_and_hold_folders(cifake, other):
     (cifake / other).parent.mkdir(parents=True)
     (cifake / other).write_bytes(b"x")
-    assert set(folder_labels(cifake)) == {"test", "train", other.split("/")[0]}
-    assert {image.given for image in read_folder(cifake)} == {None}
+    assert set(folder_labels(find_tree(cifake))) == {"test", "train", other.split("/")[0]}
+    assert {image.given for image in read_folder(find_tree(cifake))} == {None}
 
 
 def test_the_manifest_may_give_the_split(folder, cifake):
     (folder / "manifest.csv").write_text("path,split\ncat/b.jpg,test\ndog/d.jpeg,\n")
-    given = {image.path: image.given for image in read_folder(folder) if image.given}
+    given = {image.path: image.given for image in read_folder(find_tree(folder)) if image.given}
     assert given == {"cat/b.jpg": "test"}
     (cifake / "manifest.csv").write_text("path,split\ntrain/FAKE/3.png,val\n")
-    given = {image.path: image.given for image in read_folder(cifake)}
+    given = {image.path: image.given for image in read_folder(find_tree(cifake))}
     assert given["train/FAKE/3.png"] == "val"
     assert given["test/FAKE/1.png"] == "test"
 
@@ -96,7 +97,8 @@ def test_the_manifest_may_give_the_split(folder, cifake):
 def test_the_manifest_enriches(folder):
     lines = ["path,group,generator,source", "cat/b.jpg,photo-1,gan,web", "dog/d.jpeg,photo-1,,"]
     (folder / "manifest.csv").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
-    found = {image.path: (image.group, image.generator, image.source) for image in read_folder(folder)}
+    images = read_folder(find_tree(folder))
+    found = {image.path: (image.group, image.generator, image.source) for image in images}
     assert found["cat/b.jpg"] == ("photo-1", "gan", "web")
     assert found["dog/d.jpeg"] == ("photo-1", None, "pets")
     assert found["cat/a.PNG"] == (None, None, "pets")
@@ -119,66 +121,69 @@ def test_a_manifest_that_does_not_fit_is_refused(folder, text, message):
     content = text if isinstance(text, bytes) else text.encode()
     (folder / "manifest.csv").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        read_folder(folder)
+        read_folder(find_tree(folder))
 
 
 def test_problems_of_the_folder_are_found_before_anything_is_read(folder, tmp_path):
     with pytest.raises(DataError, match="is no folder"):
-        read_folder(tmp_path / "nowhere")
+        find_tree(tmp_path / "nowhere")
     with pytest.raises(DataError, match="is no folder"):
-        read_folder(folder / "cat" / "b.jpg")
+        find_tree(folder / "cat" / "b.jpg")
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(DataError, match="no sub-folder"):
-        read_folder(empty)
+        read_folder(find_tree(empty))
     (empty / "cat").mkdir()
+    with pytest.raises(DataError, match="no sub-folder with files"):
+        read_folder(find_tree(empty))
+    (empty / "cat" / "notes.txt").write_text("no image")
     with pytest.raises(DataError, match=r"no image in the sub-folders \(cat\)"):
-        read_folder(empty)
+        read_folder(find_tree(empty))
     (folder / "stray.jpg").write_bytes(b"x")
     with pytest.raises(DataError, match=r"outside a class, for example stray\.jpg"):
-        read_folder(folder)
+        read_folder(find_tree(folder))
 
 
 def test_a_huge_file_is_not_read_whole(folder):
     with (folder / "cat" / "huge.jpg").open("wb") as stream:
         stream.truncate(300 * 2**20)
-    huge = next(image for image in read_folder(folder) if image.path == "cat/huge.jpg")
+    huge = next(image for image in read_folder(find_tree(folder)) if image.path == "cat/huge.jpg")
     assert len(huge.content) == Limits().max_bytes + 1
 
 
 def test_an_unreadable_file_is_a_readable_error(folder):
     (folder / "cat" / "gone.jpg").symlink_to(folder / "nowhere.jpg")
     with pytest.raises(DataError, match=r"cannot read .*gone\.jpg.*No such file"):
-        list(read_folder(folder))
+        list(read_folder(find_tree(folder)))
 
 
 def test_a_name_that_is_not_utf8_does_not_break(folder):
     with open(os.fsencode(folder / "cat") + b"/\xff\xfe.jpg", "wb") as stream:
         stream.write(b"x")
-    for image in read_folder(folder):
+    for image in read_folder(find_tree(folder)):
         image.path.encode()
-    assert folder_digest(folder)
+    assert folder_digest(find_tree(folder))
 
 
 def test_digest_follows_names_content_and_manifest(folder, tmp_path):
-    before = folder_digest(folder)
+    before = folder_digest(find_tree(folder))
     copy = tmp_path / "elsewhere" / "pets"
     shutil.copytree(folder, copy)
-    assert folder_digest(copy) == before
+    assert folder_digest(find_tree(copy)) == before
     (copy / "cat" / "notes.txt").write_text("changed")
-    assert folder_digest(copy) == before
+    assert folder_digest(find_tree(copy)) == before
     seen = {before}
     (copy / "cat" / "more.txt").write_text("skipped as well, and listed")
-    seen.add(folder_digest(copy))
+    seen.add(folder_digest(find_tree(copy)))
     (copy / "cat" / "b.jpg").write_bytes(b"changed")
-    seen.add(folder_digest(copy))
+    seen.add(folder_digest(find_tree(copy)))
     (copy / "cat" / "b.jpg").rename(copy / "dog" / "b.jpg")
-    seen.add(folder_digest(copy))
+    seen.add(folder_digest(find_tree(copy)))
     (copy / "manifest.csv").write_text("path\n")
-    seen.add(folder_digest(copy))
+    seen.add(folder_digest(find_tree(copy)))
     assert len(seen) == 5
 
 
 def test_a_linked_folder_is_not_entered_and_listed(tmp_path, folder):
     (folder / "cat" / "elsewhere").symlink_to(tmp_path)
-    assert "cat/elsewhere" in skipped_files(folder)
+    assert "cat/elsewhere" in skipped_files(find_tree(folder))

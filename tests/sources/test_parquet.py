@@ -1,9 +1,6 @@
-"""Parquet as Hugging Face's own library writes it, on disk and in buckets, against the same in folders."""
+"""Parquet as Hugging Face's own library writes it, and as others do."""
 
 import io
-import shutil
-import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +9,7 @@ import pytest
 from bonafide.data.dataset import read, read_info
 from bonafide.errors import DataError
 from bonafide.sources.ingest import ingest, with_digest
-from bonafide.task import FolderSource, ParquetSource, load_task
+from bonafide.task import ParquetSource, load_task
 from tests.buckets import gs, s3, scheme
 from tests.data.pictures import encode, picture
 
@@ -21,7 +18,6 @@ __all__ = ["gs", "s3", "scheme"]
 CLASSES = ("FAKE", "REAL")
 LABELS = ("real", "fake")
 NAMES = {"FAKE": "fake", "REAL": "real"}
-BUCKET = "photographs"
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +28,6 @@ def images():
         for index, name in enumerate(CLASSES)
         for number in range(5)
     ]
-
-
-@pytest.fixture(scope="module")
-def folder(images, tmp_path_factory):
-    root = tmp_path_factory.mktemp("folder") / "cifake"
-    for name, _, content in images:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(content)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +52,6 @@ def local(content, tmp_path):
     return path
 
 
-@pytest.fixture
-def bucket(scheme, content):
-    import fsspec
-
-    filesystem = fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False)
-    if not filesystem.exists(BUCKET):
-        filesystem.mkdir(BUCKET)
-    filesystem.pipe(f"{BUCKET}/cifake/data/train-00000-of-00001.parquet", content)
-    return f"{scheme}://{BUCKET}/cifake"
-
-
 def table(path, **columns):
     pq.write_table(pa.table(columns), path)
     return ParquetSource(path=str(path))
@@ -83,14 +59,6 @@ def table(path, **columns):
 
 def made(source, out, labels=LABELS):
     return ingest(source, labels, out, seed=1)
-
-
-def digest(folder, tmp_path):
-    """Of the folder's images, under the labels' names in the task."""
-    renamed = tmp_path / "renamed"
-    for name, label in NAMES.items():
-        shutil.copytree(folder / "train" / name, renamed / "train" / label)
-    return made(FolderSource(path=str(renamed)), tmp_path / "of-folder").digest
 
 
 @pytest.mark.parametrize(
@@ -105,41 +73,6 @@ def test_a_file_a_folder_and_a_pattern_are_read(local, tmp_path, pattern):
     rows = read(tmp_path / "out", "all", ["image", "given"]).to_pylist()
     assert {row["given"] for row in rows} == {"train"}
     assert rows[0]["image"]["path"] == "0.png"
-
-
-def test_folder_parquet_and_buckets_are_one_dataset(folder, local, bucket, tmp_path):
-    expected = digest(folder, tmp_path)
-    for index, path in enumerate((str(local), bucket)):
-        source = ParquetSource(path=path, labels=NAMES)
-        assert made(source, tmp_path / f"out-{index}").digest == expected
-
-
-def test_a_folder_that_dvc_brought_from_a_bucket_is_the_same_dataset(folder, s3, tmp_path, monkeypatch):
-    expected = digest(folder, tmp_path)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{s3}")
-    import fsspec
-
-    filesystem = fsspec.filesystem("s3", skip_instance_cache=True)
-    filesystem.mkdir("dvc-remote") if not filesystem.exists("dvc-remote") else None
-
-    def dvc(*words, folder):
-        command = [sys.executable, "-m", "dvc", *words]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-
-    here, there = tmp_path / "here", tmp_path / "there"
-    shutil.copytree(tmp_path / "renamed", here / "cifake")
-    dvc("init", "--no-scm", folder=here)
-    dvc("add", "cifake", folder=here)
-    dvc("remote", "add", "--default", "store", "s3://dvc-remote/store", folder=here)
-    dvc("remote", "modify", "store", "endpointurl", f"http://{s3}", folder=here)
-    dvc("push", folder=here)
-    there.mkdir()
-    shutil.copytree(here / ".dvc", there / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-    shutil.copy(here / "cifake.dvc", there)
-    dvc("pull", folder=there)
-    assert made(FolderSource(path=str(there / "cifake")), tmp_path / "out").digest == expected
 
 
 def test_other_columns_and_texts_as_labels(tmp_path):

@@ -16,6 +16,7 @@ from bonafide.sources.decoders import FAMILIES
 from bonafide.sources.folder import folder_labels, read_folder
 from bonafide.sources.photographs import PHOTOGRAPHS, Photograph
 from bonafide.sources.sample import LABELS, alter, build_sample, cut, texture
+from bonafide.sources.tree import find_tree
 from bonafide.task import load_task
 
 IMAGES, SIZE = 60, 32
@@ -34,7 +35,7 @@ def samples(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images(samples):
-    return list(read_folder(samples[0]))
+    return list(read_folder(find_tree(samples[0])))
 
 
 def digests(folder) -> dict[str, str]:
@@ -56,7 +57,7 @@ def test_the_seed_decides_the_bytes(samples):
 
 
 def test_the_classes_are_even_and_those_of_the_task(images, samples):
-    assert set(LABELS) == set(load_task("authenticity").labels) == set(folder_labels(samples[0]))
+    assert set(LABELS) == set(load_task("authenticity").labels) == set(folder_labels(find_tree(samples[0])))
     labels = [image.label_name for image in images]
     assert {label: labels.count(label) for label in LABELS} == dict.fromkeys(LABELS, IMAGES // 3)
 

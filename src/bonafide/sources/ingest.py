@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import DatasetInfo
 from bonafide.sources.folder import folder_digest, read_folder, skipped_files
+from bonafide.sources.tree import find_tree, is_remote
 from bonafide.task import FolderSource, ParquetSource, SampleSource, Source, Task
 
 
@@ -50,7 +51,7 @@ def as_seen_elsewhere(task: Task) -> Task:
     Raises:
         DataError: the bucket cannot be reached.
     """
-    return with_digest(task) if "://" in getattr(task.source, "path", "") else task
+    return with_digest(task) if is_remote(getattr(task.source, "path", "")) else task
 
 
 @contextmanager
@@ -58,13 +59,14 @@ def _sample(source: SampleSource, seed: int) -> Iterator[Reading]:
     from bonafide.sources.sample import build_sample
 
     with tempfile.TemporaryDirectory() as scratch:
-        yield Reading(read_folder(build_sample(Path(scratch) / "sample", source.images, source.size, seed)))
+        folder = build_sample(Path(scratch) / "sample", source.images, source.size, seed)
+        yield Reading(read_folder(find_tree(folder)))
 
 
 @contextmanager
 def _folder(source: FolderSource, _: int) -> Iterator[Reading]:
-    path = Path(source.path)
-    yield Reading(read_folder(path), skipped_files(path))
+    tree = find_tree(source.path)
+    yield Reading(read_folder(tree, source.labels, source.name), skipped_files(tree))
 
 
 @contextmanager
@@ -75,14 +77,14 @@ def _parquet(source: ParquetSource, _: int) -> Iterator[Reading]:
 
 
 def _folder_with_digest(source: FolderSource) -> FolderSource:
-    path = Path(source.path).resolve()
-    return FolderSource(path=str(path), digest=folder_digest(path))
+    path = source.path if is_remote(source.path) else str(Path(source.path).resolve())
+    return source.model_copy(update={"path": path, "digest": folder_digest(find_tree(path))})
 
 
 def _parquet_with_digest(source: ParquetSource) -> ParquetSource:
     from bonafide.sources.parquet import parquet_digest
 
-    path = source.path if "://" in source.path else str(Path(source.path).absolute())
+    path = source.path if is_remote(source.path) else str(Path(source.path).absolute())
     found = source.model_copy(update={"path": path})
     return found.model_copy(update={"digest": parquet_digest(found)})
 

@@ -1,8 +1,8 @@
 """``manifest.csv``: what a folder's file names cannot tell."""
 
 import csv
+import io
 from collections.abc import Iterator
-from pathlib import Path
 
 from bonafide.data.dataset import SPLITS
 from bonafide.errors import DataError
@@ -13,22 +13,22 @@ COLUMNS = ("path", "group", "generator", "source", "split")
 Row = dict[str, str]
 
 
-def read_manifest(path: Path, present: set[str]) -> dict[str, Row]:
-    """The manifest's rows by image, or none if there is no manifest.
+def read_manifest(content: bytes, folder: str, present: set[str]) -> dict[str, Row]:
+    """The manifest's rows by image.
 
     Args:
-        path: the manifest's.
+        content: the manifest's bytes.
+        folder: where it lies, for messages.
         present: the images that the folder holds, as the manifest names them.
 
     Raises:
         DataError: it is no CSV file in UTF-8 with these columns, or a line does not fit.
     """
-    if not path.is_file():
-        return {}
+    path = f"{folder}/{MANIFEST}"
     rows: dict[str, Row] = {}
     try:
-        for place, row in _lines(path):
-            if problem := _problem(row, rows, present, path.parent):
+        for place, row in _lines(content.decode("utf-8-sig"), path):
+            if problem := _problem(row, rows, present, folder):
                 raise DataError(f"{place}: {problem}")
             rows[row.pop("path")] = row
     except (UnicodeDecodeError, csv.Error) as error:
@@ -36,19 +36,18 @@ def read_manifest(path: Path, present: set[str]) -> dict[str, Row]:
     return rows
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Row]]:
+def _lines(text: str, path: str) -> Iterator[tuple[str, Row]]:
     """Each row and the words for where it stands."""
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        columns = reader.fieldnames or []
-        if "path" not in columns or (unknown := set(columns) - set(COLUMNS)):
-            problem = "no column path" if "path" not in columns else f"unknown columns {sorted(unknown)}"
-            raise DataError(f"{path}: {problem}; its columns may be {', '.join(COLUMNS)}")
-        for row in reader:
-            yield f"{path} line {reader.line_num}", row
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    columns = reader.fieldnames or []
+    if "path" not in columns or (unknown := set(columns) - set(COLUMNS)):
+        problem = "no column path" if "path" not in columns else f"unknown columns {sorted(unknown)}"
+        raise DataError(f"{path}: {problem}; its columns may be {', '.join(COLUMNS)}")
+    for row in reader:
+        yield f"{path} line {reader.line_num}", row
 
 
-def _problem(row: Row, before: dict[str, Row], present: set[str], folder: Path) -> str:
+def _problem(row: Row, before: dict[str, Row], present: set[str], folder: str) -> str:
     if None in row:
         return "more values than columns; quote commas"
     if (name := row["path"]) in before:

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 
 from bonafide.data.build import RawImage
 from bonafide.errors import DataError
+from bonafide.sources.folder import GIVEN
+from bonafide.sources.tree import AGAIN, reaching
 from bonafide.task import ParquetSource
 
 BATCH_ROWS = 64
-SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test", "holdout": "holdout"}
-_SPLIT = re.compile(rf"(?:^|/)({'|'.join(SPLITS)})(?=[-_./])")
-AGAIN = "check the path, the rights and the network, and run again"
+_SPLIT = re.compile(rf"(?:^|/)({'|'.join(GIVEN)})(?=[-_./])")
 
 
 def read_parquet(source: ParquetSource) -> Iterator[RawImage]:
@@ -47,10 +47,8 @@ def parquet_digest(source: ParquetSource) -> str:
         DataError: there is no such file, or it cannot be reached.
     """
     filesystem, files, _ = _find(source.path)
-    try:
+    with reaching(source.path):
         lines = "".join(f"{filesystem.ukey(file)} {file}\n" for file in files)
-    except Exception as error:
-        raise DataError(f"cannot reach {source.path}: {error}; {AGAIN}") from error
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -61,13 +59,11 @@ def _find(path: str) -> tuple[Any, list[str], str]:
     """
     from fsspec.core import url_to_fs
 
-    try:
+    with reaching(path):
         filesystem, where = url_to_fs(path)
         is_folder = filesystem.isdir(where)
         inside = filesystem.find(where) if is_folder else filesystem.glob(where)
         files = sorted(str(file) for file in inside if str(file).endswith(".parquet"))
-    except Exception as error:
-        raise DataError(f"cannot reach {path}: {error}; {AGAIN}") from error
     if not files:
         raise DataError(
             f"{path} names no .parquet file; give a file, a folder, or a pattern: train-*.parquet"
@@ -92,7 +88,7 @@ def _images(opened: pq.ParquetFile, source: ParquetSource, file: str) -> Iterato
                 source=source.name or source.path,
                 generator=_text(found, source.generator),
                 group=_text(found, source.group),
-                given=SPLITS[given[1]] if given else None,
+                given=GIVEN[given[1]] if given else None,
             )
             row += 1
 

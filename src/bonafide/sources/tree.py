@@ -1,0 +1,124 @@
+"""The files below a folder, on disk or in a bucket, always in the same order."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bonafide.errors import DataError
+from bonafide.files import sha256
+
+AGAIN = "check the path, the rights and the network, and run again"
+
+
+class Tree(NamedTuple):
+    """What lies below a folder, without hidden files; a folder that holds none is not seen.
+
+    ``files`` are their names below it, sorted folder by folder. ``read(file, limit)`` returns a file's first
+    ``limit`` bytes, or all. ``version(file)`` is a text that changes with its content.
+    """
+
+    where: str
+    name: str
+    files: tuple[str, ...]
+    read: Callable[[str, int | None], bytes]
+    version: Callable[[str], str]
+
+
+def find_tree(where: str | Path) -> Tree:
+    """The files below ``where``, a folder here or behind ``gs://`` or ``s3://``.
+
+    Raises:
+        DataError: it is no folder, or its bucket cannot be reached.
+    """
+    return _bucket(str(where)) if is_remote(str(where)) else _local(Path(where))
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path names a store, and no place on this machine."""
+    return "://" in path
+
+
+@contextmanager
+def reaching(where: str) -> Iterator[None]:
+    """What a store's client raises becomes a sentence; each has errors of its own."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"cannot reach {where}: {error}; {AGAIN}") from error
+
+
+def told(name: str) -> str:
+    """A file's name for people and for Parquet, which take UTF-8 only."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def _by_folder(names: list[str]) -> tuple[str, ...]:
+    shown = (name for name in names if not any(part.startswith(".") for part in name.split("/")))
+    return tuple(sorted(shown, key=lambda name: name.split("/")))
+
+
+def _local(root: Path) -> Tree:
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder; give one with a sub-folder of images for each class")
+    return Tree(
+        where=str(root),
+        name=root.resolve().name,
+        files=_by_folder([file.relative_to(root).as_posix() for file in _walk(root)]),
+        read=partial(_read_file, root),
+        version=lambda name: sha256(root / name),
+    )
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """A linked folder counts as a file, because it is not entered."""
+    for root, folders, names in os.walk(folder):
+        linked = [name for name in folders if Path(root, name).is_symlink()]
+        yield from (Path(root, name) for name in (*names, *linked))
+
+
+def _read_file(root: Path, name: str, limit: int | None = None) -> bytes:
+    try:
+        with (root / name).open("rb") as stream:
+            return stream.read(-1 if limit is None else limit)
+    except OSError as error:
+        raise DataError(
+            f"cannot read {root / name}: {error.strerror}; make it readable or remove it"
+        ) from error
+
+
+def _bucket(where: str) -> Tree:
+    """Credentials and endpoints are as gcsfs and s3fs find them."""
+    from fsspec.core import url_to_fs
+
+    with reaching(where):
+        store, root = url_to_fs(where, skip_instance_cache=True, use_listings_cache=False)
+        root = root.rstrip("/")
+        found = {
+            path.removeprefix(f"{root}/"): about
+            for path, about in store.find(root, detail=True).items()
+            if about["type"] == "file" and path.startswith(f"{root}/") and not path.endswith("/")
+        }
+    if not found:
+        raise DataError(f"{where} holds no file; give a folder with one of images for each class")
+    return Tree(
+        where=where,
+        name=root.rpartition("/")[2],
+        files=_by_folder(list(found)),
+        read=partial(_read_object, store, root, found),
+        version=lambda name: str(found[name].get("generation") or found[name]["ETag"]),
+    )
+
+
+def _read_object(store: Any, root: str, found: dict[str, Any], name: str, limit: int | None = None) -> bytes:
+    """No more than was listed, however large the object has become; stores refuse a range of nothing."""
+    size = found[name]["size"]
+    end = size if limit is None else min(size, limit)
+    path = f"{root}/{name}"
+    with reaching(store.unstrip_protocol(path)):
+        content: bytes = store.cat_file(path, start=0, end=end) if end else b""
+        return content
