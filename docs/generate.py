@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 import yaml
@@ -17,13 +17,13 @@ from prometheus_client.metrics import Histogram, MetricWrapperBase
 
 from bonafide.cli.main import app
 from bonafide.files import write_text
-from bonafide.task import KINDS as SOURCES
-from bonafide.task import Task
+from bonafide.task import OneSource, Source, Task
 from bonafide.telemetry import metrics
 
 REFERENCE = Path(__file__).parent / "reference"
 TASKS = Path(__file__).parents[1] / "tasks"
 DEFAULT = " [default: "
+SOURCES = [kind.__name__ for kind in get_args(get_args(Source)[0])]
 KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
 
 CLI_HEAD = """# Commands
@@ -149,8 +149,11 @@ def _sections(schema: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
     """By title the prefix of its keys and its schema."""
     kinds = schema["$defs"]
     sections = {"task": ("", schema)}
-    for kind in SOURCES:
-        sections[f"source: {kind}"] = ("source.", kinds[f"{kind.capitalize()}Source"])
+    every = OneSource.model_json_schema()
+    sections["source"] = ("source.", every)
+    for each in (kinds[name] for name in SOURCES):
+        own = {key: field for key, field in each["properties"].items() if key not in every["properties"]}
+        sections[f"source: {own['kind']['const']}"] = ("source.", each | {"properties": own})
     names = [key for key in schema["properties"] if _is_section(key, schema) and key != "source"]
     return sections | {name: (f"{name}.", kinds[name.capitalize()]) for name in names}
 

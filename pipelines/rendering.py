@@ -54,9 +54,10 @@ def to_yaml(documents: list[dict[str, Any]]) -> str:
     return "---\n".join(yaml.safe_dump(document, sort_keys=True) for document in documents)
 
 
-def is_known(source: Mapping[str, Any]) -> bool:
-    """Whether a source's settings tell what is in it, so that a cache may answer for it."""
-    return source.get("kind") == "sample" or bool(source.get("digest"))
+def is_known(arguments: Mapping[str, Any]) -> bool:
+    """Whether a pipeline's arguments tell what is in its sources, so that a cache may answer for them."""
+    sources = arguments.get("sources", [])
+    return all(source["kind"] == "sample" or source["digest"] for source in sources)
 
 
 def examples() -> dict[Path, str]:

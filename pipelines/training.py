@@ -1,6 +1,6 @@
 """From images to a promoted detector.
 
-1. ingest    a source becomes one dataset; unusable files are quarantined
+1. ingest    the sources become one dataset; unusable files are quarantined
 2. validate  duplicates, balance and shortcuts, with a report; a failed check ends the run at the split
 3. split     train, val and test, no group in two of them
 4. train     fit and calibrate, tracked in MLflow
@@ -40,7 +40,7 @@ def training(
     modality: str,
     labels: list,
     groups: str,
-    source: dict,
+    sources: list,
     validation_settings: dict,
     split_settings: dict,
     model_settings: dict,
@@ -56,7 +56,7 @@ def training(
     with dsl.ExitHandler(outcome, name="run"):
         before = champion(task=name).set_caching_options(False)
 
-        data = ingest(modality=modality, source=source, labels=labels, seed=seed).after(before)
+        data = ingest(modality=modality, sources=sources, labels=labels, seed=seed).after(before)
 
         audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, seed=seed)
 
@@ -133,7 +133,7 @@ def arguments(task: Task, environment: str = "dev") -> dict[str, Any]:
         "modality": task.modality,
         "labels": settings["labels"],
         "groups": task.groups,
-        "source": settings["source"],
+        "sources": [source.model_dump(mode="json") for source in task.sources],
         "validation_settings": settings["validation"],
         "split_settings": settings["split"],
         "model_settings": settings["model"],

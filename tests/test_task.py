@@ -1,12 +1,14 @@
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bonafide.errors import ConfigError
-from bonafide.task import FolderSource, SampleSource, Task, load_task, parse_source
+from bonafide.task import FolderSource, SampleSource, Task, load_task, parse_sources
 
+SHIPPED = sorted(path.stem for path in (Path(__file__).parents[1] / "tasks").glob("*.yaml"))
 MODEL = ["model", "model.architecture", "model.epochs", "model.learning_rate", "model.augment"]
 SOURCE = ["source", "source.kind", "source.images", "source.path"]
 SPLIT = ["split", "split.val", "split.test", "split.held_out_generators"]
@@ -173,10 +175,25 @@ def test_a_seed_that_no_generator_takes_is_refused(seed):
 
 def test_a_source_goes_through_json_and_back():
     for source in (SampleSource(images=60), FolderSource(path="/x", digest="1")):
-        assert parse_source(source.model_dump(mode="json")) == source
+        assert parse_sources([source.model_dump(mode="json")]) == (source,)
     for content in ({}, {"kind": "web"}, {"kind": "folder"}, {"kind": "sample", "path": "x"}):
         with pytest.raises(ValueError):
-            parse_source(content)
+            parse_sources([content])
+    with pytest.raises(ValueError):
+        parse_sources([])
+
+
+def test_a_task_may_have_several_sources():
+    task = load_task("authenticity", ["source=[{kind: sample}, {kind: folder, path: /x}]"])
+    assert task.source == task.sources == (SampleSource(), FolderSource(path="/x"))
+    one = load_task("authenticity", ["source={kind: folder, path: /x}"])
+    assert (one.source,) == one.sources == (FolderSource(path="/x"),)
+    with pytest.raises(ConfigError, match=r"unknown key 'source.1.pth'; did you mean 'source.path'"):
+        load_task("authenticity", ["source=[{kind: sample}, {kind: folder, path: /x, pth: /y}]"])
+    with pytest.raises(ConfigError, match=r"source.1.path: Field required"):
+        load_task("authenticity", ["source=[{kind: sample}, {kind: folder}]"])
+    with pytest.raises(ConfigError, match=r"source: .*at least 1 item"):
+        load_task("authenticity", ["source=[]"])
 
 
 @pytest.mark.parametrize("groups", ["A group is one animal", "a group is one animal.", " A group.", ""])
@@ -184,6 +201,15 @@ def test_what_a_group_is_stands_as_a_whole_sentence(groups):
     assert load_task("authenticity").groups.startswith("A group is a region of a photograph")
     with pytest.raises(ConfigError, match=r"groups: .*write a whole sentence"):
         load_task("authenticity", [f"groups={groups!r}"])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_task_that_ships_says_what_it_is_for_and_what_it_cannot_do(name):
+    task = load_task(name)
+    assert task.name == name
+    assert task.card.intended_use and task.card.out_of_scope and task.card.limitations and task.card.tags
+    renamed = {name for source in task.sources for name in getattr(source, "labels", {}).values()}
+    assert renamed in (set(), set(task.labels))
 
 
 def test_split_fractions_leave_training_data():

@@ -55,7 +55,7 @@ class KubeflowEngine:
 
     def submit(self, name: str, arguments: dict[str, Any]) -> RemoteRun:
         """Start the pipeline of that name."""
-        fresh = not is_known(arguments.get("source", {}))
+        fresh = not is_known(arguments)
         with _answering(self._settings), self._package(name, fresh) as package:
             made = self._client.run_pipeline(
                 self._experiment(name),

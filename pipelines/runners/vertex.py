@@ -51,7 +51,7 @@ class VertexEngine:
 
     def submit(self, name: str, arguments: dict[str, Any]) -> RemoteRun:
         """Start the pipeline of that name."""
-        fresh = not is_known(arguments.get("source", {}))
+        fresh = not is_known(arguments)
         with _answering(self._settings), self._job(name, arguments, fresh) as job:
             job.submit(service_account=self._settings.service_account)
             return self._run(job)

@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import json
 import re
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -13,7 +14,9 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -49,7 +52,16 @@ class Config(BaseModel):
 ConfigType = TypeVar("ConfigType", bound=Config)
 
 
-class SampleSource(Config):
+class OneSource(Config):
+    """One source, or a list of them, which become one dataset in their order.
+
+    Groups of two sources that have the same name are two groups, unless the later source shares its groups.
+    """
+
+    shared_groups: bool = False
+
+
+class SampleSource(OneSource):
     """The offline sample, built on the spot from photographs inside installed packages."""
 
     kind: Literal["sample"] = "sample"
@@ -57,7 +69,7 @@ class SampleSource(Config):
     size: Annotated[int, Field(ge=32, le=256, multiple_of=8)] = 64
 
 
-class FolderSource(Config):
+class FolderSource(OneSource):
     """A folder with one sub-folder for each class, on disk or in a bucket.
 
     ``digest`` makes pipeline caching follow the content; the CLI fills it in.
@@ -70,8 +82,8 @@ class FolderSource(Config):
     digest: str = ""
 
 
-class ParquetSource(Config):
-    """Parquet files with a column of images, as Hugging Face's datasets have them.
+class ParquetSource(OneSource):
+    """Parquet files with a column of images, as Hugging Face's datasets have them, on disk or in a bucket.
 
     ``digest`` makes pipeline caching follow the content; the CLI fills it in.
     """
@@ -87,8 +99,37 @@ class ParquetSource(Config):
     digest: str = ""
 
 
-Source = Annotated[SampleSource | FolderSource | ParquetSource, Field(discriminator="kind")]
-KINDS = ("sample", "folder", "parquet")
+class HuggingFaceSource(OneSource):
+    """A dataset on the Hugging Face Hub, at one revision, by its Parquet files.
+
+    ``digest`` is the commit that the revision stood for; the CLI fills it in.
+    """
+
+    kind: Literal["huggingface"] = "huggingface"
+    dataset: str
+    revision: str = "main"
+    path: str = ""
+    image: str = "image"
+    label: str = "label"
+    labels: dict[str, str] = {}
+    generator: str = ""
+    group: str = ""
+    name: str = ""
+    digest: str = ""
+
+
+def _how_many(source: Any) -> str:
+    return "several" if isinstance(source, list | tuple) else "one"
+
+
+Source = Annotated[
+    SampleSource | FolderSource | ParquetSource | HuggingFaceSource, Field(discriminator="kind")
+]
+Several = Annotated[tuple[Source, ...], Field(min_length=1)]
+OneOrSeveral = Annotated[
+    Annotated[Source, Tag("one")] | Annotated[Several, Tag("several")], Discriminator(_how_many)
+]
+KINDS = ("sample", "folder", "parquet", "huggingface")
 
 
 class Validation(Config):
@@ -187,13 +228,18 @@ class Task(Config):
     modality: Literal["image"] = "image"
     groups: Sentence = "A group is a set of images that stay in one split because they are alike."
     seed: Seed = 42
-    source: Source = SampleSource()
+    source: OneOrSeveral = SampleSource()
     validation: Validation = Validation()
     split: Split = Split()
     model: Model = Model()
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     card: Card = Card()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What stands under ``source``, in its order."""
+        return self.source if isinstance(self.source, tuple) else (self.source,)
 
     @model_validator(mode="after")
     def _names_only_its_labels(self) -> "Task":
@@ -256,14 +302,14 @@ def read(kind: type[ConfigType], path: Path, step: str) -> ConfigType:
         raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error
 
 
-def parse_source(content: dict[str, Any]) -> Source:
-    """The source that ``content`` describes; its ``kind`` says which.
+def parse_sources(content: list[dict[str, Any]]) -> tuple[Source, ...]:
+    """The sources that ``content`` describes; the ``kind`` of each says which it is.
 
     Raises:
-        ValidationError: no such kind, or settings that do not fit it.
+        ValidationError: none, no such kind, or settings that do not fit it.
     """
-    source: Source = TypeAdapter(Source).validate_python(content)
-    return source
+    sources: tuple[Source, ...] = TypeAdapter(Several).validate_python(content)
+    return sources
 
 
 def _find(name: str) -> Path:
@@ -297,8 +343,10 @@ def _apply(content: dict[str, Any], override: str) -> None:
 
 
 def _explain(kind: type[BaseModel], problem: Any) -> str:
-    path = [part for part in problem["loc"] if not (isinstance(part, str) and part in KINDS)]
-    dotted = ".".join(map(str, path))
+    section, *path = problem["loc"] or [""]
+    if section == "source":
+        path = [part for part in path if part not in (*KINDS, "one", "several")]
+    dotted = ".".join(map(str, (section, *path)))
     if problem["type"] != "extra_forbidden":
         return f"{dotted}: {problem['msg']}" if dotted else str(problem["msg"])
     nearest = difflib.get_close_matches(dotted, _keys(kind), n=1, cutoff=0)
@@ -309,7 +357,13 @@ def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, field in kind.model_fields.items():
         keys.append(prefix + name)
-        for part in (field.annotation, *get_args(field.annotation)):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                keys += _keys(part, f"{prefix}{name}.")
+        for section in _sections(field.annotation):
+            keys += _keys(section, f"{prefix}{name}.")
     return keys
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)

@@ -118,11 +118,12 @@ def test_the_example_task_is_valid():
     assert parse(Task, yaml.safe_load(example), "the example").gate.recall == {"generated": 0.95}
 
 
-def test_the_example_of_parquet_is_a_task():
-    [example] = blocks(page("how-to/parquet.md"), "yaml")
+@pytest.mark.parametrize("name", ["parquet", "hugging-face"])
+def test_the_example_of_a_source_is_a_task(name):
+    [example] = blocks(page(f"how-to/{name}.md"), "yaml")
     task = parse(Task, yaml.safe_load(example), "the example")
-    assert set(task.source.labels.values()) == set(task.labels)
-    assert f'title="tasks/{task.name}.yaml"' in page("how-to/parquet.md")
+    assert set(task.sources[0].labels.values()) == set(task.labels)
+    assert f'title="tasks/{task.name}.yaml"' in page(f"how-to/{name}.md")
 
 
 def test_each_step_of_own_images_is_given_the_page_s_own_task():

@@ -186,10 +186,11 @@ def strict(node):
 
 def test_a_source_whose_content_is_not_known_is_read_anew(engine, server, given):
     """The engine's cache knows a step by its inputs only, and a schedule's never change."""
-    unknown = given | {"source": {"kind": "folder", "path": "/data/cifake"}}
+    folder = {"kind": "folder", "path": "/data/cifake", "digest": ""}
+    unknown = given | {"sources": [*given["sources"], folder]}
     engine.submit("training", given)
     engine.submit("training", unknown)
-    engine.submit("training", unknown | {"source": {**unknown["source"], "digest": "1"}})
+    engine.submit("training", given | {"sources": [folder | {"digest": "1"}]})
     engine.schedule("training", given, "0 2 * * *")
 
     def cached(body):

@@ -47,7 +47,7 @@ def uploaded(bucket, local, name):
 @pytest.fixture(scope="module")
 def expected(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("expected") / "out"
-    return ingest(FolderSource(path=str(folder), labels=NAMES), LABELS, out, seed=1), rows(out)
+    return ingest((FolderSource(path=str(folder), labels=NAMES),), LABELS, out, seed=1), rows(out)
 
 
 def rows(out):
@@ -56,7 +56,7 @@ def rows(out):
 
 
 def same(source, tmp_path, expected):
-    info = ingest(source, LABELS, tmp_path / "out", seed=1)
+    info = ingest((source,), LABELS, tmp_path / "out", seed=1)
     assert rows(tmp_path / "out") == expected[1]
     assert info.digest == expected[0].digest
 

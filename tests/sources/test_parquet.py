@@ -58,7 +58,7 @@ def table(path, **columns):
 
 
 def made(source, out, labels=LABELS):
-    return ingest(source, labels, out, seed=1)
+    return ingest((source,), labels, out, seed=1)
 
 
 @pytest.mark.parametrize(

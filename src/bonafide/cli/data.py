@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from bonafide.cli.options import DatasetArgument, OutArgument, SeedOption, SetOption, TaskOption
-from bonafide.task import FolderSource, SampleSource, load_task, parse
+from bonafide.cli.options import DatasetArgument, OutArgument, SeedOption, SetOption, SourceOption, TaskOption
+from bonafide.task import SampleSource, load_task, parse
 
 app = typer.Typer(help="Build, audit and split datasets.", no_args_is_help=True)
 
@@ -29,19 +29,16 @@ def sample(
 @app.command()
 def ingest(
     out: OutArgument,
-    source: Annotated[
-        Path | None,
-        typer.Option(help="A folder with one sub-folder per class, instead of the task's source."),
-    ] = None,
+    source: SourceOption = "",
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
-    """Read a source into one dataset; unusable files are quarantined with a reason."""
+    """Read sources into one dataset; unusable files are quarantined with a reason."""
     from bonafide.model.modality import reader
+    from bonafide.sources.ingest import with_source
 
-    settings = load_task(task, overrides)
-    chosen = FolderSource(path=str(source)) if source else settings.source
-    info = reader(settings.modality)(chosen, settings.labels, out, settings.seed)
+    settings = with_source(load_task(task, overrides), source)
+    info = reader(settings.modality)(settings.sources, settings.labels, out, settings.seed)
     typer.echo(
         f"{out}: {sum(info.counts['all'].values())} images, {len(info.quarantined)} quarantined, "
         f"{len(info.skipped)} skipped"

@@ -22,8 +22,8 @@ SHOWN_PER_LABEL = 3
 
 def demo(
     data: Annotated[
-        Path | None, typer.Argument(help="Your images: a folder with one sub-folder per class.")
-    ] = None,
+        str, typer.Argument(help="Your images: a folder with one sub-folder per class, here or in a bucket.")
+    ] = "",
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
     keep_serving: Annotated[bool, typer.Option(help="Leave the server running until Ctrl-C.")] = False,

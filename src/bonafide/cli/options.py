@@ -12,6 +12,12 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.epochs=3. May be repeated."
     ),
 ]
+SourceOption = Annotated[
+    str,
+    typer.Option(
+        help="A folder with one sub-folder per class, here or in a bucket, instead of the task's sources."
+    ),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it is there.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every random choice.")]
 DatasetArgument = Annotated[Path, typer.Argument(help="A dataset folder.")]

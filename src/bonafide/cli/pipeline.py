@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bonafide.cli.options import OverwriteOption, SetOption, TaskOption
+from bonafide.cli.options import OverwriteOption, SetOption, SourceOption, TaskOption
 from bonafide.errors import BonafideError, ConfigError
 from bonafide.files import copy
 from bonafide.task import load_task
@@ -26,16 +26,12 @@ EngineOption = Annotated[
 EnvironmentOption = Annotated[str, typer.Option(help="Where a promoted model goes into service.")]
 
 CRON_FIELDS = 5
-SourceOption = Annotated[
-    Path | None,
-    typer.Option(help="A folder with one sub-folder per class, instead of the task's source."),
-]
 
 
 @running.command()
 def training(
     task: TaskOption = "authenticity",
-    source: SourceOption = None,
+    source: SourceOption = "",
     overrides: SetOption = None,
     environment: EnvironmentOption = "dev",
     engine: Annotated[
@@ -51,17 +47,18 @@ def training(
 
     from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
     from bonafide.sources.ingest import as_seen_elsewhere, with_source
+    from bonafide.sources.tree import is_remote
     from pipelines.summary import summarise
     from pipelines.training import arguments
 
-    console = Console(file=sys.stdout, highlight=False)
+    console, settings = Console(file=sys.stdout, highlight=False), load_task(task, overrides)
     if engine:
-        if source:
-            raise ConfigError(f"--source: {source} is on this machine; an engine reads the task's own source")
-        given = arguments(as_seen_elsewhere(load_task(task, overrides)), environment)
-        run_elsewhere(engine, "training", given, console, detach)
+        if source and not is_remote(source):
+            raise ConfigError(f"--source: {source} is on this machine; an engine reads the task's sources")
+        settings = with_source(settings, source) if source else as_seen_elsewhere(settings)
+        run_elsewhere(engine, "training", arguments(settings, environment), console, detach)
         return
-    settings = with_source(load_task(task, overrides), source)
+    settings = with_source(settings, source)
     finished = run_local("training", arguments(settings, environment), console)
     refuse_failed(finished)
     gate = summarise(finished)["gate"]

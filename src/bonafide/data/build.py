@@ -17,7 +17,7 @@ from rich.progress import track
 
 from bonafide import files
 from bonafide.data import dataset
-from bonafide.data.dataset import INFO, DatasetInfo, Quarantined, ShardWriter
+from bonafide.data.dataset import INFO, DatasetInfo, Origin, Quarantined, ShardWriter
 from bonafide.data.decoding import Decoded, decode
 from bonafide.errors import DataError, ImageError
 from bonafide.threads import mapped
@@ -53,6 +53,7 @@ def build_dataset(
     seed: int | None = None,
     workers: int | None = None,
     skipped: tuple[str, ...] = (),
+    origins: tuple[Origin, ...] = (),
 ) -> DatasetInfo:
     """Write the dataset ``out`` with the one split ``all``, rows in the order of ``images``.
 
@@ -65,6 +66,7 @@ def build_dataset(
         seed: recorded, when the source was drawn with one.
         workers: decoding threads; by default one a core, at most 8.
         skipped: recorded, the files that the source passed over.
+        origins: recorded, the sources.
 
     Raises:
         DataError: a label is not among ``labels`` or has no usable image, or nothing is usable.
@@ -83,7 +85,13 @@ def build_dataset(
                 writer.write(pa.RecordBatch.from_pylist(numbered, dataset.SCHEMA))
             _check_presence(present, labels, quarantined)
         info = dataset.describe(
-            folder, [dataset.ALL], labels, seed=seed, quarantined=tuple(quarantined), skipped=skipped
+            folder,
+            [dataset.ALL],
+            labels,
+            seed=seed,
+            quarantined=tuple(quarantined),
+            skipped=skipped,
+            origins=origins,
         )
         dataset.write_info(folder, info)
     return info

@@ -55,12 +55,24 @@ class Quarantined(Config):
     message: str
 
 
+class Origin(Config):
+    """A source that was read: its kind, what reports call it, and what told its content then.
+
+    ``digest`` is a commit on the Hugging Face Hub, or the digest that caching followed; empty if not known.
+    """
+
+    kind: str
+    name: str
+    digest: str
+
+
 class DatasetInfo(Config):
     """What ``dataset.json`` holds.
 
     ``counts`` is images by split and label name; ``digest`` identifies the content (:func:`digest`);
     ``parents`` are the digests it was made from; ``excluded`` counts images left out, by reason;
-    ``skipped`` lists the files that the source passed over because their names are not those of images.
+    ``skipped`` lists the files that the source passed over because their names are not those of images;
+    ``origins`` are the sources, in their order.
     """
 
     labels: tuple[str, ...]
@@ -73,6 +85,7 @@ class DatasetInfo(Config):
     quarantined: tuple[Quarantined, ...] = ()
     skipped: tuple[str, ...] = ()
     excluded: dict[str, int] = Field(default={})
+    origins: tuple[Origin, ...] = ()
 
 
 def write_info(folder: Path, info: DatasetInfo) -> None:

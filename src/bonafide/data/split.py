@@ -95,6 +95,7 @@ def split(
             parents=(info.digest,),
             quarantined=info.quarantined,
             skipped=info.skipped,
+            origins=info.origins,
             excluded=dict(Counter(filter(None, reasons))),
         )
         write_info(folder, result)

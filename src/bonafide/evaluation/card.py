@@ -65,7 +65,7 @@ def model_card(facts: CardFacts) -> str:
         dataset=facts.dataset,
         package=facts.package,
         metrics=facts.metrics,
-        is_sample=facts.task.source.kind == "sample",
+        is_sample=any(source.kind == "sample" for source in facts.task.sources),
         failures=known_failures(facts.metrics, facts.robustness),
         intervals=about_intervals(facts.metrics.n, facts.metrics.groups, facts.groups_are),
     )
@@ -94,7 +94,7 @@ def _front_matter(facts: CardFacts) -> dict[str, Any]:
                         "task": {"type": "image-classification", "name": facts.task.title},
                         "dataset": {
                             "name": f"{facts.task.name}, test split",
-                            "type": facts.task.source.kind,
+                            "type": ", ".join(dict.fromkeys(source.kind for source in facts.task.sources)),
                             "split": "test",
                             "revision": facts.dataset.digest,
                         },

@@ -1,1 +1,1 @@
-"""Where images come from: folders and Parquet files, on disk and in buckets, and the offline sample."""
+"""Where images come from: folders, Parquet files, buckets, the Hugging Face Hub, and the offline sample."""

@@ -1,57 +1,87 @@
-"""The ingest step: from any source to a dataset."""
+"""The ingest step: from any sources to one dataset."""
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bonafide.data.build import RawImage, build_dataset
-from bonafide.data.dataset import DatasetInfo
+from bonafide.data.dataset import DatasetInfo, Origin
 from bonafide.sources.folder import folder_digest, read_folder, skipped_files
 from bonafide.sources.tree import find_tree, is_remote
-from bonafide.task import FolderSource, ParquetSource, SampleSource, Source, Task
+from bonafide.task import FolderSource, HuggingFaceSource, ParquetSource, SampleSource, Source, Task
 
 
 class Reading(NamedTuple):
-    """A source's images, and the files in it that were passed over."""
+    """A source's images, what it is, and the files in it that were passed over."""
 
     images: Iterator[RawImage]
+    origin: Origin
     skipped: tuple[str, ...] = ()
 
 
-def ingest(source: Source, labels: tuple[str, ...], out: Path, seed: int) -> DatasetInfo:
-    """Write the source's images to ``out`` as one unsplit dataset.
+def ingest(sources: tuple[Source, ...], labels: tuple[str, ...], out: Path, seed: int) -> DatasetInfo:
+    """Write the sources' images to ``out`` as one unsplit dataset, one source after the other.
+
+    Groups of the first source keep their names. Those of another have its number before them, so that no two
+    meet by chance, unless the source shares its groups. So a source that is added at the end moves nothing.
 
     Raises:
-        DataError: the source is not there, or holds no usable images of at least two of the labels.
+        DataError: a source is not there, or they hold no usable images of at least two of the labels.
     """
-    with READERS[type(source)](source, seed) as found:
-        return build_dataset(found.images, labels, out, seed, skipped=found.skipped)
+    with ExitStack() as stack:
+        found = [stack.enter_context(READERS[type(source)](source, seed)) for source in sources]
+        images = chain.from_iterable(
+            reading.images if number == 1 or source.shared_groups else _own_groups(reading.images, number)
+            for number, (source, reading) in enumerate(zip(sources, found, strict=True), start=1)
+        )
+        return build_dataset(
+            images,
+            labels,
+            out,
+            seed,
+            skipped=tuple(chain.from_iterable(reading.skipped for reading in found)),
+            origins=tuple(reading.origin for reading in found),
+        )
 
 
 def with_digest(task: Task) -> Task:
-    """The task with the digest of what its source holds now, so that caching follows the content.
+    """The task with digests of what its sources hold now, so that caching follows the content.
 
     Raises:
-        DataError: the source is not there.
+        DataError: a source is not there.
     """
-    digest = DIGESTS.get(type(task.source))
-    return task.model_copy(update={"source": digest(task.source)}) if digest else task
+    return _with_sources(task, [DIGESTS[type(source)](source) for source in task.sources])
 
 
-def with_source(task: Task, folder: Path | None) -> Task:
-    """The task reading ``folder`` instead of its own source, with the content's digest for caching."""
-    return with_digest(task.model_copy(update={"source": FolderSource(path=str(folder))}) if folder else task)
+def with_source(task: Task, place: str) -> Task:
+    """The task reading the folder ``place``, if any, instead of its own sources, with digests for caching."""
+    return with_digest(task.model_copy(update={"source": FolderSource(path=place)}) if place else task)
 
 
 def as_seen_elsewhere(task: Task) -> Task:
-    """For another machine: with the digest of a source in a bucket; that of a folder there is not known.
+    """For another machine: with digests of what lies in a bucket or on the Hub; of folders none is known.
 
     Raises:
-        DataError: the bucket cannot be reached.
+        DataError: a bucket or the Hub cannot be reached.
     """
-    return with_digest(task) if is_remote(getattr(task.source, "path", "")) else task
+    seen = [DIGESTS[type(source)](source) if _is_elsewhere(source) else source for source in task.sources]
+    return _with_sources(task, seen)
+
+
+def _is_elsewhere(source: Source) -> bool:
+    return source.kind == "huggingface" or is_remote(getattr(source, "path", ""))
+
+
+def _with_sources(task: Task, sources: list[Source]) -> Task:
+    return task.model_copy(update={"source": tuple(sources) if len(sources) > 1 else sources[0]})
+
+
+def _own_groups(images: Iterator[RawImage], number: int) -> Iterator[RawImage]:
+    return (replace(image, group=f"{number}/{image.group}") if image.group else image for image in images)
 
 
 @contextmanager
@@ -60,20 +90,35 @@ def _sample(source: SampleSource, seed: int) -> Iterator[Reading]:
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = build_sample(Path(scratch) / "sample", source.images, source.size, seed)
-        yield Reading(read_folder(find_tree(folder)))
+        yield Reading(read_folder(find_tree(folder)), Origin(kind=source.kind, name="sample", digest=""))
 
 
 @contextmanager
 def _folder(source: FolderSource, _: int) -> Iterator[Reading]:
     tree = find_tree(source.path)
-    yield Reading(read_folder(tree, source.labels, source.name), skipped_files(tree))
+    origin = Origin(kind=source.kind, name=source.name or tree.name, digest=source.digest)
+    yield Reading(read_folder(tree, source.labels, source.name), origin, skipped_files(tree))
 
 
 @contextmanager
 def _parquet(source: ParquetSource, _: int) -> Iterator[Reading]:
     from bonafide.sources.parquet import read_parquet
 
-    yield Reading(read_parquet(source))
+    name = source.name or Path(source.path).name
+    yield Reading(read_parquet(source), Origin(kind=source.kind, name=name, digest=source.digest))
+
+
+@contextmanager
+def _hugging_face(source: HuggingFaceSource, _: int) -> Iterator[Reading]:
+    from bonafide.sources.hub import download
+    from bonafide.sources.parquet import read_parquet
+
+    found, commit = download(source)
+    yield Reading(read_parquet(found), Origin(kind=source.kind, name=source.dataset, digest=commit))
+
+
+def _as_it_is(source: SampleSource) -> SampleSource:
+    return source
 
 
 def _folder_with_digest(source: FolderSource) -> FolderSource:
@@ -89,12 +134,21 @@ def _parquet_with_digest(source: ParquetSource) -> ParquetSource:
     return found.model_copy(update={"digest": parquet_digest(found)})
 
 
-READERS: dict[type, Callable[..., Any]] = {
+def _hugging_face_with_digest(source: HuggingFaceSource) -> HuggingFaceSource:
+    from bonafide.sources.hub import find_commit
+
+    return source.model_copy(update={"digest": find_commit(source)})
+
+
+READERS: dict[type, Callable[..., AbstractContextManager[Reading]]] = {
     SampleSource: _sample,
     FolderSource: _folder,
     ParquetSource: _parquet,
+    HuggingFaceSource: _hugging_face,
 }
 DIGESTS: dict[type, Callable[[Any], Any]] = {
+    SampleSource: _as_it_is,
     FolderSource: _folder_with_digest,
     ParquetSource: _parquet_with_digest,
+    HuggingFaceSource: _hugging_face_with_digest,
 }
