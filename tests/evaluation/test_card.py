@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import yaml
 
-from bonafide.data.dataset import DatasetInfo
+from bonafide.data.dataset import DatasetInfo, Origin
 from bonafide.evaluation.card import CardFacts, model_card
 from bonafide.evaluation.compare import Comparison, compare_answers
 from bonafide.evaluation.gate import decide
@@ -34,6 +34,10 @@ def facts(metrics, **changes):
             generators={"seen": 700, "unseen": 80},
             digest="d" * 64,
             seed=42,
+            origins=(
+                Origin(kind="huggingface", name="owner/set", digest="c" * 40),
+                Origin(kind="sample", name="sample", digest=""),
+            ),
         ),
         "package": PackageInfo(
             task=task.name,
@@ -116,6 +120,11 @@ def test_every_table_is_whole(card):
         assert len(set(rows)) == 1, block
         assert re.fullmatch(r"[|:\- ]+", block.splitlines()[1]), block
     assert not re.search(r"\n\n\n\n", card)
+
+
+def test_a_source_is_told_with_the_commit_that_was_read(card):
+    assert card.count("was read at") == 1
+    assert f"owner/set was read at `{'c' * 40}`." in card
 
 
 def test_names_are_escaped(card):
