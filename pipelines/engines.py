@@ -14,6 +14,11 @@ from bonafide.task import BAD_YAML, Config, parse
 
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
 Image = Annotated[str, Field(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]
+FilePath = Annotated[str, Field(pattern=r"^/.+")]
+# Of the run's own project, or with its whole name.
+SecretVersion = Annotated[
+    str, Field(pattern=r"^(projects/[^/]+(/locations/[^/]+)?/secrets/)?[\w-]+/versions/([1-9]\d*|latest)$")
+]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 
 
@@ -87,7 +92,7 @@ class KubeflowStep(Step):
 
     secrets: dict[Variable, Key] = Field(default_factory=dict)
     config: dict[Variable, Key] = Field(default_factory=dict)
-    mounts: dict[Annotated[str, Field(pattern=r"^/.+")], Name] = Field(default_factory=dict)
+    mounts: dict[FilePath, Name] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     timeout_minutes: Annotated[int, Field(ge=1)] | None = None
 
@@ -113,6 +118,13 @@ class Kubeflow(Config):
         return self
 
 
+class VertexStep(Step):
+    """``secrets`` become variables, ``files`` files: each from a version in Secret Manager."""
+
+    secrets: dict[Variable, SecretVersion] = Field(default_factory=dict)
+    files: dict[FilePath, SecretVersion] = Field(default_factory=dict)
+
+
 class Vertex(Config):
     """Vertex AI Pipelines. ``endpoint`` is another address than the region's own, such as a private one."""
 
@@ -123,8 +135,8 @@ class Vertex(Config):
     bucket: Annotated[str, Field(pattern=r"^gs://.+")]
     service_account: str
     image: Image
-    every_step: Step = Step()
-    steps: dict[str, Step] = Field(default_factory=dict)
+    every_step: VertexStep = VertexStep()
+    steps: dict[str, VertexStep] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _places(self) -> "Vertex":

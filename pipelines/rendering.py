@@ -13,7 +13,7 @@ import yaml
 
 from bonafide.errors import ConfigError
 from pipelines.compilation import COMPILED, PIPELINES
-from pipelines.engines import Kubeflow, KubeflowStep, Step, Vertex, load, step_of
+from pipelines.engines import Kubeflow, KubeflowStep, Step, Vertex, VertexStep, load, step_of
 
 EXECUTOR = "exec-"
 READS_THE_SOURCE = "ingest"
@@ -38,7 +38,9 @@ def render(name: str, settings: Kubeflow | Vertex, fresh: bool = False) -> list[
     for executor, content in executors.items():
         step = step_of(settings, executor.removeprefix(EXECUTOR))
         _patch(content["container"], settings.image, step)
-        if isinstance(step, KubeflowStep) and (found := _kubernetes(step)):
+        if isinstance(settings, Vertex):
+            _fetch_secrets(content["container"], step, settings.project)
+        elif found := _kubernetes(step):
             kubernetes[executor] = found
     for task_name, task in _tasks(specification):
         _set_retries(task_name, task, settings)
@@ -110,6 +112,17 @@ def _patch(container: dict[str, Any], image: str, step: Step) -> None:
             "type": step.accelerator,
         }
     container["resources"] = resources
+
+
+def _fetch_secrets(container: dict[str, Any], step: VertexStep, project: str) -> None:
+    """Vertex AI mounts no secrets: the step itself asks for them, by name, and then begins."""
+    wanted = {**step.secrets, **step.files}
+    named = [
+        f"{target}={version if '/secrets/' in version else f'projects/{project}/secrets/{version}'}"
+        for target, version in sorted(wanted.items())
+    ]
+    if named:
+        container["command"] = ["python3", "-m", "bonafide.secrets", *named, "--", *container["command"]]
 
 
 def _tasks(specification: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -56,7 +56,7 @@ def lock(path: Path) -> Iterator[None]:
         yield
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replace ``path`` in one step; a killed or failed write leaves the old content.
 
     Raises:
@@ -71,7 +71,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        partial.chmod(0o644)
+        partial.chmod(mode)
         partial.replace(path)
     except OSError as error:
         if partial:

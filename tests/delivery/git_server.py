@@ -3,12 +3,12 @@
 import base64
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests import http_server
 
 TOKEN = "hush-hush"
 AUTHORIZATION = "Basic " + base64.b64encode(f"bonafide:{TOKEN}".encode()).decode()
@@ -39,18 +39,15 @@ def served(root: Path) -> Iterator[GitServer]:
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", folder], check=True)
     subprocess.run(["git", "-C", folder, "config", "http.receivepack", "true"], check=True)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(http_server.Handler):
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = self.body()
             state.asked.append(self.path)
             if state.failures:
                 state.failures -= 1
                 self.send_error(503)
             elif self.headers.get("Authorization") != AUTHORIZATION:
-                self.send_response(401)
-                self.send_header("WWW-Authenticate", 'Basic realm="git"')
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.reply(401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
             else:
                 self.pass_on(body)
 
@@ -73,24 +70,8 @@ def served(root: Path) -> Iterator[GitServer]:
             )
             head, _, content = found.stdout.partition(b"\r\n\r\n")
             headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
-            self.send_response(int(headers.pop("Status", "200 OK").split()[0]))
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.reply(int(headers.pop("Status", "200 OK").split()[0]), headers, content)
 
-        do_GET = do_POST = answer  # noqa: N815
-
-        def log_message(self, *_) -> None:
-            """Nothing is printed."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state = GitServer(f"http://127.0.0.1:{server.server_port}/delivery.git", folder)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_server.serving(Handler) as url:
+        state = GitServer(f"{url}/delivery.git", folder)
+        yield state

@@ -6,28 +6,19 @@ only when a test says so.
 
 import json
 import re
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import kfp_server_api
 
+from tests.http_server import JsonHandler, RefusedError, serving
+
 TOKEN = "of-the-test"
 PLAIN = {"str": (str, int), "bool": bool, "int": (int, str), "float": (float, int), "datetime": str}
-
-
-class RefusedError(Exception):
-    """With the status that it is answered with."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def hold(value: Any, kind: str, where: str) -> None:
@@ -183,38 +174,17 @@ def served() -> Iterator[Kfp]:
     """A server of its own."""
     state = Kfp()
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            size = int(self.headers.get("Content-Length", 0))
-            body = json.loads(self.rfile.read(size)) if size else None
-            address = urlsplit(self.path)
-            try:
-                if state.failing:
-                    state.failing -= 1
-                    raise RefusedError(503, "the database is away")
-                if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                    raise RefusedError(401, "Unauthenticated")
-                told, status = state.answer(self.command, address.path, parse_qs(address.query), body), 200
-            except RefusedError as refused:
-                told, status = {"error": str(refused), "code": 3, "message": str(refused)}, refused.status
-            content = json.dumps(told).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    class Handler(JsonHandler):
+        def ask(self, path: str, query: dict[str, list[str]], body: Any) -> Any:
+            if state.failing:
+                state.failing -= 1
+                raise RefusedError(503, "the database is away")
+            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                raise RefusedError(401, "Unauthenticated")
+            return state.answer(self.command, path, query, body)
 
-        do_GET = do_POST = do_DELETE = answer  # noqa: N815
+        def error(self, refused: RefusedError) -> Any:
+            return {"error": str(refused), "code": 3, "message": str(refused)}
 
-        def log_message(self, *_) -> None:
-            """Nothing is printed."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as state.url:
+        yield state

@@ -104,7 +104,9 @@ def test_a_step_has_what_every_step_has_and_its_own_over_it():
         ),
         ("kubeflow", {"host": "https://me:hush@kubeflow.example"}, "no place for a password"),
         ("vertex", {"image": f"registry:5000/pipeline@sha256:{'0' * 64}"}, "Artifact Registry or Docker Hub"),
-        ("vertex", {"every_step": {"secrets": {}}}, "unknown key"),
+        ("vertex", {"every_step": {"mounts": {}}}, "unknown key"),
+        ("vertex", {"every_step": {"secrets": {"TOKEN": "hush"}}}, "secrets.TOKEN"),
+        ("vertex", {"every_step": {"files": {"signing.pem": "key/versions/1"}}}, "files"),
     ],
 )
 def test_what_is_no_setting_is_refused(changed, name, changes, said):
@@ -168,6 +170,29 @@ def test_secrets_and_mounts_are_only_of_the_steps_that_name_them():
     with_token = {name for name, found in executors.items() if "secretAsEnv" in found}
     assert with_key == {f"exec-{step}" for step in ("champion", "export")}
     assert with_token == {f"exec-{step}" for step in ("champion", "promote")}
+
+
+def test_on_vertex_steps_that_name_secrets_fetch_them_and_then_begin():
+    settings = load(ENGINES / "vertex.example.yaml")
+    specification, *_ = rendering.render("training", settings)
+    plain = rendering._compiled("training")["deploymentSpec"]["executors"]
+    own = "projects/my-project/secrets"
+    key = f"/var/lib/bonafide/signing/signing.pem={own}/signing-key/versions/1"
+    public = f"/var/lib/bonafide/signing/signing.pub={own}/verifying-key/versions/1"
+    token = f"GIT_CONFIG_VALUE_0={own}/delivery-token/versions/1"
+    named = {"champion": [key, public, token], "export": [key, public], "promote": [public, token]}
+    for executor, content in specification["deploymentSpec"]["executors"].items():
+        wanted = named.get(executor.removeprefix("exec-"), [public])
+        begins = ["python3", "-m", "bonafide.secrets", *wanted, "--"]
+        assert content["container"]["command"] == begins + plain[executor]["container"]["command"]
+
+
+def test_a_secret_of_another_project_keeps_its_name_and_steps_without_secrets_their_command(changed):
+    other = "projects/team/secrets/token/versions/latest"
+    settings = load(changed("vertex", **own(), steps={"promote": {"secrets": {"TOKEN": other}}}))
+    executors = rendering.render("training", settings)[0]["deploymentSpec"]["executors"]
+    assert executors["exec-promote"]["container"]["command"][3] == f"TOKEN={other}"
+    assert executors["exec-train"]["container"]["command"][0] == "sh"
 
 
 def test_retries_are_of_the_steps_and_those_of_the_pipeline_stay(changed):

@@ -3,29 +3,19 @@
 Runs go on only when a test says so.
 """
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 from google.protobuf.json_format import MessageToDict, ParseDict
 
+from tests.http_server import JsonHandler, RefusedError, serving
+
 PARENT = "/v1/projects/my-project/locations/europe-west4"
-
-
-class RefusedError(Exception):
-    """With the status that it is answered with."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def refuse_broken(job: Any) -> None:
@@ -144,39 +134,15 @@ def served() -> Iterator[VertexServer]:
     """A server of its own."""
     state = VertexServer()
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            size = int(self.headers.get("Content-Length", 0))
-            body = json.loads(self.rfile.read(size)) if size else None
-            address = urlsplit(self.path)
+    class Handler(JsonHandler):
+        def ask(self, path: str, query: dict[str, list[str]], body: Any) -> Any:
+            if state.failing:
+                state.failing -= 1
+                raise RefusedError(403, "the caller does not have permission")
             try:
-                if state.failing:
-                    state.failing -= 1
-                    raise RefusedError(403, "the caller does not have permission")
-                said, status = state.answer(self.command, address.path, parse_qs(address.query), body), 200
-            except RefusedError as refused:
-                said = {"error": {"code": refused.status, "message": str(refused)}}
-                status = refused.status
+                return state.answer(self.command, path, query, body)
             except json_format.ParseError as error:
-                said, status = {"error": {"code": 400, "message": str(error)}}, 400
-            content = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+                raise RefusedError(400, str(error)) from error
 
-        do_GET = do_POST = do_DELETE = answer  # noqa: N815
-
-        def log_message(self, *_) -> None:
-            """Nothing is printed."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as state.url:
+        yield state
