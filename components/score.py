@@ -1,4 +1,4 @@
-"""Score a folder, a glob or a bucket of images into one CSV or Parquet file. Never cached: images change."""
+"""Score a folder, a glob or a bucket of images into one table. Never cached: images change."""
 
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
@@ -10,6 +10,8 @@ def score(
     package: Input[Model],
     images: str,
     format: str,
+    output: str,
+    overwrite: bool,
     scores: Output[Dataset],
     metrics: Output[Metrics],
 ):
@@ -22,7 +24,9 @@ def score(
 
     engine = Engine(Path(package.path), trusted_keys(), threads=1)
     version = package.metadata["version"]
-    counts = run.score_images(images, Path(scores.path), engine, version, kind=format).counts()
+    counts = run.score_images(
+        images, Path(scores.path), engine, version, kind=format, copy_to=output, overwrite=overwrite
+    ).counts()
     scores.metadata.update(counts, format=format, version=version, digest=engine.info.model_digest)
     for name, value in counts.items():
         metrics.log_metric(name, value)

@@ -12,7 +12,9 @@ from components.score import score
 
 
 @dsl.pipeline(name="batch", description="From a folder or a bucket of images to a table of answers")
-def batch(task: str, images: str, format: str = "csv", version: str = ""):
+def batch(
+    task: str, images: str, format: str = "csv", version: str = "", output: str = "", overwrite: bool = False
+):
     """The two steps above; neither is cached, because what is in service and the images change."""
     outcome = report(task=task).set_caching_options(False)
 
@@ -20,6 +22,12 @@ def batch(task: str, images: str, format: str = "csv", version: str = ""):
         fetched = fetch(task=task, version=version)
         fetched.set_caching_options(False).set_cpu_request("1").set_memory_request("2Gi")
 
-        scored = score(package=fetched.outputs["package"], images=images, format=format)
+        scored = score(
+            package=fetched.outputs["package"],
+            images=images,
+            format=format,
+            output=output,
+            overwrite=overwrite,
+        )
         scored.set_caching_options(False).set_retry(2, backoff_duration="1s")
         scored.set_cpu_request("4").set_memory_request("4Gi")

@@ -70,9 +70,7 @@ def test_a_key_that_is_absent_is_no_key_or_belongs_to_another(tmp_path, monkeypa
 
 def test_a_delivery_repository_that_is_empty_stays_so(tmp_path, monkeypatch):
     with served(tmp_path) as server:
-        for name, value in server.credentials().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("BONAFIDE_DELIVERY", server.url)
+        server.named(monkeypatch)
         assert "branches can be pushed; main is not there yet" in found()["delivery repository"]
         assert not list((server.folder / "refs" / "heads").iterdir())
         (server.folder / "hooks" / "pre-receive").unlink(missing_ok=True)
@@ -86,9 +84,7 @@ def test_a_delivery_repository_that_may_only_be_read(tmp_path, monkeypatch):
 
     with served(tmp_path) as server:
         subprocess.run(["git", "-C", server.folder, "config", "http.receivepack", "false"], check=True)
-        for name, value in server.credentials().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("BONAFIDE_DELIVERY", server.url)
+        server.named(monkeypatch)
         assert "git push" in broken()["delivery repository"]
 
 
@@ -99,7 +95,5 @@ def test_without_git(monkeypatch):
 
 def test_a_delivery_elsewhere_needs_packages_elsewhere(tmp_path, monkeypatch):
     with served(tmp_path) as server:
-        for name, value in server.credentials().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("BONAFIDE_DELIVERY", server.url)
+        server.named(monkeypatch)
         assert "no cluster can fetch packages from here" in broken()["packages"]

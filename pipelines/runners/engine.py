@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from bonafide.errors import DeliveryError
 from pipelines import engines
 from pipelines.compilation import PIPELINES
+from pipelines.engines import Kubeflow, Vertex
 from pipelines.rendering import render
 from pipelines.runners.steps import Step
 
@@ -48,7 +49,7 @@ class RemoteRun:
 class Schedule:
     """When an engine starts a pipeline by itself.
 
-    ``cron`` has five fields: minute, hour, day, month, weekday.
+    ``cron`` has five fields: minute, hour, day, month, weekday. Without ``time_zone`` the engine's holds.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Schedule:
     cron: str
     enabled: bool
     next: str = ""
+    time_zone: str = ""
 
 
 class Engine(Protocol):
@@ -76,7 +78,7 @@ class Engine(Protocol):
     def runs(self, limit: int) -> list[RemoteRun]:
         """The newest runs, without their steps."""
 
-    def schedule(self, name: str, arguments: dict[str, Any], cron: str) -> Schedule:
+    def schedule(self, name: str, arguments: dict[str, Any], cron: str, time_zone: str = "") -> Schedule:
         """Start the pipeline by itself from now on, one run at a time."""
 
     def schedules(self) -> list[Schedule]:
@@ -97,13 +99,13 @@ def named(pipeline: str, arguments: dict[str, Any]) -> str:
     return f"{pipeline} {arguments.get('name', '')}".strip()
 
 
-def settings_of(engine: str) -> engines.Kubeflow | engines.Vertex:
-    """What ``engines/NAME.yaml`` says, or the file of that name.
+def settings_of(engine: str) -> Kubeflow | Vertex:
+    """What ``engines/NAME.yaml`` holds, or the file of that name.
 
     Raises:
-        BonafideError: there is no such file, or it holds what is no setting.
+        ConfigError: there is no such file, or it holds what is no setting.
     """
-    path = Path(engine) if engine.endswith((".yaml", ".yml")) else Path("engines") / f"{engine}.yaml"
+    path = Path(engine) if engine.endswith((".yaml", ".yml")) else Path("engines", f"{engine}.yaml")
     settings = engines.load(path)
     for name in PIPELINES:  # says now what would be refused later
         render(name, settings)

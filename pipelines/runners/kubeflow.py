@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from bonafide.errors import DeliveryError
+from bonafide.errors import ConfigError, DeliveryError
 from pipelines.engines import Kubeflow
 from pipelines.rendering import all_steps, is_known, render, to_yaml
 from pipelines.runners.engine import RemoteRun, Schedule, named
@@ -84,8 +84,10 @@ class KubeflowEngine:
             )
         return [self._run(run) for run in found.runs or ()]
 
-    def schedule(self, name: str, arguments: dict[str, Any], cron: str) -> Schedule:
-        """Start the pipeline by itself from now on, one run at a time."""
+    def schedule(self, name: str, arguments: dict[str, Any], cron: str, time_zone: str = "") -> Schedule:
+        """Start the pipeline by itself from now on, one run at a time, by the server's clock."""
+        if time_zone:
+            raise ConfigError("Kubeflow Pipelines takes no time zone; give times by its server's clock")
         with _answering(self._settings), self._package(name, fresh=True) as package:
             made = self._client.create_recurring_run(
                 self._experiment(name),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from google.auth.credentials import AnonymousCredentials
 
@@ -72,11 +73,11 @@ class VertexEngine:
             found = self._vertex.PipelineJob.list(order_by="create_time desc", enable_simple_view=True)
             return [self._run(job) for job in found[:limit]]
 
-    def schedule(self, name: str, arguments: dict[str, Any], cron: str) -> Schedule:
+    def schedule(self, name: str, arguments: dict[str, Any], cron: str, time_zone: str = "") -> Schedule:
         """Start the pipeline by itself from now on, one run at a time."""
         with _answering(self._settings), self._job(name, arguments, fresh=True) as job:
             made = job.create_schedule(
-                cron=cron,
+                cron=f"TZ={time_zone} {cron}" if time_zone else cron,
                 display_name=named(name, arguments),
                 max_concurrent_run_count=1,
                 service_account=self._settings.service_account,
@@ -121,6 +122,8 @@ class VertexEngine:
             yield self._vertex.PipelineJob(
                 display_name=f"{name} {datetime.now():%Y-%m-%d %H:%M:%S}",
                 template_path=str(path),
+                # Two of one second would clash.
+                job_id=f"{name}-{datetime.now():%Y%m%d%H%M%S}-{uuid4().hex[:6]}",
                 pipeline_root=self._settings.bucket,
                 parameter_values=arguments,
             )
@@ -157,12 +160,14 @@ def _steps(details: Any) -> Iterator[Step]:
 
 def _schedule(made: Any) -> Schedule:
     found = made.gca_resource
+    zone, cron = re.fullmatch(r"(?:(?:CRON_)?TZ=(\S+) )?(.*)", found.cron).groups("")
     return Schedule(
         id=made.name,
         name=found.display_name,
-        cron=re.sub(r"^(CRON_)?TZ=\S+ ", "", found.cron),
+        cron=cron,
         enabled=found.state.name == "ACTIVE",
         next=f"{found.next_run_time:%Y-%m-%d %H:%M}" if found.next_run_time else "",
+        time_zone=zone,
     )
 
 

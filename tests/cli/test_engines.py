@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -109,6 +110,57 @@ def test_a_schedule_is_made_listed_paused_and_removed(server):
 def test_what_cannot_be_is_a_sentence(server, words, said):
     with pytest.raises(BonafideError, match=re.escape(said)):
         bonafide("pipeline", *words)
+
+
+def test_images_in_a_bucket_are_scored_into_a_bucket(server):
+    places = ("--input", "s3://photographs/in", "--output", "gs://answers/scores.parquet")
+    bonafide("pipeline", "run", "batch", "--engine", "kubeflow", "--detach", *places)
+    (run,) = server.runs.values()
+    assert run["runtime_config"]["parameters"] == {
+        "task": "authenticity",
+        "format": "parquet",
+        "version": "",
+        "images": "s3://photographs/in",
+        "output": "gs://answers/scores.parquet",
+        "overwrite": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("images", "output", "said"),
+    [
+        ("photographs", "gs://answers/scores.csv", "--input: photographs is on this machine"),
+        ("gs://photographs", "scores.csv", "scores.csv is on this machine, where an engine cannot write"),
+        ("gs://photographs", "gs://answers/scores.txt", "ends with .csv or .parquet"),
+    ],
+)
+def test_an_engine_neither_reads_nor_writes_this_machine_s_files(server, images, output, said):
+    with pytest.raises(BonafideError, match=re.escape(said)):
+        bonafide("pipeline", "run", "batch", "--engine", "kubeflow", "--input", images, "--output", output)
+    assert not server.runs
+
+
+def test_the_doctor_says_where_the_steps_have_other_places(server, monkeypatch):
+    monkeypatch.setenv("BONAFIDE_PUBLIC_KEY", "/etc/bonafide/verifying/signing.pub")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://anna:hush@127.0.0.1:9")
+    path = Path("engines/kubeflow.yaml")
+    settings = yaml.safe_load(path.read_text())
+    settings["every_step"]["environment"].pop("BONAFIDE_DELIVERY")
+    settings["every_step"]["config"] = {"BONAFIDE_DELIVERY": {"name": "places", "key": "delivery"}}
+    path.write_text(yaml.safe_dump(settings))
+    told = CliRunner().invoke(app, ["doctor", "--engine", "kubeflow"]).output
+    lines = [" ".join(line.split()) for line in told.splitlines()]
+    after = {line: lines[number + 1] for number, line in enumerate(lines) if line.startswith("✓")}
+    assert after["✓ MLFLOW_TRACKING_URI http://mlflow.mlflow.svc:5000"] == (
+        "in the steps; on this machine http://127.0.0.1:9"
+    )
+    assert after["✓ BONAFIDE_DELIVERY config: places"] == (
+        "in the steps, its value is not known here; on this machine not set"
+    )
+    assert after["✓ BONAFIDE_PUBLIC_KEY /etc/bonafide/verifying/signing.pub"] == (
+        "in the steps; the same on this machine"
+    )
+    assert "hush" not in told
 
 
 def test_the_doctor_asks_the_engine_too(server):

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests import http_server
 
 TOKEN = "hush-hush"
@@ -30,6 +32,11 @@ class GitServer:
             "GIT_CONFIG_KEY_0": f"http.{self.url}.extraHeader",
             "GIT_CONFIG_VALUE_0": f"Authorization: {authorization}",
         }
+
+    def named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Deliver here, with the token."""
+        for name, value in {**self.credentials(), "BONAFIDE_DELIVERY": self.url}.items():
+            monkeypatch.setenv(name, value)
 
 
 @contextmanager

@@ -61,6 +61,7 @@ class Kfp:
     schedules: dict[str, dict] = field(default_factory=dict)
     bodies: list[tuple[str, dict]] = field(default_factory=list)
     failing: int = 0
+    quota: int = 1000
 
     def step(self, run: str, name: str, state: str, error: str = "") -> None:
         """A step of a run gets there; so does the run, which works."""
@@ -113,6 +114,8 @@ class Kfp:
         if method == "POST" and not identity:
             hold(body, "V2beta1Run", "run")
             self.refuse_broken(body)
+            if len(self.runs) >= self.quota:
+                raise RefusedError(429, "quota of runs exceeded")
             now = datetime.now(UTC).isoformat()
             made = {**body, "run_id": str(uuid.uuid4()), "state": "PENDING", "created_at": now}
             self.runs[made["run_id"]] = made

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bonafide.errors import DeliveryError
+from bonafide.errors import ConfigError, DeliveryError
 from bonafide.task import load_task
 from pipelines import engines
 from pipelines.runners import engine as following
@@ -109,6 +109,29 @@ def test_a_schedule_is_made_listed_paused_resumed_and_removed(engine, server, gi
     assert engine.schedules()[0].enabled
     engine.unschedule(made.id)
     assert engine.schedules() == []
+
+
+def test_a_schedule_takes_no_time_zone(engine, server, given):
+    with pytest.raises(ConfigError, match="takes no time zone; give times by its server's clock"):
+        engine.schedule("training", given, "0 2 * * *", "Europe/Berlin")
+    assert not server.schedules
+
+
+def test_an_image_that_is_not_there_is_told_by_the_step(engine, server, given):
+    run = engine.submit("training", given)
+    server.step(run.id, "champion", "FAILED", "ImagePullBackOff")
+    server.end(run.id, "FAILED")
+    (step,) = engine.look(run.id).steps
+    assert (step.state, step.error) == ("FAILURE", "ImagePullBackOff")
+
+
+def test_a_quota_that_is_used_up_is_told(engine, server, given):
+    server.quota = 0
+    with pytest.raises(DeliveryError, match="429 quota of runs exceeded"):
+        engine.submit("training", given)
+    server.quota = 1
+    engine.submit("training", given)
+    assert len(server.runs) == 1
 
 
 def test_two_runs_share_the_experiment_of_their_pipeline(engine, server, given):

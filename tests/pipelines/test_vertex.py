@@ -1,5 +1,7 @@
 """The runner's whole story against a server that parses each request into the vendor's own types."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from bonafide.errors import DeliveryError
@@ -9,29 +11,24 @@ from pipelines.runners import engine as following
 from pipelines.runners.engine import follow
 from pipelines.runners.vertex import VertexEngine
 from pipelines.training import arguments
+from tests.buckets import gs
 from tests.pipelines import vertex_server
 from tests.pipelines.test_engines import ENGINES
+
+__all__ = ["gs"]
 
 BUCKET = "my-project-pipelines"
 
 
-@pytest.fixture(scope="module")
-def bucket():
-    import socket
-
-    create = pytest.importorskip("gcp_storage_emulator.server").create_server
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = create("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def server(bucket, monkeypatch):
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket)
+def server(gs, monkeypatch):
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{gs}")
+    bucket = storage.Client("my-project", AnonymousCredentials()).bucket(BUCKET)
+    if not bucket.exists():
+        bucket.create()
     monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
     with vertex_server.served() as running:
         yield running
@@ -119,6 +116,31 @@ def test_a_schedule_is_made_listed_paused_resumed_and_removed(engine, server, gi
     assert engine.schedules()[0].enabled
     engine.unschedule(made.id)
     assert engine.schedules() == []
+
+
+def test_a_schedule_follows_the_clock_of_a_time_zone(engine, server, given):
+    made = engine.schedule("training", given, "0 2 * * *", "Europe/Berlin")
+    assert (made.cron, made.time_zone) == ("0 2 * * *", "Europe/Berlin")
+    (held,) = server.schedules.values()
+    assert held.cron == "TZ=Europe/Berlin 0 2 * * *"
+    with pytest.raises(DeliveryError, match=r"400.*TZ=Europe/Bern-lin 0 2"):
+        engine.schedule("training", given, "0 2 * * *", "Europe/Bern-lin")
+
+
+def test_two_submits_at_once_are_two_runs(engine, server, given):
+    """Each is a whole run; the second promotion is refused as stale, as the delivery's tests show."""
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(lambda version: engine.submit("training", given), range(2))
+    assert first.id != second.id
+    assert len(server.jobs) == 2
+
+
+def test_an_image_that_is_not_there_is_told_by_the_step(engine, server, given):
+    run = engine.submit("training", given)
+    server.step(run.id, "champion", "FAILED", "Failed to pull image: not found")
+    server.end(run.id, "FAILED")
+    (step,) = engine.look(run.id).steps
+    assert (step.state, step.error) == ("FAILURE", "Failed to pull image: not found")
 
 
 @pytest.mark.parametrize(

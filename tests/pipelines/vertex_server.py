@@ -3,11 +3,13 @@
 Runs go on only when a test says so.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import available_timezones
 
 from google.cloud import aiplatform_v1
 from google.protobuf import json_format
@@ -80,6 +82,8 @@ class VertexServer:
             if len(self.jobs) >= self.quota:
                 raise RefusedError(429, "quota of concurrent pipeline jobs exceeded")
             job.name = f"{PARENT.removeprefix('/v1/')}/pipelineJobs/{query['pipelineJobId'][0]}"
+            if job.name in self.jobs:
+                raise RefusedError(409, f"{job.name} already exists")
             job.state, job.create_time = "PIPELINE_STATE_PENDING", datetime.now(UTC)
             self.jobs[job.name] = job
             return told(job)
@@ -96,8 +100,9 @@ class VertexServer:
         if not rest and method == "POST":
             made = aiplatform_v1.Schedule.wrap(ParseDict(body, aiplatform_v1.Schedule.pb()()))
             refuse_broken(made.create_pipeline_job_request.pipeline_job)
-            if len(made.cron.split()) != 5:
-                raise RefusedError(400, "cron: five fields are needed")
+            zone, fields = re.fullmatch(r"(?:TZ=(\S+) )?(.*)", made.cron).groups()
+            if len(fields.split()) != 5 or (zone and zone not in available_timezones()):
+                raise RefusedError(400, f"cron: {made.cron} is none")
             made.name = f"{PARENT.removeprefix('/v1/')}/schedules/{len(self.schedules) + 1}"
             made.state, made.next_run_time = "ACTIVE", datetime(2030, 1, 1, 2, tzinfo=UTC)
             self.schedules[made.name] = made

@@ -16,7 +16,10 @@ from bonafide.registry import packages, register
 from bonafide.registry.packages import fetch
 from bonafide.registry.tracking import client, experiment
 from bonafide.registry.versions import champion, crown, get
+from tests.mlflow_server import running
 from tests.registered import told
+
+AWAY = "http://127.0.0.1:9"
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -163,6 +166,26 @@ def test_a_registration_that_was_cut_off_is_finished_by_the_next(build, record, 
     assert aliases() == {"challenger": "1"}
     assert folder_digest(fetch(version)) == folder_digest(folder)
     assert len(client().search_runs([experiment("authenticity")])) == 1
+
+
+def test_a_server_that_goes_down_is_told_and_the_next_registration_doubles_nothing(
+    build, record, empty_registry, tmp_path, monkeypatch
+):
+    folder = build()
+    (tmp_path / "server").mkdir()
+    store = ("--no-serve-artifacts", "--default-artifact-root", (tmp_path / "store").as_uri())
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with running(empty_registry, tmp_path / "server", *store) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with monkeypatch.context() as patch:
+            patch.setattr(register, "_log_reports", lambda *_: patch.setenv("MLFLOW_TRACKING_URI", AWAY))
+            with pytest.raises(DeliveryError, match=f"the registry at {AWAY} does not answer as it should"):
+                record(folder)
+        assert not client().search_registered_models()
+        version = record(folder)
+        assert version.number == record(folder).number == "1"
+        assert folder_digest(fetch(version)) == folder_digest(folder)
+        assert len(client().search_runs([experiment("authenticity")])) == 1
 
 
 def test_what_the_gate_did_not_let_out_is_not_registered(made, build, registry, tmp_path):

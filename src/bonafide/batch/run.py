@@ -15,7 +15,7 @@ from typing import get_args
 import pyarrow as pa
 
 from bonafide import __version__
-from bonafide.batch import table
+from bonafide.batch import bucket, table
 from bonafide.batch.listing import Listing, listed
 from bonafide.batch.scoring import answers
 from bonafide.batch.workspace import opened, unfinished
@@ -64,6 +64,7 @@ def score_images(
     kind: table.Format,
     workspace: Path | None = None,
     overwrite: bool = False,
+    copy_to: str = "",
 ) -> Summary:
     """Write a row for each image that ``where`` stands for, in the order of their paths.
 
@@ -73,6 +74,7 @@ def score_images(
         version: of the model, told in Parquet's metadata.
         workspace: the folder that keeps finished parts until ``output`` is whole; one of its own for these
             images and this model, in the state folder, if None.
+        copy_to: an address in a bucket that gets the table too; ``overwrite`` holds for it as well.
 
     Raises:
         BonafideError: there is nothing to score, ``output`` is there already, another run writes it, an
@@ -84,6 +86,8 @@ def score_images(
         )
     if workspace and not unfinished(workspace):
         keep(output, overwrite)
+    if copy_to:
+        bucket.refuse_taken(copy_to, overwrite)
     started = time.monotonic()
     listing = listed(where)
     total = len(listing.entries)
@@ -96,6 +100,8 @@ def score_images(
         keep(output, overwrite or begun == len(parts))
         _score_parts(listing, parts, begun, columns, engine)
         reasons = _publish(parts, columns, output, kind, overwrite)
+        if copy_to:
+            bucket.upload(output, copy_to)
         space.remove()
     scored = reasons.pop("", 0)
     seconds = time.monotonic() - started

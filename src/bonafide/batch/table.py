@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from bonafide.batch.listing import SCHEMES
 from bonafide.batch.scoring import Answer
 from bonafide.errors import ConfigError
 from bonafide.files import write_bytes
@@ -21,17 +22,22 @@ Format = Literal["csv", "parquet"]
 PARTS_A_GROUP = 100
 
 
-def format_of(output: Path) -> Format:
+def format_of(output: str | Path, elsewhere: bool = False) -> Format:
     """What the name of an output asks for.
 
+    Args:
+        elsewhere: it is written on another machine, so it must be in a bucket.
+
     Raises:
-        ConfigError: it is neither CSV nor Parquet, or not on this machine.
+        ConfigError: it is neither CSV nor Parquet, or not where it is written.
     """
-    if re.match(r"\w+:/", str(output)):
+    if elsewhere and not str(output).startswith(SCHEMES):
+        raise ConfigError(f"{output} is on this machine, where an engine cannot write; name gs:// or s3://")
+    if not elsewhere and re.match(r"\w+:/", str(output)):
         raise ConfigError(f"{output}: OUTPUT is written on this machine; name a file, and copy it afterwards")
     formats: dict[str, Format] = {".csv": "csv", ".parquet": "parquet"}
     try:
-        return formats[output.suffix.lower()]
+        return formats[Path(output).suffix.lower()]
     except KeyError:
         raise ConfigError(f"{output}: OUTPUT ends with .csv or .parquet, which picks the format") from None
 

@@ -23,7 +23,7 @@ def doctor(
     """Look at the registry, its packages, the delivery repository and the signing key.
 
     Each is used as a run will use it: a file is kept and read, a push is tried without effect, a probe is
-    signed. Exits 1 if one is broken.
+    signed. Exits 1 if one is broken. With --engine it also tells which places the steps there have.
     """
     from rich.console import Console
     from rich.text import Text
@@ -46,9 +46,11 @@ def _engine(engine: str) -> "Iterator[Finding]":
 
     if not engine:
         return
-    from pipelines.runners.engine import connect
+    from pipelines.places import compare
+    from pipelines.runners.engine import connect, settings_of
 
     try:
+        yield from compare(settings_of(engine))
         runs = connect(engine).runs(1)
         newest = f"the newest run {runs[0].state.lower()}" if runs else "no run yet"
         yield Finding("engine", engine, f"answers, {newest}")

@@ -25,6 +25,11 @@ EngineOption = Annotated[
 ]
 EnvironmentOption = Annotated[str, typer.Option(help="Where a promoted model goes into service.")]
 
+ElsewhereOption = Annotated[
+    str, typer.Option("--engine", help="NAME of engines/NAME.yaml, or that file. [default: this machine]")
+]
+DetachOption = Annotated[bool, typer.Option("--detach", help="Do not wait for an engine's run to end.")]
+
 CRON_FIELDS = 5
 
 
@@ -34,10 +39,8 @@ def training(
     source: SourceOption = "",
     overrides: SetOption = None,
     environment: EnvironmentOption = "dev",
-    engine: Annotated[
-        str, typer.Option(help="NAME of engines/NAME.yaml, or that file. [default: this machine]")
-    ] = "",
-    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for an engine's run to end.")] = False,
+    engine: ElsewhereOption = "",
+    detach: DetachOption = False,
 ) -> None:
     """From images to a promoted detector; unchanged steps are cached. Exits 1 if the gate refuses.
 
@@ -74,27 +77,39 @@ def batch(
     images: Annotated[
         str, typer.Option("--input", help="A folder, a glob, a file, or one of these behind gs:// or s3://.")
     ],
-    output: Annotated[Path, typer.Option(help="The file to write: .csv or .parquet.")],
+    output: Annotated[
+        str, typer.Option(help="The file to write: .csv or .parquet; with --engine behind gs:// or s3://.")
+    ],
     task: TaskOption = "authenticity",
     version: Annotated[
         str, typer.Option(help="Number of a registered version. [default: the one in service]")
     ] = "",
     overwrite: OverwriteOption = False,
+    engine: ElsewhereOption = "",
+    detach: DetachOption = False,
 ) -> None:
-    """From images to a table of answers. Exits 2 if none could be scored."""
+    """From images to a table of answers. Exits 2 if none could be scored, or if the run fails elsewhere."""
     from rich.console import Console
 
+    from bonafide.batch.listing import SCHEMES
     from bonafide.batch.run import keep
     from bonafide.batch.table import format_of
-    from bonafide.cli.live import refuse_failed, run_local
+    from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
 
-    arguments = {"task": load_task(task).name, "format": format_of(output), "version": version}
-    keep(output, overwrite)
-    where = images if "://" in images else str(Path(images).absolute())
+    kind = format_of(output, elsewhere=bool(engine))
+    arguments = {"task": load_task(task).name, "format": kind, "version": version}
     console = Console(file=sys.stdout, highlight=False)
+    if engine:
+        if not images.startswith(SCHEMES):
+            raise ConfigError(f"--input: {images} is on this machine; name one behind gs:// or s3://")
+        given = arguments | {"images": images, "output": output, "overwrite": overwrite}
+        run_elsewhere(engine, "batch", given, console, detach)
+        return
+    keep(Path(output), overwrite)
+    where = images if "://" in images else str(Path(images).absolute())
     finished = run_local("batch", arguments | {"images": where}, console)
     refuse_failed(finished)
-    copy(finished.artifact("score", "scores"), output)
+    copy(finished.artifact("score", "scores"), Path(output))
     counts = json.loads(finished.artifact("score", "metrics").read_text())
     for name, count in counts.items():
         console.print(f"{name.replace('_', ' ')}: {count:,}")
@@ -112,6 +127,9 @@ def schedule_training(
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
     environment: EnvironmentOption = "dev",
+    time_zone: Annotated[
+        str, typer.Option(help="Of the times, such as Europe/Berlin; on Vertex AI only. [default: UTC]")
+    ] = "",
 ) -> None:
     """Start the training pipeline again and again, one run at a time."""
     from pipelines.runners.engine import connect, named
@@ -126,8 +144,8 @@ def schedule_training(
             f"{there[0].name} has a schedule, at {there[0].cron}; remove it first: "
             f"bonafide pipeline schedule remove {there[0].id} --engine {engine}"
         )
-    made = connected.schedule("training", given, cron)
-    typer.echo(f"schedule {made.id}: {made.name} at {made.cron}")
+    made = connected.schedule("training", given, cron, time_zone)
+    typer.echo(f"schedule {made.id}: {made.name} at {made.cron} {made.time_zone}".rstrip())
 
 
 @planned.command("list")
@@ -136,9 +154,9 @@ def list_schedules(engine: EngineOption = "kubeflow") -> None:
     from pipelines.runners.engine import connect
 
     for made in connect(engine).schedules():
-        typer.echo(
-            f"{made.id}  {made.cron:<12}  {'on' if made.enabled else 'paused':<6}  {made.name}  {made.next}"
-        )
+        state = "on" if made.enabled else "paused"
+        when = f"{made.cron} {made.time_zone}".rstrip()
+        typer.echo(f"{made.id}  {when:<12}  {state:<6}  {made.name}  {made.next}")
 
 
 ScheduleArgument = Annotated[str, typer.Argument(help="As `bonafide pipeline schedule list` shows it.")]
