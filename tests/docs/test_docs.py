@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -148,6 +149,13 @@ def test_each_step_of_own_images_is_given_the_page_s_own_task():
 def test_formats_are_told_whole(name, fields):
     told = set(re.findall(r"`([a-z0-9_]+)`", page(f"reference/{name}")))
     assert set(fields) <= told
+
+
+def test_the_notebook_is_valid_and_holds_no_output():
+    notebook = nbformat.read(DOCS / "notebooks" / "colab.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    ran = [cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")]
+    assert ran == []
 
 
 def test_every_photograph_is_told_with_its_licence_and_credit():

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -126,8 +127,7 @@ def _examine(image: RawImage) -> tuple[RawImage, dict[str, Any] | ImageError]:
 
 
 def _with_progress(items: Iterable[Item]) -> Iterable[Item]:
-    console = Console(stderr=True)
-    return track(items, "ingest", console=console, disable=not console.is_terminal)
+    return track(items, "ingest", console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
 def _usable(
