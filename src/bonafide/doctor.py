@@ -26,7 +26,7 @@ from bonafide.home import (
 )
 from bonafide.model.signing import check, sign, signer
 from bonafide.registry import tracking
-from bonafide.registry.tracking import answering, client, experiment, tracking_uri
+from bonafide.registry.tracking import answering, ask, client, experiment, tracking_uri
 from bonafide.version import code_version
 
 PROBE = "bonafide-doctor.txt"
@@ -52,7 +52,7 @@ def examine(task: str) -> Iterator[Finding]:
     yield _versions()
     places: tuple[tuple[str, Callable[[], str], Callable[[], str]], ...] = (
         ("state folder", lambda: str(home()), _home),
-        ("registry", tracking.address, _registry),
+        ("registry", tracking.address, partial(_registry, task)),
         ("packages", partial(_address, task), partial(_packages, task)),
         ("delivery repository", lambda: without_secrets(delivery()), _delivery),
         (
@@ -97,18 +97,22 @@ def _home() -> str:
         raise DeliveryError(f"{error.strerror}; name another folder in BONAFIDE_HOME") from error
 
 
-def _registry() -> str:
+def _registry(task: str) -> str:
+    """A tag is set, because who may read may not always write."""
     from mlflow import __version__
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
     if not registry() and not (home() / "mlflow.db").exists():
         return "none yet; the first run starts one"
+    ask()
+    if not tracking_uri().startswith(("http://", "https://")):
+        return "answers"
     mlflow = client()
     with answering():
-        mlflow.search_registered_models(max_results=1)
-        if not tracking_uri().startswith(("http://", "https://")):
-            return "answers"
+        mlflow.set_experiment_tag(experiment(task), "task", task)
+        for model in mlflow.search_registered_models(f"name = '{task}'"):
+            mlflow.set_registered_model_tag(model.name, "task", task)
         server = http_request(get_default_host_creds(tracking_uri()), "/version", "GET", max_retries=0).text
     return f"answers, version {server}" + ("" if server == __version__ else f"; here is {__version__}")
 

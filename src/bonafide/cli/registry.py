@@ -16,8 +16,8 @@ def init() -> None:
 
 @app.command()
 def check() -> None:
-    """Say which registry answers; exits 2 if none does."""
-    from bonafide.registry.tracking import address, client
+    """Say which registry answers; exits 2 if none does, or if it does not let us in."""
+    from bonafide.registry.tracking import address, ask
 
-    client()
+    ask()
     typer.echo(f"the registry at {address()} answers")

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
+# What a server's refusal means, by what it says.
+HINTS = {
+    "error code 401": "log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or _TOKEN",
+    "Permission denied": "let this user edit the task's experiment and its registered model",
+    "Invalid Host header": "start the server with --allowed-hosts and the name and port of this address",
+}
 PROBE_SECONDS = 5
 # What MLflow and the clients of its stores raise.
 FAILURES = (
@@ -80,6 +86,16 @@ def client() -> "MlflowClient":
         return _open()
 
 
+def ask() -> None:
+    """Ask the registry what only its users are told; a server says to anyone that it is there.
+
+    Raises:
+        DeliveryError: as :func:`client`, or the server does not know us.
+    """
+    with answering():
+        client().search_registered_models(max_results=1)
+
+
 @contextmanager
 def answering() -> Iterator[None]:
     """Tell a failure of the registry or of its store as a sentence; also a decorator.
@@ -91,7 +107,9 @@ def answering() -> Iterator[None]:
         yield
     except _failures() as error:
         reason = str(error).partition("\n")[0].replace(tracking_uri(), address())
-        raise DeliveryError(f"the registry at {address()} does not answer as it should: {reason}") from error
+        hint = next((f"; {mend}" for said, mend in HINTS.items() if said in reason), "")
+        where = f"the registry at {address()}"
+        raise DeliveryError(f"{where} does not answer as it should: {reason}{hint}") from error
 
 
 def experiment(task: str) -> str:
@@ -109,8 +127,13 @@ def experiment(task: str) -> str:
         raise
 
 
+@answering()
 def run_logger(task: str, parameters: dict[str, Any]) -> "MLFlowLogger":
-    """A Lightning logger on a new run of the task's experiment, with the parameters recorded."""
+    """A Lightning logger on a new run of the task's experiment, with the parameters recorded.
+
+    Raises:
+        DeliveryError: the registry does not take the run.
+    """
     from bonafide.model import vision  # noqa: F401  (before lightning, which imports torchvision)
     from lightning.pytorch.loggers import MLFlowLogger  # isort: skip
 
