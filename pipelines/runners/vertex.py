@@ -36,7 +36,7 @@ class VertexEngine:
     def __init__(self, settings: Vertex) -> None:
         from google.cloud import aiplatform
 
-        logging.getLogger("google.cloud.aiplatform").setLevel(logging.WARNING)
+        logging.getLogger("google.cloud.aiplatform").setLevel(logging.ERROR)
         self._settings = settings
         self._stands_in = settings.endpoint.startswith("http://")
         with _answering(settings):
