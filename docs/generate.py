@@ -1,8 +1,9 @@
 """Write the reference pages that follow from the code: ``python docs/generate.py``.
 
 ``reference/cli.md`` comes from the ``bonafide`` command, ``reference/task.md`` from the task's schema and the
-meanings in ``reference/task-keys.yaml``, ``reference/metrics.md`` from what ``telemetry`` declares. A test
-holds the committed pages against what this makes.
+meanings in ``reference/task-keys.yaml``, ``reference/engines.md`` from the schemas of ``engines/*.yaml`` and
+``reference/engine-keys.yaml``, ``reference/metrics.md`` from what ``telemetry`` declares. A test holds the
+committed pages against what this makes.
 """
 
 import json
@@ -14,17 +15,32 @@ from typing import Any, get_args
 import typer
 import yaml
 from prometheus_client.metrics import Histogram, MetricWrapperBase
+from pydantic import TypeAdapter
 
 from bonafide.cli.main import app
 from bonafide.files import write_text
 from bonafide.task import OneSource, Source, Task
 from bonafide.telemetry import metrics
+from pipelines.engines import Bucket, FilePath, Image, Kubeflow, Name, SecretVersion, Variable, Vertex
 
 REFERENCE = Path(__file__).parent / "reference"
 TASKS = Path(__file__).parents[1] / "tasks"
 DEFAULT = " [default: "
 SOURCES = [kind.__name__ for kind in get_args(get_args(Source)[0])]
 KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
+
+PATTERNS = {
+    TypeAdapter(kind).json_schema()["pattern"]: words
+    for kind, words in {
+        Variable: "variable",
+        FilePath: "path",
+        Name: "lower-case letters, digits, inner hyphens and dots",
+        Image: "ending with its digest, `@sha256:…`",
+        Bucket: "beginning with `gs://`",
+        SecretVersion: "`NAME/versions/NUMBER`, or `latest` for the number; "
+        "of another project `projects/PROJECT/secrets/NAME/versions/NUMBER`",
+    }.items()
+}
 
 CLI_HEAD = """# Commands
 
@@ -45,6 +61,14 @@ TASK_HEAD = """# Task configuration
 
 A task is one YAML file in `tasks/`. An unknown key is an error that names the nearest valid one. Any value
 can be changed for one run with `--set section.key=value`; values are YAML.
+"""
+
+ENGINES_HEAD = """# Engine settings
+
+What [Kubeflow Pipelines](../how-to/kubeflow.md) or [Vertex AI](../how-to/vertex.md) gets beside the compiled
+pipeline is one YAML file, `engines/NAME.yaml`. `engines/kubeflow.example.yaml` and
+`engines/vertex.example.yaml` are there to be copied. An unknown key is an error that names the nearest
+valid one.
 """
 
 METRICS_HEAD = """# Metrics
@@ -132,17 +156,31 @@ def task_page() -> str:
         properties = {
             key: field for key, field in section["properties"].items() if not _is_section(key, schema)
         }
-        about = section["description"].replace("``", "`")
-        told = meanings.pop(title)
-        rows = [
-            (f"`{prefix}{key}`", _values(field), _default(field, key, section), told.pop(key))
-            for key, field in properties.items()
-        ]
-        if told:
-            raise KeyError(f"task-keys.yaml, {title}: no such keys: {sorted(told)}")
-        parts.append(f"## {title}\n\n{about}\n\n{_table(('Key', 'Value', 'Default', 'Meaning'), rows)}")
+        parts.append(_section(title, section | {"properties": properties}, prefix, meanings.pop(title)))
     flagship = (TASKS / "authenticity.yaml").read_text()
     return "\n".join([*parts, f"## Example\n\n`tasks/authenticity.yaml`:\n\n```yaml\n{flagship}```\n"])
+
+
+def engines_page() -> str:
+    """Every key of both engines' files."""
+    meanings = yaml.safe_load((REFERENCE / "engine-keys.yaml").read_text())
+    sections: dict[str, Any] = {}
+    for model in (Kubeflow, Vertex):
+        schema = model.model_json_schema()
+        sections |= {model.__name__: schema, **schema["$defs"]}
+    told = [_section(title, section, "", meanings.pop(title)) for title, section in sections.items()]
+    return "\n".join([ENGINES_HEAD, *told])
+
+
+def _section(title: str, section: dict[str, Any], prefix: str, told: dict[str, str]) -> str:
+    about = section["description"].replace("``", "`")
+    rows = [
+        (f"`{prefix}{key}`", _values(field), _default(field, key, section), told.pop(key))
+        for key, field in section["properties"].items()
+    ]
+    if told:
+        raise KeyError(f"{title}: no such keys: {sorted(told)}")
+    return f"## {title}\n\n{about}\n\n{_table(('Key', 'Value', 'Default', 'Meaning'), rows)}"
 
 
 def _sections(schema: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -163,6 +201,9 @@ def _is_section(key: str, schema: dict[str, Any]) -> bool:
 
 
 def _values(field: dict[str, Any]) -> str:
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
     if "anyOf" in field:
         return _values(field["anyOf"][0])
     if fixed := field.get("enum") or ([field["const"]] if "const" in field else []):
@@ -171,8 +212,15 @@ def _values(field: dict[str, Any]) -> str:
         least = f", {field['minItems']} or more" if "minItems" in field else ""
         return f"list of {_values(field['items'])}{least}"
     if field["type"] == "object":
-        return f"by label a {_values(field['additionalProperties'])}"
+        return _table_of(field)
     return KINDS[field["type"]] + _limits(field)
+
+
+def _table_of(field: dict[str, Any]) -> str:
+    if value := field.get("additionalProperties"):
+        return f"by {'step' if '$ref' in value else 'label'} a {_values(value)}"
+    [(pattern, value)] = field["patternProperties"].items()
+    return f"by {PATTERNS[pattern]} a {_values(value)}"
 
 
 def _limits(field: dict[str, Any]) -> str:
@@ -182,7 +230,7 @@ def _limits(field: dict[str, Any]) -> str:
         "maximum": "at most {:g}",
         "multipleOf": "a multiple of {:g}",
         "maxLength": "at most {} characters",
-        "pattern": "lower-case letters, digits and inner hyphens",
+        "pattern": PATTERNS.get(field.get("pattern", ""), "lower-case letters, digits and inner hyphens"),
     }
     if {"minimum", "maximum"} <= set(field):
         words = {"minimum": "{:g} to " + f"{field['maximum']:,g}", "multipleOf": words["multipleOf"]}
@@ -193,8 +241,8 @@ def _limits(field: dict[str, Any]) -> str:
 def _default(field: dict[str, Any], key: str, section: dict[str, Any]) -> str:
     if key in section.get("required", ()):
         return "required"
-    default = field["default"]
-    empty = default in (None, "", [], {})
+    default = field.get("default")
+    empty = "$ref" in field or default in (None, "", [], {})
     return "–" if empty else f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
@@ -232,7 +280,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-PAGES = {"cli.md": cli_page, "task.md": task_page, "metrics.md": metrics_page}
+PAGES = {"cli.md": cli_page, "task.md": task_page, "engines.md": engines_page, "metrics.md": metrics_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -14,6 +14,7 @@ from bonafide.task import BAD_YAML, Config, parse
 
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
 Image = Annotated[str, Field(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]
+Bucket = Annotated[str, Field(pattern=r"^gs://.+")]
 FilePath = Annotated[str, Field(pattern=r"^/.+")]
 # Of the run's own project, or with its whole name.
 SecretVersion = Annotated[
@@ -58,7 +59,8 @@ def _without_secrets(environment: dict[str, str]) -> dict[str, str]:
 class Step(Config):
     """What the container of a step gets. ``cpu`` (cores) and ``memory`` (GiB) are limits and requests.
 
-    ``retries`` is how often a step that failed begins again, for whatever reason it failed.
+    ``retries`` is how often a step that failed begins again, for whatever reason it failed; it waits half a
+    minute, then twice as long each time.
     """
 
     environment: Annotated[dict[Variable, Plain], AfterValidator(_without_secrets)] = Field(
@@ -132,7 +134,7 @@ class Vertex(Config):
     project: str
     location: str
     endpoint: Plain = ""
-    bucket: Annotated[str, Field(pattern=r"^gs://.+")]
+    bucket: Bucket
     service_account: str
     image: Image
     every_step: VertexStep = VertexStep()

@@ -1,6 +1,7 @@
 """A version is a model, its data, a key and a judgement; its package is never written again."""
 
 import shutil
+from contextlib import ExitStack
 
 import pytest
 
@@ -18,8 +19,6 @@ from bonafide.registry.tracking import client, experiment
 from bonafide.registry.versions import champion, crown, get
 from tests.mlflow_server import running
 from tests.registered import told
-
-AWAY = "http://127.0.0.1:9"
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -172,15 +171,19 @@ def test_a_server_that_goes_down_is_told_and_the_next_registration_doubles_nothi
     build, record, empty_registry, tmp_path, monkeypatch
 ):
     folder = build()
-    (tmp_path / "server").mkdir()
     store = ("--no-serve-artifacts", "--default-artifact-root", (tmp_path / "store").as_uri())
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with running(empty_registry, tmp_path / "server", *store) as address:
+    with ExitStack() as server, monkeypatch.context() as patch:
+        address = server.enter_context(running(empty_registry, first, *store))
+        patch.setenv("MLFLOW_TRACKING_URI", address)
+        patch.setattr(register, "_log_reports", lambda *_: server.close())
+        with pytest.raises(DeliveryError, match=f"the registry at {address} does not answer as it should"):
+            record(folder)
+    with running(first / "mlflow.db", second, *store) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        with monkeypatch.context() as patch:
-            patch.setattr(register, "_log_reports", lambda *_: patch.setenv("MLFLOW_TRACKING_URI", AWAY))
-            with pytest.raises(DeliveryError, match=f"the registry at {AWAY} does not answer as it should"):
-                record(folder)
         assert not client().search_registered_models()
         version = record(folder)
         assert version.number == record(folder).number == "1"
