@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bonafide.errors import BonafideError
+from bonafide.files import lock
 from bonafide.home import home
 from bonafide.version import code_digest
 from pipelines.runners.steps import Step, StepLog, output_path
@@ -59,11 +61,26 @@ def run(pipeline: Callable[..., Any], arguments: dict[str, Any], on_change: Call
     """Run ``pipeline``; steps whose inputs did not change since an earlier run come from the cache.
 
     A run that was killed goes on where it stopped when it is started again with the same arguments: finished
-    steps are cached, and training resumes from its last epoch.
+    steps are cached, and training resumes from its last epoch. A run that trains waits for another one of the
+    same task, which would write to the same folder.
 
     Args:
         on_change: called with a step whenever it starts, progresses or ends.
     """
+    task = arguments.get("name")
+    with (
+        lock(home() / f"training-{task}.lock", functools.partial(_tell_to_wait, task))
+        if task
+        else contextlib.nullcontext()
+    ):
+        return _run(pipeline, arguments, on_change)
+
+
+def _tell_to_wait(task: str) -> None:
+    sys.stderr.write(f"another run of {task} works in {home()}; waiting for it\n")
+
+
+def _run(pipeline: Callable[..., Any], arguments: dict[str, Any], on_change: Callable[[Step], None]) -> Run:
     from kfp import local
 
     folder = home() / "runs" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,13 @@ NO_RENAME = (errno.EMFILE, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV)
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
+def lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock file ``path`` against other processes and threads of this machine; wait while it is held.
 
     The end of a process releases it, a kill too.
+
+    Args:
+        waiting: called if it is held.
 
     Raises:
         BonafideError: the file cannot be written.
@@ -52,7 +55,11 @@ def lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise _refused(path, error) from error
     with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
