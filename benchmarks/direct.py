@@ -31,7 +31,7 @@ def main(scratch: Path, overrides: list[str]) -> None:
     start()
     refuse_broken(task.name)
     against = opponent(task.name, champion.find(task.name)["version"])
-    reader(task.modality)(task.source, task.labels, dataset, task.seed)
+    reader(task.modality)(task.sources, task.labels, dataset, task.seed)
     validate(dataset, validation, task.validation, task.seed)
     split(dataset, validation, splits, task.split, task.seed)
     logger = run_logger(task.name, {**task.model.model_dump(), "seed": task.seed})
