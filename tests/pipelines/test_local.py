@@ -58,6 +58,7 @@ def test_a_promoted_model_is_served_and_summed_up(promoted):
     }
 
 
+@pytest.mark.e2e
 def test_a_second_run_takes_from_the_cache_and_registers_nothing_new(promoted):
     result = demo(promoted, f"{SMALL} {LENIENT}")
     assert result.returncode == 0, result.stderr
@@ -74,6 +75,7 @@ def test_a_second_run_takes_from_the_cache_and_registers_nothing_new(promoted):
     assert commits == ["Promote authenticity version 1 in dev", "Start the delivery folder"]
 
 
+@pytest.mark.e2e
 def test_a_bad_model_is_refused_and_not_promoted(promoted):
     result = demo(promoted, f"{SMALL} model.shuffle_labels=true gate.accuracy=0.85 gate.macro_f1=0.8")
     assert result.returncode == 1, result.stderr
