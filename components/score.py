@@ -11,7 +11,6 @@ def score(
     images: str,
     format: str,
     output: str,
-    overwrite: bool,
     scores: Output[Dataset],
     metrics: Output[Metrics],
 ):
@@ -25,7 +24,7 @@ def score(
     engine = Engine(Path(package.path), trusted_keys(), threads=1)
     version = package.metadata["version"]
     counts = run.score_images(
-        images, Path(scores.path), engine, version, kind=format, copy_to=output, overwrite=overwrite
+        images, Path(scores.path), engine, version, kind=format, copy_to=output, overwrite=True
     ).counts()
     scores.metadata.update(counts, format=format, version=version, digest=engine.info.model_digest)
     for name, value in counts.items():

@@ -19,7 +19,7 @@ def batch(
     outcome = report(task=task).set_caching_options(False)
 
     with dsl.ExitHandler(outcome, name="run"):
-        fetched = fetch(task=task, version=version)
+        fetched = fetch(task=task, version=version, output=output, overwrite=overwrite)
         fetched.set_caching_options(False).set_cpu_request("1").set_memory_request("2Gi")
 
         scored = score(
@@ -27,7 +27,6 @@ def batch(
             images=images,
             format=format,
             output=output,
-            overwrite=overwrite,
         )
         scored.set_caching_options(False).set_retry(2, backoff_duration="1s")
         scored.set_cpu_request("4").set_memory_request("4Gi")
