@@ -1,22 +1,28 @@
 """Performs the runs that were asked for: one after the other, here or on an engine."""
 
+import os
+import signal
 import sys
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from threading import Event, Thread
 from typing import Any
 
-from bonafide.errors import BonafideError
+from bonafide.errors import BonafideError, DeliveryError
 from bonafide.queue import Queue, Run, StepState
-from bonafide.sources.ingest import as_seen_elsewhere, with_digest
 from bonafide.task import load_task
-from pipelines.compilation import load
-from pipelines.runners import local
-from pipelines.runners.engine import connect, follow
+from pipelines.runners import engine as engines
+from pipelines.runners.engine import Engine, RemoteRun
 from pipelines.runners.steps import Step
-from pipelines.training import arguments
 
 MOST_ATTEMPTS = 3
 PATIENCE = 360  # an hour: while an engine is away, its run may go on
+RECENT = 50
+LOOK_SECONDS = 1.0
+AT_STAKE = ("register", "promote")  # which end in seconds, and leave the better state if they do
 STATES = {"RUNNING": "running", "SUCCESS": "succeeded", "FAILURE": "failed"}
 
 Ended = dict[str, Any]
@@ -38,11 +44,13 @@ def work(task: str) -> None:
 
 def _performed(run: Run, queue: Queue) -> Ended:
     try:
+        if run.engine:
+            return _elsewhere(run, queue)
         if run.cancelling:
-            return _cancelled(run)
+            return {"state": "cancelled"}
         if run.attempts > MOST_ATTEMPTS:
             raise BonafideError(f"begun {MOST_ATTEMPTS} times, and each time something ended its worker")
-        return (_elsewhere if run.engine else _here)(run, queue)
+        return _here(run, queue)
     except BonafideError as error:
         return {"state": "failed", "message": str(error)}
     except Exception as error:  # noqa: BLE001  (the runs that wait must not suffer)
@@ -50,40 +58,91 @@ def _performed(run: Run, queue: Queue) -> Ended:
         return {"state": "failed", "message": f"unexpected: {error!r}; the worker's log has more"}
 
 
-def _cancelled(run: Run) -> Ended:
-    if run.remote:
-        connect(run.engine).cancel(run.remote)
-    return {"state": "cancelled"}
-
-
 def _here(run: Run, queue: Queue) -> Ended:
     from bonafide.registry.tracking import start
-    from pipelines.summary import summarise
+    from bonafide.sources.ingest import with_digest
+    from pipelines import summary, training
+    from pipelines.compilation import load
+    from pipelines.runners import local
 
     start()
-    task = with_digest(load_task(run.task, run.overrides))
-    finished = local.run(load(run.pipeline), arguments(task, run.environment), _teller(run, queue))
+    given = training.arguments(with_digest(load_task(run.task, run.overrides)))
+    with _killed_when_cancelled(run, queue):
+        finished = local.run(load(run.pipeline), given, _teller(run, queue))
     if finished.failure:
         return {"state": "failed", "message": finished.failure}
-    gate = summarise(finished)["gate"]
+    gate = summary.summarise(finished)["gate"]
     refused = [check["why"] for check in gate["checks"] if not check["passed"]]
     return {"state": "succeeded", "promoted": gate["promote"], "message": "; ".join(refused)}
 
 
+@contextmanager
+def _killed_when_cancelled(run: Run, queue: Queue) -> Iterator[None]:
+    """End this process and all that it started as soon as the run is being cancelled.
+
+    All that it writes is whole or absent, so that a kill leaves nothing to clear up.
+    """
+    over = Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_SECONDS):
+            found = queue.find(run.id)
+            if found and found.cancelling and not any(step.name in AT_STAKE for step in found.steps):
+                queue.note(run.id, state="cancelled")
+                os.killpg(0, signal.SIGKILL)
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
 def _elsewhere(run: Run, queue: Queue) -> Ended:
-    engine, remote = connect(run.engine), run.remote
+    engine = _patiently(run) if run.remote else engines.connect(run.engine)
+    remote = run.remote
     if not remote:
-        task = as_seen_elsewhere(load_task(run.task, run.overrides))
-        made = engine.submit(run.pipeline, arguments(task, run.environment))
+        found = _submitted_before(run, engine)
+        if run.cancelling and not found:
+            return {"state": "cancelled"}
+        made = found or _submit(run, engine)
         queue.note(run.id, remote=made.id, link=made.link)
         remote = made.id
-    ended = follow(engine, remote, _teller(run, queue), PATIENCE)
+    cancelled = partial(queue.is_cancelling, run.id)
+    ended = engines.follow(engine, remote, _teller(run, queue), PATIENCE, cancelled)
     if ended.state == "CANCELLED":
         return {"state": "cancelled", "message": ended.error}
     if ended.failure:
         return {"state": "failed", "message": ended.failure}
     promoted = any(step.name == "promote" and step.state == "SUCCESS" for step in ended.steps)
     return {"state": "succeeded", "promoted": promoted}
+
+
+def _patiently(run: Run) -> Engine:
+    """The engine that has the run, which goes on while it is away."""
+    for _ in range(PATIENCE):
+        try:
+            return engines.connect(run.engine)
+        except DeliveryError:
+            time.sleep(engines.POLL_SECONDS)
+    return engines.connect(run.engine)
+
+
+def _submitted_before(run: Run, engine: Engine) -> RemoteRun | None:
+    """What a worker submitted that was killed before it noted so."""
+    if run.attempts == 1:
+        return None
+    return next((each for each in engine.runs(RECENT) if run.id in each.name), None)
+
+
+def _submit(run: Run, engine: Engine) -> RemoteRun:
+    from bonafide.sources.ingest import as_seen_elsewhere
+    from pipelines import training
+
+    task = as_seen_elsewhere(load_task(run.task, run.overrides))
+    return engine.submit(run.pipeline, training.arguments(task), label=run.id)
 
 
 def _teller(run: Run, queue: Queue) -> Callable[[Step], None]:

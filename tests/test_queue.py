@@ -1,7 +1,7 @@
+import contextlib
+import json
 import os
-import subprocess
-import sys
-import time
+import sqlite3
 from multiprocessing import get_context
 
 import pytest
@@ -35,7 +35,7 @@ def test_runs_wait_in_the_order_in_which_they_were_asked_for(runs):
 def test_what_is_the_same_waits_once(runs):
     first = runs.add(asked(settings={"seed": 1}))
     assert runs.add(asked(settings={"seed": 1}, subject="another")) == first
-    others = [asked(settings={"seed": 2}), asked("two", settings={"seed": 1}), asked(environment="prod")]
+    others = [asked(settings={"seed": 2}), asked("two", settings={"seed": 1}), asked(engine="kubeflow")]
     assert len({runs.add(run).id for run in others} | {first.id}) == 4
     runs.begin("one")
     again = runs.add(asked(settings={"seed": 1}))
@@ -69,19 +69,35 @@ def test_a_run_that_waits_is_cancelled_at_once_and_one_that_ended_stays(runs):
 
 
 def test_there_is_an_end_to_waiting(runs, monkeypatch):
-    monkeypatch.setattr(queue, "MOST_WAITING", 2)
+    monkeypatch.setattr(queue, "MOST_WAITING", 3)
+    monkeypatch.setattr(queue, "MOST_WAITING_EACH", 2)
     for seed in range(2):
-        runs.add(asked(settings={"seed": seed}))
-    with pytest.raises(FullError, match="2 runs wait already"):
-        runs.add(asked(settings={"seed": 9}))
+        runs.add(asked(settings={"seed": seed}, subject="anna"))
+    with pytest.raises(FullError, match="2 runs wait already, 2 of them yours; wait"):
+        runs.add(asked(settings={"seed": 9}, subject="anna"))
+    runs.add(asked(settings={"seed": 9}, subject="berta"))
+    with pytest.raises(FullError, match="3 runs wait already, 1 of them yours"):
+        runs.add(asked(settings={"seed": 10}, subject="berta"))
     runs.begin("one")
-    runs.add(asked(settings={"seed": 9}))
+    runs.add(asked(settings={"seed": 10}, subject="berta"))
+
+
+def test_old_runs_are_forgotten_once_they_have_ended(runs, monkeypatch):
+    monkeypatch.setattr(queue, "KEPT", 3)
+    waits = runs.add(asked("waits"))
+    for seed in range(6):
+        run = runs.add(asked(settings={"seed": seed}))
+        runs.begin("one")
+        runs.note(run.id, state="succeeded")
+    kept = [run.settings.get("seed") for run in runs.newest("training", 99)]
+    assert kept == [5, 4, 3, 2, None]
+    assert runs.find(waits.id) == waits
 
 
 def add_some(home: str, seeds: range) -> None:
     os.environ["BONAFIDE_HOME"] = home
     for seed in seeds:
-        Queue().add(asked(settings={"seed": seed}))
+        Queue().add(asked(settings={"seed": seed}, subject=str(seed)))
 
 
 def test_many_processes_lose_and_double_nothing(own_home, runs):
@@ -96,58 +112,79 @@ def test_many_processes_lose_and_double_nothing(own_home, runs):
     assert sorted(run.settings["seed"] for run in runs.newest("training", 100)) == list(range(40))
 
 
-SLEEPS = """
-import os, subprocess, sys
-from bonafide.queue import Queue
-runs = Queue()
-with runs.alone("one") as alone:
-    assert alone and runs.begin("one")
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    print(child.pid, flush=True)
-    child.wait()
-"""
-
-
-def test_cancelling_kills_the_worker_and_what_it_started(runs, monkeypatch):
-    woken = []
-    monkeypatch.setattr(Queue, "wake", lambda _, task: woken.append(task))
+def test_a_run_that_works_is_marked_for_its_worker(runs):
     run = runs.add(asked())
-    worker = subprocess.Popen(
-        [sys.executable, "-c", SLEEPS], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    step = int(worker.stdout.readline())
-    with runs.alone("one") as alone:
-        assert not alone
+    runs.begin("one")
+    assert not runs.is_cancelling(run.id)
     runs.cancel(run.id)
-    assert worker.wait(10) == -9
-    while is_running(step):
-        time.sleep(0.01)
-    assert runs.find(run.id).cancelling
-    assert woken == ["one"]  # to say that it is cancelled, and to go on
-    assert runs.begin("one").cancelling
+    assert runs.is_cancelling(run.id)
+    assert runs.find(run.id).state == "running"
 
 
-def is_running(process: int) -> bool:
-    try:
-        with open(f"/proc/{process}/stat") as stream:
-            return stream.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+@pytest.fixture
+def started(monkeypatch):
+    """The environments of the workers that were started."""
+    environments = []
 
+    def start(command, env, **_):
+        environments.append(env | {"task": command[-1]})
+        return Ended()
 
-def test_a_worker_is_not_told_the_secrets_of_the_service(runs, monkeypatch):
-    given = {}
-    monkeypatch.setenv("BONAFIDE_API_SECRET", "s" * 40)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setattr(queue.subprocess, "Popen", lambda _, env, **options: given.update(env) or Ended())
-    runs.wake("one")
-    assert "BONAFIDE_API_SECRET" not in given
-    assert given["AWS_ACCESS_KEY_ID"] == "key"
+    monkeypatch.setattr(queue.subprocess, "Popen", start)
+    return environments
 
 
 class Ended:
     def wait(self) -> None:
         pass
+
+
+def test_a_worker_is_started_where_there_is_none(runs, started):
+    runs.add(asked("one"))
+    runs.add(asked("two"))
+    with runs.alone("two") as alone:
+        assert alone
+        with runs.alone("two") as again:
+            assert not again
+        runs.wake_all()
+    assert [worker["task"] for worker in started] == ["one"]
+
+
+def test_a_worker_is_not_told_the_secrets_of_the_service(runs, started, monkeypatch):
+    monkeypatch.setenv("BONAFIDE_API_SECRET", "s" * 40)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    runs.wake("one")
+    assert "BONAFIDE_API_SECRET" not in started[0]
+    assert started[0]["AWS_ACCESS_KEY_ID"] == "key"
+
+
+def test_a_log_does_not_grow_without_end(runs, started, own_home, monkeypatch):
+    monkeypatch.setattr(queue, "LOG_BYTES", 100)
+    log = own_home / "queue" / "one.log"
+    runs.wake("one")
+    log.write_text("x" * 99)
+    runs.wake("one")
+    assert log.stat().st_size == 99
+    log.write_text("x" * 101)
+    runs.wake("one")
+    assert log.stat().st_size == 0
+
+
+def test_a_worker_that_cannot_be_started_is_told(runs, monkeypatch):
+    def refuse(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(queue.subprocess, "Popen", refuse)
+    with pytest.raises(BonafideError, match="cannot start the worker of one: Resource temporarily"):
+        runs.wake("one")
+
+
+def test_what_a_newer_version_noted_is_passed_over(runs, own_home):
+    run = runs.add(asked())
+    with contextlib.closing(sqlite3.connect(own_home / "queue" / "runs.db")) as table, table:
+        content = json.loads(run.model_dump_json()) | {"of_the_future": 1}
+        table.execute("UPDATE runs SET content = ?", (json.dumps(content),))
+    assert runs.begin("one").id == run.id
 
 
 def test_a_table_that_is_broken_is_told(runs, own_home):

@@ -66,8 +66,8 @@ class Engine(Protocol):
     Each method raises BonafideError: the engine does not answer, or refuses.
     """
 
-    def submit(self, name: str, arguments: dict[str, Any]) -> RemoteRun:
-        """Start the pipeline of that name."""
+    def submit(self, name: str, arguments: dict[str, Any], label: str = "") -> RemoteRun:
+        """Start the pipeline of that name; the run's name holds the label."""
 
     def look(self, run: str) -> RemoteRun:
         """How a run stands, with its steps."""
@@ -129,21 +129,29 @@ def connect(engine: str) -> Engine:
 
 
 def follow(
-    engine: Engine, run: str, on_change: Callable[[Step], None], patience: int = PATIENCE
+    engine: Engine,
+    run: str,
+    on_change: Callable[[Step], None],
+    patience: int = PATIENCE,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> RemoteRun:
     """Wait until a run has ended, calling ``on_change`` with each step that changed.
 
     Args:
         patience: how often the engine may fail to answer, one time after the other, every ``POLL_SECONDS``.
+        cancelled: whether to end the run; asked each time, until the engine was told.
 
     Raises:
         DeliveryError: the engine has not answered for a while; the run may go on.
     """
     seen: dict[str, Step] = {}
-    failures = 0
+    failures, told = 0, False
     while True:
         try:
             found, failures = engine.look(run), 0
+            if not told and not found.ended and cancelled():
+                engine.cancel(run)
+                told = True
         except DeliveryError:
             failures += 1
             if failures == patience:

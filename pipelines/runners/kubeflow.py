@@ -19,6 +19,7 @@ from pipelines.runners.steps import Step
 
 TOKEN = "BONAFIDE_KUBEFLOW_TOKEN"  # noqa: S105  (the variable's name)
 MOUNTED_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105  (its file in a pod)
+TIMEOUT_SECONDS = 60
 NOT_BEGUN = "RUNTIME_STATE_UNSPECIFIED"
 RUNS = {
     "SUCCEEDED": "SUCCEEDED",
@@ -52,14 +53,15 @@ class KubeflowEngine:
                 existing_token=os.environ.get(TOKEN),
                 credentials=ServiceAccountTokenVolumeCredentials(mounted) if mounted.exists() else None,
             )
+        _bound(self._client._run_api.api_client.rest_client)
 
-    def submit(self, name: str, arguments: dict[str, Any]) -> RemoteRun:
-        """Start the pipeline of that name."""
+    def submit(self, name: str, arguments: dict[str, Any], label: str = "") -> RemoteRun:
+        """Start the pipeline of that name; the run's name holds the label."""
         fresh = not is_known(arguments)
         with _answering(self._settings), self._package(name, fresh) as package:
             made = self._client.run_pipeline(
                 self._experiment(name),
-                f"{name} {datetime.now():%Y-%m-%d %H:%M:%S}",
+                f"{name} {datetime.now():%Y-%m-%d %H:%M:%S} {label}".rstrip(),
                 pipeline_package_path=package,
                 params=arguments,
                 service_account=self._settings.service_account,
@@ -144,6 +146,16 @@ class KubeflowEngine:
             error=found.error.message if found.error and found.error.message else "",
             steps=tuple(_steps(details or ())),
         )
+
+
+def _bound(rest: Any) -> None:
+    """Give each request of the generated client, which would wait for ever, an end."""
+    request = rest.request
+
+    def bounded(*words: Any, _request_timeout: Any = None, **named: Any) -> Any:
+        return request(*words, _request_timeout=_request_timeout or TIMEOUT_SECONDS, **named)
+
+    rest.request = bounded
 
 
 def _steps(details: Any) -> Iterator[Step]:

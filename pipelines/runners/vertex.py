@@ -50,10 +50,10 @@ class VertexEngine:
             )
         self._vertex = aiplatform
 
-    def submit(self, name: str, arguments: dict[str, Any]) -> RemoteRun:
-        """Start the pipeline of that name."""
+    def submit(self, name: str, arguments: dict[str, Any], label: str = "") -> RemoteRun:
+        """Start the pipeline of that name; the run's name holds the label."""
         fresh = not is_known(arguments)
-        with _answering(self._settings), self._job(name, arguments, fresh) as job:
+        with _answering(self._settings), self._job(name, arguments, fresh, label) as job:
             job.submit(service_account=self._settings.service_account)
             return self._run(job)
 
@@ -114,13 +114,13 @@ class VertexEngine:
             raise DeliveryError(f"bucket {name} is not there; make it, or correct engines/vertex.yaml")
 
     @contextmanager
-    def _job(self, name: str, arguments: dict[str, Any], fresh: bool) -> Iterator[Any]:
+    def _job(self, name: str, arguments: dict[str, Any], fresh: bool, label: str = "") -> Iterator[Any]:
         self._refuse_absent_bucket()
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / f"{name}.yaml"
             path.write_text(to_yaml(render(name, self._settings, fresh)))
             yield self._vertex.PipelineJob(
-                display_name=f"{name} {datetime.now():%Y-%m-%d %H:%M:%S}",
+                display_name=f"{name} {datetime.now():%Y-%m-%d %H:%M:%S} {label}".rstrip(),
                 template_path=str(path),
                 # Two of one second would clash.
                 job_id=f"{name}-{datetime.now():%Y%m%d%H%M%S}-{uuid4().hex[:6]}",

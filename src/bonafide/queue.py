@@ -8,29 +8,36 @@ import fcntl
 import json
 import os
 import secrets
-import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Thread
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from bonafide.errors import BonafideError
 from bonafide.home import home
 from bonafide.task import Config
 
 PIPELINES = ("training",)
-MOST_WAITING = 100
+MOST_WAITING, MOST_WAITING_EACH = 100, 25
+KEPT = 1000
+LOG_BYTES = 2**20
 SECRETS = ("BONAFIDE_API_SECRET", "BONAFIDE_API_RATE_STORAGE")
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS runs (
         number INTEGER PRIMARY KEY, id TEXT UNIQUE, pipeline TEXT, task TEXT, state TEXT, content TEXT
-    )
+    );
+    CREATE INDEX IF NOT EXISTS by_state ON runs (state, task);
+"""
+FORGET = """
+    DELETE FROM runs WHERE state NOT IN ('queued', 'running')
+        AND number <= (SELECT number FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?)
 """
 TAKE_UP = "SELECT content FROM runs WHERE task = ? AND state = ? ORDER BY number LIMIT 1"
 
@@ -52,12 +59,13 @@ class StepState(Config):
 
 
 class Run(Config):
-    """A run that was asked for, and how it stands."""
+    """A run that was asked for, and how it stands. What a newer version noted besides is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
 
     id: str = Field(default_factory=lambda: secrets.token_hex(8))
     pipeline: str
     task: str
-    environment: Annotated[str, Field(description="Where a promoted model goes into service.")] = "dev"
     settings: dict[str, Setting] = Field(default={}, description="What differs from the task's file.")
     engine: Annotated[str, Field(description="Where it runs; empty for the service's own machine.")] = ""
     subject: Annotated[str, Field(description="Who asked for it.")] = ""
@@ -85,7 +93,7 @@ class Run(Config):
 
     def asks_for(self) -> tuple[object, ...]:
         """What is the same in two requests for the same."""
-        return self.pipeline, self.task, self.environment, self.settings, self.engine
+        return self.pipeline, self.task, self.settings, self.engine
 
 
 class Queue:
@@ -101,16 +109,21 @@ class Queue:
     def add(self, asked: Run) -> Run:
         """Let a run wait; if one that asks for the same waits already, that one is given back instead.
 
+        The oldest of more than ``KEPT`` runs are forgotten once they have ended.
+
         Raises:
-            FullError: too many wait.
+            FullError: too many wait, of all callers or of this one.
         """
         with self._table() as table:
             waiting = _read(table.execute("SELECT content FROM runs WHERE state = 'queued'"))
             for run in waiting:
                 if run.asks_for() == asked.asks_for():
                     return run
-            if len(waiting) >= MOST_WAITING:
-                raise FullError(f"{len(waiting)} runs wait already; wait for some of them, or cancel them")
+            own = sum(run.subject == asked.subject for run in waiting)
+            if len(waiting) >= MOST_WAITING or own >= MOST_WAITING_EACH:
+                told = f"{len(waiting)} runs wait already, {own} of them yours"
+                raise FullError(f"{told}; wait for some of them, or cancel them")
+            table.execute(FORGET, (KEPT,))
             table.execute(
                 "INSERT INTO runs (id, pipeline, task, state, content) VALUES (?, ?, ?, ?, ?)",
                 (asked.id, asked.pipeline, asked.task, asked.state, asked.model_dump_json()),
@@ -153,36 +166,34 @@ class Queue:
             _write(table, run, changes)
 
     def cancel(self, identity: str) -> None:
-        """End a run; nothing happens to one that has ended. A worker that is at it is killed."""
+        """End a run: at once if it waits, soon if a worker is at it. One that has ended stays as it is."""
         with self._table() as table:
             (run,) = _read(table.execute("SELECT content FROM runs WHERE id = ?", (identity,)))
             if run.state == "queued":
                 _write(table, run, {"state": "cancelled"})
             elif run.state == "running":
                 _write(table, run, {"cancelling": True})
-        if run.state == "running":
-            self._kill(run.task)
-            self.wake(run.task)
+
+    def is_cancelling(self, identity: str) -> bool:
+        """For the task's worker: whether to end the run that it is at."""
+        found = self.find(identity)
+        return found is not None and found.cancelling
 
     def wake(self, task: str) -> None:
-        """Start the task's worker; it ends at once if there is one, or nothing waits."""
+        """Start the task's worker if it has none; it ends when no run waits."""
+        if not self._is_idle(task):
+            return
         environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
         with self._open(f"{task}.log") as log:
-            worker = subprocess.Popen(  # noqa: S603  (a task's name, and no shell)
-                [sys.executable, "-m", "bonafide", "pipeline", "work", task],
-                env=environment | {"BONAFIDE_HOME": str(home())},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            if log.tell() > LOG_BYTES:
+                log.truncate(0)
+            worker = _started(task, environment | {"BONAFIDE_HOME": str(home())}, log)
         Thread(target=worker.wait, daemon=True).start()
 
-    def wake_idle(self) -> None:
-        """Start the worker of each task that has none, and a run that waits or was left by a kill."""
+    def wake_all(self) -> None:
+        """Start the workers of all runs that wait, or were left by a kill."""
         for task in self.tasks():
-            if self._is_idle(task):
-                self.wake(task)
+            self.wake(task)
 
     @contextmanager
     def alone(self, task: str) -> Iterator[bool]:
@@ -193,9 +204,6 @@ class Queue:
             except BlockingIOError:
                 yield False
                 return
-            stream.truncate(0)
-            stream.write(str(os.getpid()).encode())
-            stream.flush()
             yield True
 
     def _is_idle(self, task: str) -> bool:
@@ -206,37 +214,47 @@ class Queue:
                 return False
         return True
 
-    def _kill(self, task: str) -> None:
-        """The worker, and the steps that it has started."""
-        with self._open(f"{task}.lock") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                stream.seek(0)
-                with suppress(ProcessLookupError, ValueError):
-                    os.killpg(int(stream.read()), signal.SIGKILL)
-                    fcntl.flock(stream, fcntl.LOCK_EX)  # which its end releases
-
     @contextmanager
     def _table(self) -> Iterator[sqlite3.Connection]:
         """One transaction."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / "runs.db"
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(path, timeout=30, isolation_level=None)
             try:
+                connection.executescript(SCHEMA)
                 connection.execute("BEGIN IMMEDIATE")
-                connection.execute(SCHEMA)
                 with connection:
                     yield connection
             finally:
                 connection.close()
-        except sqlite3.Error as error:
-            raise BonafideError(f"cannot use {path}: {error}; make room or mend it") from error
+        except (sqlite3.Error, OSError) as error:
+            raise _refused(path, error) from error
 
     def _open(self, name: str) -> Any:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return (self._folder / name).open("a+b")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return (self._folder / name).open("a+b")
+        except OSError as error:
+            raise _refused(self._folder, error) from error
+
+
+def _started(task: str, environment: dict[str, str], log: Any) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # noqa: S603  (a task's name, and no shell)
+            [sys.executable, "-m", "bonafide", "pipeline", "work", task],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise BonafideError(f"cannot start the worker of {task}: {error.strerror}; wait a while") from error
+
+
+def _refused(path: Path, error: Exception) -> BonafideError:
+    return BonafideError(f"cannot use {path}: {error}; make room or mend it")
 
 
 def _read(rows: sqlite3.Cursor) -> list[Run]:

@@ -1,14 +1,21 @@
 """Runs that were asked for, performed here and on the stand-in of Kubeflow Pipelines."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from bonafide.errors import BonafideError
+from bonafide.errors import BonafideError, DeliveryError
 from bonafide.queue import Queue, Run
 from pipelines import worker
 from pipelines.runners import engine as following
+from pipelines.runners.kubeflow import KubeflowEngine
 from pipelines.runners.steps import Step
 from tests.pipelines import kfp_server
 from tests.pipelines.test_engines import ENGINES
@@ -28,7 +35,7 @@ class Here:
 
     def __init__(self, monkeypatch, error: str | Exception = ""):
         self.error, self.arguments = error, []
-        monkeypatch.setattr(worker.local, "run", self.run)
+        monkeypatch.setattr("pipelines.runners.local.run", self.run)
         monkeypatch.setattr("bonafide.registry.tracking.start", lambda: None)
         monkeypatch.setattr("pipelines.summary.summarise", lambda _: {"gate": self.gate})
         self.gate = {"promote": True, "checks": [{"passed": True, "why": "accuracy 0.9 reaches 0.8"}]}
@@ -103,7 +110,55 @@ def test_a_run_that_ends_its_worker_is_begun_three_times(runs, monkeypatch):
     assert ended.message == "begun 3 times, and each time something ended its worker"
 
 
-def test_a_run_whose_worker_was_killed_for_it_is_cancelled(runs, monkeypatch):
+IN_A_STEP = """
+import os, subprocess, sys, time
+from pipelines import worker
+from pipelines.runners import local
+from pipelines.runners.steps import Step
+
+def run(pipeline, arguments, tell):
+    tell(Step(sys.argv[1]))
+    step = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    print(step.pid, flush=True)
+    step.wait(float(sys.argv[2]))
+
+local.run = run
+os.setpgid(0, 0)
+worker.LOOK_SECONDS = 0.01
+worker.work("authenticity")
+"""
+
+
+def is_running(process: int) -> bool:
+    try:
+        with open(f"/proc/{process}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_cancelling_ends_the_worker_and_what_it_started(runs):
+    run = ask(runs)
+    process = subprocess.Popen([sys.executable, "-c", IN_A_STEP, "train", "60"], stdout=-1, text=True)
+    step = int(process.stdout.readline())
+    runs.cancel(run.id)
+    assert process.wait(60) == -signal.SIGKILL
+    while is_running(step):
+        time.sleep(0.01)
+    assert runs.find(run.id).state == "cancelled"
+
+
+def test_what_is_being_promoted_is_not_cut_off(runs):
+    run = ask(runs)
+    process = subprocess.Popen([sys.executable, "-c", IN_A_STEP, "promote", "1"], stdout=-1, text=True)
+    step = int(process.stdout.readline())
+    runs.cancel(run.id)
+    assert process.wait(60) == 0
+    os.kill(step, signal.SIGKILL)
+    assert runs.find(run.id).state == "failed"  # which is how the step of this test ends
+
+
+def test_a_run_whose_worker_was_killed_while_it_was_cancelled_is_cancelled(runs, monkeypatch):
     here = Here(monkeypatch)
     run = ask(runs)
     runs.begin("authenticity")
@@ -140,15 +195,17 @@ def test_a_run_on_an_engine_is_followed_to_its_end(runs, engine, monkeypatch):
     path, server = engine
     run = ask(runs, engine=path)
 
-    def story(connected, remote, tell, patience):
+    follow = following.follow
+
+    def story(connected, remote, *rest):
         noted = runs.find(run.id)
         assert (noted.state, noted.remote) == ("running", remote)
         server.step(remote, "champion", "SUCCEEDED")
         server.step(remote, "promote", "SUCCEEDED")
         server.runs[remote]["state"] = "SUCCEEDED"
-        return following.follow(connected, remote, tell, patience)
+        return follow(connected, remote, *rest)
 
-    monkeypatch.setattr(worker, "follow", story)
+    monkeypatch.setattr(following, "follow", story)
     worker.work("authenticity")
     ended = runs.find(run.id)
     assert (ended.state, ended.promoted) == ("succeeded", True)
@@ -156,33 +213,73 @@ def test_a_run_on_an_engine_is_followed_to_its_end(runs, engine, monkeypatch):
     assert ended.link.endswith(ended.remote)
 
 
-def test_a_run_that_goes_on_at_an_engine_is_not_submitted_again(runs, engine, monkeypatch):
+class Killed(BaseException):
+    """Takes the place of a kill."""
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_run_that_goes_on_at_an_engine_is_not_submitted_again(runs, engine, monkeypatch, noted):
+    """Whether the worker was killed after it had noted the run's id, or before; and however often."""
     path, server = engine
     run = ask(runs, engine=path)
 
-    def killed(connected, remote, tell, patience):
-        raise KeyboardInterrupt
+    def killed(*_, **__):
+        raise Killed
 
-    monkeypatch.setattr(worker, "follow", killed)
-    with pytest.raises(KeyboardInterrupt):
-        worker.work("authenticity")
+    for _ in range(4):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(*((following, "follow") if noted else (Queue, "note")), killed)
+            worker.work("authenticity")
     (remote,) = server.runs
-    server.runs[remote]["state"] = "FAILED"
-    monkeypatch.setattr(worker, "follow", following.follow)
+    assert bool(runs.find(run.id).remote) == noted
+    server.runs[remote]["state"] = "SUCCEEDED"
     worker.work("authenticity")
     assert list(server.runs) == [remote]
-    assert runs.find(run.id).state == "failed"
+    assert runs.find(run.id).state == "succeeded"
 
 
-def test_cancelling_reaches_the_engine(runs, engine):
-    path, _ = engine
+def test_cancelling_reaches_the_engine_and_its_end_is_waited_for(runs, engine, monkeypatch):
+    path, server = engine
+    run, behind = ask(runs, engine=path), ask(runs, engine=path, settings={"model.epochs": 3})
+    looks = []
+    look = KubeflowEngine.look
+
+    def looked(self, remote):
+        looks.append(remote)
+        if len(looks) == 1:
+            runs.cancel(run.id)
+        found = look(self, remote)
+        if found.state == "CANCELLED" and looks.count(remote) < 4:
+            return replace(found, state="RUNNING")  # steps that work need a while to stop
+        if remote != looks[0]:
+            server.runs[remote]["state"] = "SUCCEEDED"
+        return found
+
+    monkeypatch.setattr(KubeflowEngine, "look", looked)
+    worker.work("authenticity")
+    assert looks.count(looks[0]) == 4
+    assert (runs.find(run.id).state, runs.find(behind.id).state) == ("cancelled", "succeeded")
+    assert server.runs[looks[0]]["state"] in ("CANCELED", "CANCELING")
+
+
+def test_a_run_is_not_given_up_while_its_engine_is_away(runs, engine, monkeypatch):
+    path, server = engine
     run = ask(runs, engine=path)
     begun = runs.begin("authenticity")
     made = following.connect(path).submit("training", {"name": "authenticity"})
-    runs.note(begun.id, remote=made.id, cancelling=True)
+    server.runs[made.id]["state"] = "SUCCEEDED"
+    runs.note(begun.id, remote=made.id)
+    away = iter([DeliveryError("away")] * 5)
+    connect = following.connect
+
+    def connected(engine):
+        for error in away:
+            raise error
+        return connect(engine)
+
+    monkeypatch.setattr(following, "connect", connected)
     worker.work("authenticity")
-    assert runs.find(run.id).state == "cancelled"
-    assert following.connect(path).look(made.id).state == "CANCELLED"
+    assert runs.find(run.id).state == "succeeded"
 
 
 def test_an_engine_that_is_away_fails_the_run_with_a_sentence(runs, tmp_path):

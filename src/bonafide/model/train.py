@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from bonafide.data.dataset import read_info
 from bonafide.errors import DataError
+from bonafide.files import lock
 from bonafide.home import home
 from bonafide.model import vision  # noqa: F401  (before lightning, which imports torchvision)
 from bonafide.model.architectures import Detector
@@ -42,12 +43,23 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
 
     The checkpoint holds the ONNX graph too, so that what is evaluated is what is served.
 
-    A killed training goes on from its last whole epoch when it is called again with the same arguments.
+    A killed training goes on from its last whole epoch when it is called again with the same arguments. Two
+    with the same arguments wait for each other.
 
     Raises:
         DataError: ``dataset`` lacks a split, or the training diverged.
         PackageError: the graph does not answer as the detector does.
     """
+    scratch = _scratch(read_info(dataset).digest, config, seed)
+    with lock(home() / "locks" / scratch.name):
+        trained = _train(dataset, out, config, seed, scratch, logger)
+        shutil.rmtree(scratch, ignore_errors=True)
+    return trained
+
+
+def _train(
+    dataset: Path, out: Path, config: Model, seed: int, scratch: Path, logger: Logger | None
+) -> TrainingInfo:
     info = read_info(dataset)
     lightning.seed_everything(seed, workers=True, verbose=False)
     training = Images(dataset, "train", config.input_size, seed if config.augment else None)
@@ -55,7 +67,6 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
         training.labels = np.random.default_rng(seed).permutation(training.labels)
     validation = Images(dataset, "val", config.input_size)
     module = Training(config, info.labels, training, seed)
-    scratch = _scratch(info.digest, config, seed)
     history = _fit(module, in_order(validation), scratch, logger)
     detector = module.detector.eval()
     logits = _logits(detector, validation)
@@ -82,9 +93,7 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
         history=tuple(history),
     )
     probe = np.stack([validation.pixels(index) for index in range(min(len(validation), PROBED))])
-    trained = save(out, detector, trained, probe)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return trained
+    return save(out, detector, trained, probe)
 
 
 class Training(lightning.LightningModule):

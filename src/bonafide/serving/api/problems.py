@@ -17,6 +17,7 @@ from bonafide.telemetry.logs import request_id
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST_DETAIL = 1000
+MOST_ERRORS = 20
 
 _IMAGE = re.compile(r"image\[\d+\]: (?:(?P<reason>[a-z-]+): )?(?P<detail>.*)", re.DOTALL)
 _DETAILS = {
@@ -83,5 +84,6 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [{"field": ".".join(map(str, one["loc"])), "detail": one["msg"]} for one in error.errors()]
+        found = error.errors()[:MOST_ERRORS]
+        errors = [{"field": ".".join(map(str, one["loc"])), "detail": one["msg"]} for one in found]
         return response(Problem(400, "the request does not fit", errors=errors), request.url.path)

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request, Security
 from fastapi.exceptions import RequestValidationError
@@ -29,6 +30,7 @@ RETRY_SECONDS = "60"
 WATCH_SECONDS = 10
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
 Pipeline = Literal[queue.PIPELINES]  # type: ignore[valid-type]
 
 
@@ -49,31 +51,30 @@ class Endpoints:
         asked = await self._asked(request)
         run = Run(pipeline=pipeline, engine=self._engine, subject=_subject(request), **dict(asked))
         try:
-            load_task(run.task, run.overrides)
-            waiting = await asyncio.to_thread(self._queue.add, run)
-            await asyncio.to_thread(self._queue.wake, run.task)
+            await asyncio.to_thread(load_task, run.task, run.overrides)
         except ConfigError as error:
             raise Problem(400, str(error)) from error
-        except queue.FullError as error:
-            raise Problem(503, str(error), {"Retry-After": RETRY_SECONDS}) from error
+        waiting = await _do(self._queue.add, run)
+        await _do(self._queue.wake, run.task)
         response.headers["location"] = f"/pipelines/{pipeline}/runs/{waiting.id}"
         return waiting
 
     async def newest(self, pipeline: Pipeline) -> Runs:
         """The newest fifty."""
-        return Runs(runs=await asyncio.to_thread(self._queue.newest, pipeline, SHOWN))
+        return Runs(runs=await _do(self._queue.newest, pipeline, SHOWN))
 
     async def look(self, pipeline: Pipeline, run: str) -> Run:
         """How a run stands, with its steps."""
-        found = await asyncio.to_thread(self._queue.find, run)
+        found = await _do(self._queue.find, run)
         if found is None or found.pipeline != pipeline:
             raise Problem(404, f"there is no run {run!r} of {pipeline}")
         return found
 
     async def cancel(self, pipeline: Pipeline, run: str) -> Run:
-        """End a run; one that has ended stays as it is. What its finished steps made stays too."""
-        await self.look(pipeline, run)
-        await asyncio.to_thread(self._queue.cancel, run)
+        """End a run, unless its model is being registered already. What its finished steps made stays."""
+        found = await self.look(pipeline, run)
+        await _do(self._queue.cancel, run)
+        await _do(self._queue.wake, found.task)
         return await self.look(pipeline, run)
 
     async def _asked(self, request: Request) -> Asked:
@@ -93,9 +94,9 @@ async def keep_working() -> None:
     waiting = Queue()
     while True:
         try:
-            await asyncio.to_thread(waiting.wake_idle)
-        except BonafideError as error:
-            logger.warning("runs that wait are not seen", extra={"error": str(error)})
+            await asyncio.to_thread(waiting.wake_all)
+        except Exception:
+            logger.exception("runs that wait are not seen")
         await asyncio.sleep(WATCH_SECONDS)
 
 
@@ -118,6 +119,14 @@ def router(endpoints: Endpoints, door: Door) -> APIRouter:
             **kind,
         )
     return router
+
+
+async def _do(use: Callable[..., Result], *given: Any) -> Result:
+    """Use the queue on another thread."""
+    try:
+        return await asyncio.to_thread(use, *given)
+    except BonafideError as error:
+        raise Problem(503, str(error), {"Retry-After": RETRY_SECONDS}) from error
 
 
 def _subject(request: Request) -> str:

@@ -8,6 +8,7 @@ from bonafide import queue
 from bonafide.queue import Run
 from bonafide.serving.answer import Answer
 
+MOST_SETTINGS = 32
 NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -132,20 +133,17 @@ class Asked(BaseModel):
     )
 
     task: Annotated[str, Field(pattern=NAME, description="Name of a task that the service has.")]
-    environment: Annotated[
-        str, Field(pattern=NAME, description="Where the model goes into service if it passes its gate.")
-    ] = "dev"
     settings: Annotated[
-        dict[str, queue.Setting],
-        Field(max_length=32, description="Settings of the training: `model.…` or `seed`."),
+        dict[Annotated[str, Field(pattern=r"^model\.[a-z_]{1,40}$")], queue.Setting],
+        Field(max_length=MOST_SETTINGS, description="Settings of the training, `model.…`."),
     ] = {}
 
-    @field_validator("settings")
+    @field_validator("settings", mode="before")
     @classmethod
-    def _leaves_data_and_gate(cls, settings: dict[str, queue.Setting]) -> dict[str, queue.Setting]:
-        for key in settings:
-            if key != "seed" and not key.startswith("model."):
-                raise ValueError(f"{key!r} is not for callers to change; seed and what begins with model. is")
+    def _few(cls, settings: Any) -> Any:
+        """Before each is looked at, because a refusal tells of each."""
+        if isinstance(settings, dict) and len(settings) > MOST_SETTINGS:
+            raise ValueError(f"{len(settings)} settings are too many; give {MOST_SETTINGS} at most")
         return settings
 
 
