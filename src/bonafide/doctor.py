@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from bonafide.delivery.checkout import BRANCH, checkout, require_git
-from bonafide.delivery.promote import UNREACHABLE
+from bonafide.delivery.promote import REACHABLE, UNREACHABLE
 from bonafide.errors import BonafideError, DeliveryError
 from bonafide.home import (
+    container_registry,
     delivery,
     home,
     is_remote,
@@ -47,7 +48,8 @@ class Finding:
 def examine(task: str) -> Iterator[Finding]:
     """Look at each place in turn, by doing what a run of ``task`` will do there.
 
-    Nothing is left behind but the task's experiment in a registry that is named.
+    Nothing is left behind but the task's experiment in a registry that is named, and a small image in a
+    container registry, always the same.
     """
     yield _versions()
     places: tuple[tuple[str, Callable[[], str], Callable[[], str]], ...] = (
@@ -118,6 +120,8 @@ def _registry(task: str) -> str:
 
 
 def _address(task: str) -> str:
+    if images := container_registry():
+        return f"{images}/{task}"
     if not registry():
         return str(home() / "mlartifacts")
     with answering():
@@ -128,14 +132,16 @@ def _packages(task: str) -> str:
     """Files go there and come back the way that packages do."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+    if container_registry():
+        from bonafide.registry import oci
+
+        oci.check(_address(task))
+        return "can be pushed and read back"
     if not registry() and not is_remote(delivery()):
         return "on this machine"
     address = _address(task)
     if is_remote(delivery()) and urlsplit(address).scheme in UNREACHABLE:
-        raise DeliveryError(
-            "no cluster can fetch packages from here; start the MLflow server with "
-            "--no-serve-artifacts --default-artifact-root s3://… or gs://…"
-        )
+        raise DeliveryError(f"no cluster can fetch packages from here; {REACHABLE}")
     name = f"bonafide-doctor-{uuid4().hex}.txt"  # others may look at the same time
     with tempfile.TemporaryDirectory() as sent, tempfile.TemporaryDirectory() as received, answering():
         store = get_artifact_repository(address, tracking_uri())

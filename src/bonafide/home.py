@@ -3,7 +3,7 @@
 On a laptop all of it lies in one folder, ``BONAFIDE_HOME`` (default ``.bonafide``). What several machines
 share has a place of its own, which the environment names: the registry, the delivery repository, the signing
 key. Where ``BONAFIDE_EPHEMERAL`` is set, as in the pipeline's image, the folder is gone with the step, so
-these places must be named.
+these places must be named. Packages lie with the registry, unless a container registry is named for them.
 """
 
 import os
@@ -14,11 +14,15 @@ from pathlib import Path
 from bonafide.errors import ConfigError
 
 REGISTRY = "MLFLOW_TRACKING_URI"
+PACKAGES = "BONAFIDE_PACKAGES"
 DELIVERY = "BONAFIDE_DELIVERY"
 SIGNING_KEY = "BONAFIDE_SIGNING_KEY"
 PUBLIC_KEY = "BONAFIDE_PUBLIC_KEY"
 EPHEMERAL = "BONAFIDE_EPHEMERAL"
 PKCS11 = "pkcs11:"
+IMAGES = ("oci://", "oci+native://")
+# As containers' tools read it, which take a host without dot and port for a folder at Docker Hub.
+REPOSITORY = re.compile(r"oci(\+native)?://(?=[^/]*[.:])[\w.:\[\]-]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
 
 def home() -> Path:
@@ -38,6 +42,18 @@ def registry() -> str:
         ConfigError: it must be named, and is not; as in all functions below.
     """
     return _named(REGISTRY, "the address of the MLflow server", lambda place: not place.startswith("sqlite"))
+
+
+def container_registry() -> str:
+    """Where packages go as images: ``oci://HOST/REPOSITORY``; empty for where MLflow keeps artifacts."""
+    place = os.environ.get(PACKAGES, "").rstrip("/")
+    if place and not REPOSITORY.fullmatch(place):
+        raise ConfigError(
+            f"{PACKAGES} is {without_secrets(place)}; give oci://HOST/REPOSITORY or "
+            "oci+native://HOST/REPOSITORY: HOST with a dot or a port, REPOSITORY in small letters, no tag, "
+            "no password"
+        )
+    return place
 
 
 def delivery() -> str:

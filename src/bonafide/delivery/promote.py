@@ -8,12 +8,17 @@ from bonafide.delivery.checkout import Checkout, checkout
 from bonafide.delivery.repository import Promotion, last_promotion, promote
 from bonafide.errors import DeliveryError
 from bonafide.files import lock
-from bonafide.home import home, is_remote, without_secrets
+from bonafide.home import IMAGES, PACKAGES, home, is_remote, without_secrets
+from bonafide.registry.packages import PINNED
 from bonafide.registry.versions import NONE, Version, champion, crown, get
 
 ATTEMPTS = 5
 # What KServe cannot fetch: files of this machine, and what an MLflow server keeps to itself.
 UNREACHABLE = ("", "file", "mlflow-artifacts")
+REACHABLE = (
+    "start the MLflow server with --no-serve-artifacts --default-artifact-root s3://… or gs://…, "
+    f"or name a container registry in {PACKAGES}"
+)
 
 
 def promote_version(task: str, number: str, place: str, environment: str) -> str:
@@ -28,7 +33,7 @@ def promote_version(task: str, number: str, place: str, environment: str) -> str
 
     Raises:
         DeliveryError: another version went into service since this one was judged, its package lies where no
-            cluster can fetch it, or the commit could not be pushed.
+            cluster can fetch it or may change, or the commit could not be pushed.
     """
     with lock(home() / "promote.lock"), checkout(place) as delivery:
         for _ in range(ATTEMPTS):
@@ -95,8 +100,12 @@ def _refuse_unreachable(version: Version, delivery: Checkout) -> None:
     if delivery.origin and urlsplit(version.uri).scheme in UNREACHABLE:
         raise DeliveryError(
             f"the package of {version.task} version {version.number} lies at {version.uri}, where no cluster "
-            "can fetch it; start the MLflow server with --no-serve-artifacts "
-            "--default-artifact-root s3://… or gs://…"
+            f"can fetch it; {REACHABLE}"
+        )
+    if version.uri.startswith(IMAGES) and not PINNED.search(version.uri):
+        raise DeliveryError(
+            f"the package of {version.task} version {version.number} is {version.uri}, which has no digest "
+            "and can stand for another image tomorrow; register the package: bonafide model register"
         )
 
 

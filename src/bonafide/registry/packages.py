@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from bonafide.errors import DeliveryError
 from bonafide.files import folder_digest, lock, new_folder
-from bonafide.home import home
+from bonafide.home import IMAGES, home
 from bonafide.model.package import INFO
 from bonafide.registry.tracking import answering, tracking_uri
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 4 * 2**30
 IN_USE_SECONDS = 3600
+PINNED = re.compile("@sha256:[0-9a-f]{64}$")
 
 
 def local(uri: str) -> Path | None:
@@ -31,20 +32,27 @@ def local(uri: str) -> Path | None:
 
 
 @answering()
-def put(package: Path, uri: str) -> None:
+def put(package: Path, uri: str) -> str:
     """Write a package to the address that its content gives it, or finish what a killed run began.
 
     A file that is there already is not written again; all are read back and compared.
 
+    Returns:
+        the address: ``uri``, for a container registry with the digest of the image.
+
     Raises:
         DeliveryError: the address holds other bytes.
     """
+    if uri.startswith(IMAGES):
+        from bonafide.registry import oci
+
+        return oci.push(package, uri)
     if folder := local(uri):
         if not folder.exists():
             with new_folder(folder, INFO) as made:
                 shutil.copytree(package, made, dirs_exist_ok=True, copy_function=shutil.copyfile)
         _refuse_other(package, folder, uri)
-        return
+        return uri
     store = _store(uri)
     there = set(_names(store))
     for path in package.rglob("*"):
@@ -55,6 +63,7 @@ def put(package: Path, uri: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         store.download_artifacts("", scratch)
         _refuse_other(package, Path(scratch), uri)
+    return uri
 
 
 def fetch(version: "Version") -> Path:
@@ -96,10 +105,19 @@ def _download(uri: str, digest: str) -> Path:
     if target.is_dir() and folder_digest(target) == digest:
         return target
     with answering(), new_folder(target, INFO) as folder:
-        _store(uri).download_artifacts("", str(folder))
+        _bring(uri, folder)
         if (arrived := folder_digest(folder)) != digest:
             raise DeliveryError(f"{uri} does not hold the package {digest[:12]} but {arrived[:12]}")
     return target
+
+
+def _bring(uri: str, folder: Path) -> None:
+    if uri.startswith(IMAGES):
+        from bonafide.registry import oci
+
+        oci.pull(uri, folder)
+    else:
+        _store(uri).download_artifacts("", str(folder))
 
 
 def _make_room() -> None:

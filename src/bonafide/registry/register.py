@@ -8,7 +8,7 @@ from bonafide.errors import DataError, PackageError
 from bonafide.evaluation.evaluate import EVALUATION_REPORT, MEASURED, read_measured
 from bonafide.evaluation.gate import GATE_REPORT, Verdict, read_verdict
 from bonafide.files import folder_digest, lock, sha256
-from bonafide.home import home
+from bonafide.home import container_registry, home
 from bonafide.model.package import PackageInfo, verify
 from bonafide.registry import packages
 from bonafide.registry.tracking import answering, client, experiment
@@ -84,10 +84,11 @@ def _known(task: str, tags: dict[str, str]) -> Version | None:
 
 
 def _add(package: Path, info: PackageInfo, tags: dict[str, str], folders: tuple[Path, Path, Path]) -> Version:
-    """A server takes only addresses within the run that it is told, so there the package goes."""
+    """A server that keeps artifacts takes only addresses within the run, so there the package goes."""
     mlflow, run = client(), _run(info, tags["package_digest"])
-    uri = f"{run.info.artifact_uri}/packages/{tags['package_digest']}"
-    packages.put(package, uri)
+    within = f"{run.info.artifact_uri}/packages/{tags['package_digest']}"
+    images = container_registry()
+    uri = packages.put(package, f"{images}/{info.task}" if images else within)
     _log_reports(run.info.run_id, f"{REPORTS}/{tags['package_digest']}", *folders)
     if not mlflow.search_registered_models(f"name = '{info.task}'"):
         mlflow.create_registered_model(info.task)
