@@ -57,11 +57,47 @@ def test_nor_may_it_name_what_lies_in_the_step_itself(monkeypatch, variable):
         SHARED[variable]()
 
 
+@pytest.mark.parametrize(
+    ("named", "place"),
+    [
+        ("", ""),
+        ("oci://registry.example.org", "oci://registry.example.org"),
+        ("oci://localhost:5000/team/our-models/", "oci://localhost:5000/team/our-models"),
+        ("oci://[::1]:5000/team", "oci://[::1]:5000/team"),
+    ],
+)
+def test_packages_go_to_a_container_registry_if_one_is_named(monkeypatch, named, place):
+    assert places.container_registry() == ""
+    monkeypatch.setenv("BONAFIDE_PACKAGES", named)
+    assert places.container_registry() == place
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "registry.example.org/team",
+        "docker://registry.example.org/team",
+        "oci+native://registry.example.org/team",
+        "oci://registry/team",
+        "oci://registry.example.org/team:latest",
+        "oci://registry.example.org/Team",
+        "oci://registry.example.org/../team",
+        "oci://anna:hush@registry.example.org/team",
+        "oci://registry.example.org/team?x",
+    ],
+)
+def test_what_names_no_repository_is_refused(monkeypatch, named):
+    monkeypatch.setenv("BONAFIDE_PACKAGES", named)
+    with pytest.raises(ConfigError, match=r"BONAFIDE_PACKAGES is .*; give oci://HOST/REPOSITORY") as told:
+        places.container_registry()
+    assert "hush" not in str(told.value)
+
+
 def test_the_public_key_lies_beside_the_private_one_or_is_named(monkeypatch):
     monkeypatch.setenv("BONAFIDE_SIGNING_KEY", "/etc/bonafide/production.pem")
     assert places.verifying_key() == Path("/etc/bonafide/production.pub")
     monkeypatch.setenv("BONAFIDE_SIGNING_KEY", "pkcs11:token=bonafide;object=signing")
-    with pytest.raises(ConfigError, match="BONAFIDE_PUBLIC_KEY is not set: name the file"):
+    with pytest.raises(ConfigError, match=r"BONAFIDE_PUBLIC_KEY is not set: name the file"):
         places.verifying_key()
     monkeypatch.setenv("BONAFIDE_PUBLIC_KEY", "/etc/bonafide/hardware.pub")
     assert places.verifying_key() == Path("/etc/bonafide/hardware.pub")

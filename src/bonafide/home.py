@@ -20,9 +20,9 @@ SIGNING_KEY = "BONAFIDE_SIGNING_KEY"
 PUBLIC_KEY = "BONAFIDE_PUBLIC_KEY"
 EPHEMERAL = "BONAFIDE_EPHEMERAL"
 PKCS11 = "pkcs11:"
-IMAGES = ("oci://", "oci+native://")
-# As containers' tools read it, which take a host without dot and port for a folder at Docker Hub.
-REPOSITORY = re.compile(r"oci(\+native)?://(?=[^/]*[.:])[\w.:\[\]-]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+OCI = "oci://"
+# As containers' tools read it, to which a host without a dot and a port is a folder at Docker Hub.
+REPOSITORY = re.compile(r"oci://(?=[^/]*[.:])[\w.:\[\]-]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
 
 def home() -> Path:
@@ -49,9 +49,8 @@ def container_registry() -> str:
     place = os.environ.get(PACKAGES, "").rstrip("/")
     if place and not REPOSITORY.fullmatch(place):
         raise ConfigError(
-            f"{PACKAGES} is {without_secrets(place)}; give oci://HOST/REPOSITORY or "
-            "oci+native://HOST/REPOSITORY: HOST with a dot or a port, REPOSITORY in small letters, no tag, "
-            "no password"
+            f"{PACKAGES} is {without_secrets(place)}; give oci://HOST/REPOSITORY: "
+            "HOST with a dot or a port, REPOSITORY in small letters, no tag, no password"
         )
     return place
 

@@ -8,7 +8,7 @@ from bonafide.delivery.checkout import Checkout, checkout
 from bonafide.delivery.repository import Promotion, last_promotion, promote
 from bonafide.errors import DeliveryError
 from bonafide.files import lock
-from bonafide.home import IMAGES, PACKAGES, home, is_remote, without_secrets
+from bonafide.home import OCI, PACKAGES, home, is_remote, without_secrets
 from bonafide.registry.packages import PINNED
 from bonafide.registry.versions import NONE, Version, champion, crown, get
 
@@ -102,7 +102,7 @@ def _refuse_unreachable(version: Version, delivery: Checkout) -> None:
             f"the package of {version.task} version {version.number} lies at {version.uri}, where no cluster "
             f"can fetch it; {REACHABLE}"
         )
-    if version.uri.startswith(IMAGES) and not PINNED.search(version.uri):
+    if version.uri.startswith(OCI) and not PINNED.search(version.uri):
         raise DeliveryError(
             f"the package of {version.task} version {version.number} is {version.uri}, which has no digest "
             "and can stand for another image tomorrow; register the package: bonafide model register"

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from bonafide.errors import DeliveryError
 from bonafide.files import folder_digest, lock, new_folder
-from bonafide.home import IMAGES, home
+from bonafide.home import OCI, home
 from bonafide.model.package import INFO
 from bonafide.registry.tracking import answering, tracking_uri
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 4 * 2**30
 IN_USE_SECONDS = 3600
-PINNED = re.compile("@sha256:[0-9a-f]{64}$")
+PINNED = re.compile(r"@sha256:[0-9a-f]{64}\Z")
 
 
 def local(uri: str) -> Path | None:
@@ -43,7 +43,7 @@ def put(package: Path, uri: str) -> str:
     Raises:
         DeliveryError: the address holds other bytes.
     """
-    if uri.startswith(IMAGES):
+    if uri.startswith(OCI):
         from bonafide.registry import oci
 
         return oci.push(package, uri)
@@ -112,7 +112,7 @@ def _download(uri: str, digest: str) -> Path:
 
 
 def _bring(uri: str, folder: Path) -> None:
-    if uri.startswith(IMAGES):
+    if uri.startswith(OCI):
         from bonafide.registry import oci
 
         oci.pull(uri, folder)
