@@ -35,6 +35,7 @@ class ContainerRegistry(NamedTuple):
 
     place: str
     root: Path
+    log: Path
 
     @property
     def host(self) -> str:
@@ -69,7 +70,7 @@ def running(folder: Path, port: int = 0, **settings: object) -> Iterator[Contain
             while not answers(f"http://{address}/v2/"):
                 assert process.poll() is None, (folder / "log").read_text()
                 time.sleep(0.05)
-            yield ContainerRegistry(f"oci://{address}/team/models", folder / "root")
+            yield ContainerRegistry(f"oci://{address}/team/models", folder / "root", folder / "log")
         finally:
             process.terminate()
             process.wait()

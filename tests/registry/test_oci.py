@@ -187,7 +187,10 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, **fields) -> tarfile.TarInf
     ],
     ids=lambda found: found.name,
 )
-def test_a_layer_that_is_no_package_writes_nothing_else(tmp_path, monkeypatch, hostile):
+@pytest.mark.parametrize("filters", [True, False], ids=["filters", "an older Python"])
+def test_a_layer_that_is_no_package_writes_nothing_else(tmp_path, monkeypatch, hostile, filters):
+    if not filters:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
     layer, folder = tmp_path / "layer.tar", tmp_path / "inner" / "folder"
     folder.mkdir(parents=True)
     with tarfile.open(layer, "w", format=tarfile.PAX_FORMAT) as tar:
@@ -262,6 +265,9 @@ def test_a_password_is_docker_s(tmp_path, docker, package):
         oci.pull(address, tmp_path / "pulled")
         assert folder_digest(tmp_path / "pulled") == folder_digest(package)
         oci.check(registry.place)
+        refusals = [line for line in registry.log.read_text().splitlines() if '" 401 ' in line]
+        assert any("PUT /v2/team/models/manifests/" in line for line in refusals)
+        assert not any("PUT /v2/team/models/blobs/" in line for line in refusals), "layers are sent once"
         log_in(docker, registry.host, WRONG)
         with pytest.raises(DeliveryError, match=refused):
             oci.pull(address, tmp_path / "pulled")
