@@ -48,8 +48,8 @@ class Finding:
 def examine(task: str) -> Iterator[Finding]:
     """Look at each place in turn, by doing what a run of ``task`` will do there.
 
-    Nothing is left behind but the task's experiment in a registry that is named, and a small image in a
-    container registry, always the same.
+    Nothing is left behind but the task's experiment in a registry that is named, a tag on it and on the
+    task's model, and a small image in a container registry, always the same.
     """
     yield _versions()
     places: tuple[tuple[str, Callable[[], str], Callable[[], str]], ...] = (
