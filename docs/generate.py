@@ -19,26 +19,28 @@ from pydantic import TypeAdapter
 
 from bonafide.cli.main import app
 from bonafide.files import write_text
-from bonafide.task import OneSource, Source, Task
+from bonafide.task import Label, OneSource, Source, Task, TaskName
 from bonafide.telemetry import metrics
 from pipelines.engines import Bucket, FilePath, Image, Kubeflow, Name, SecretVersion, Variable, Vertex
 
 REFERENCE = Path(__file__).parent / "reference"
 TASKS = Path(__file__).parents[1] / "tasks"
 DEFAULT = " [default: "
+LONGEST_DEFAULT = 40  # a column of longer ones would squeeze the others
 SOURCES = [kind.__name__ for kind in get_args(get_args(Source)[0])]
 KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
 
 PATTERNS = {
     TypeAdapter(kind).json_schema()["pattern"]: words
     for kind, words in {
+        Label: "letters, digits and underscores, then also spaces and hyphens",
+        TaskName: "lower-case letters, digits and inner hyphens",
         Variable: "variable",
         FilePath: "path",
         Name: "lower-case letters, digits, inner hyphens and dots",
         Image: "ending with its digest, `@sha256:…`",
         Bucket: "beginning with `gs://`",
-        SecretVersion: "`NAME/versions/NUMBER`, or `latest` for the number; "
-        "of another project `projects/PROJECT/secrets/NAME/versions/NUMBER`",
+        SecretVersion: "`NAME/versions/NUMBER`",
     }.items()
 }
 
@@ -59,8 +61,9 @@ MLflow server; without it, runs go to SQLite and files in that folder.
 
 TASK_HEAD = """# Task configuration
 
-A task is one YAML file in `tasks/`. An unknown key is an error that names the nearest valid one. Any value
-can be changed for one run with `--set section.key=value`; values are YAML.
+A task is one YAML file in `tasks/`. An unknown key is an error that names the nearest valid one, or all
+keys of the source's kind. Any value can be changed for one run with `--set section.key=value`; values are
+YAML.
 """
 
 ENGINES_HEAD = """# Engine settings
@@ -175,7 +178,7 @@ def engines_page() -> str:
 def _section(title: str, section: dict[str, Any], prefix: str, told: dict[str, str]) -> str:
     about = section["description"].replace("``", "`")
     rows = [
-        (f"`{prefix}{key}`", _values(field), _default(field, key, section), told.pop(key))
+        (f"`{prefix}{key}`", _values(field), *_told(_default(field, key, section), told.pop(key)))
         for key, field in section["properties"].items()
     ]
     if told:
@@ -230,7 +233,7 @@ def _limits(field: dict[str, Any]) -> str:
         "maximum": "at most {:g}",
         "multipleOf": "a multiple of {:g}",
         "maxLength": "at most {} characters",
-        "pattern": PATTERNS.get(field.get("pattern", ""), "lower-case letters, digits and inner hyphens"),
+        "pattern": PATTERNS[field["pattern"]] if "pattern" in field else "",
     }
     if {"minimum", "maximum"} <= set(field):
         words = {"minimum": "{:g} to " + f"{field['maximum']:,g}", "multipleOf": words["multipleOf"]}
@@ -244,6 +247,12 @@ def _default(field: dict[str, Any], key: str, section: dict[str, Any]) -> str:
     default = field.get("default")
     empty = "$ref" in field or default in (None, "", [], {})
     return "–" if empty else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+def _told(default: str, meaning: str) -> tuple[str, str]:
+    if len(default) <= LONGEST_DEFAULT:
+        return default, meaning
+    return "see right", f"{meaning} Default: {default.strip('`')}"
 
 
 def metrics_page() -> str:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bonafide.errors import ConfigError
 from bonafide.home import DELIVERY, PUBLIC_KEY, REGISTRY, SIGNING_KEY, is_remote
+from bonafide.secrets import ADDRESS
 from bonafide.task import BAD_YAML, Config, parse
 
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
@@ -51,7 +52,8 @@ Plain = Annotated[str, AfterValidator(_plain)]
 
 def _without_secrets(environment: dict[str, str]) -> dict[str, str]:
     for name, value in environment.items():
-        if (SECRET.search(name) and not value.startswith("/")) or value.startswith("Authorization:"):
+        named = SECRET.search(name) and name != ADDRESS and not value.startswith("/")
+        if named or value.startswith("Authorization:"):
             raise ValueError(f"{name} looks like a secret, for which this file is no place")
     return environment
 
@@ -121,7 +123,12 @@ class Kubeflow(Config):
 
 
 class VertexStep(Step):
-    """``secrets`` become variables, ``files`` files: each from a version in Secret Manager."""
+    """``secrets`` become variables, ``files`` files: each from a version in Secret Manager.
+
+    A version is ``NAME/versions/NUMBER``, or ``latest`` for the number. A secret of another project is named
+    ``projects/PROJECT/secrets/NAME``, one in one region only
+    ``projects/PROJECT/locations/REGION/secrets/NAME``.
+    """
 
     secrets: dict[Variable, SecretVersion] = Field(default_factory=dict)
     files: dict[FilePath, SecretVersion] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from google.cloud.secretmanager_v1 import AccessSecretVersionResponse, SecretPay
 
 from tests.http_server import JsonHandler, RefusedError, serving
 
-NAME = r"/v1/(projects/[\w-]+/secrets/[\w-]+/versions/(?:\d+|latest)):access"
+NAME = r"/v1/(projects/[\w-]+(?:/locations/[\w-]+)?/secrets/[\w-]+/versions/(?:\d+|latest)):access"
 
 
 @dataclass

@@ -54,6 +54,14 @@ def test_a_command_does_not_begin_without_its_secrets(manager, tmp_path):
     assert not (tmp_path / "begun").exists()
 
 
+def test_a_regional_secret_is_asked_for_by_its_name(manager, monkeypatch):
+    monkeypatch.setenv("TOKEN", "of yesterday")
+    regional = TOKEN.replace("/secrets/", "/locations/europe-west4/secrets/")
+    manager.held = {regional: VALUE.encode()}
+    provide([("TOKEN", regional)])
+    assert os.environ["TOKEN"] == VALUE
+
+
 def test_the_line_s_end_of_echo_is_no_part_of_a_variable(manager, monkeypatch):
     monkeypatch.setenv("TOKEN", "of yesterday")
     manager.held[TOKEN] = f"{VALUE}\n".encode()

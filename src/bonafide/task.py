@@ -26,6 +26,7 @@ from bonafide.errors import ConfigError, DataError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Label = Annotated[str, Field(pattern=r"^\w[\w -]*$", max_length=64)]
+TaskName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -129,7 +130,7 @@ Several = Annotated[tuple[Source, ...], Field(min_length=1)]
 OneOrSeveral = Annotated[
     Annotated[Source, Tag("one")] | Annotated[Several, Tag("several")], Discriminator(_how_many)
 ]
-KINDS = ("sample", "folder", "parquet", "huggingface")
+KINDS = {each.model_fields["kind"].default: each for each in get_args(get_args(Source)[0])}
 
 
 class Validation(Config):
@@ -222,7 +223,7 @@ class Card(Config):
 class Task(Config):
     """Everything that makes one detector differ from another."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+    name: TaskName
     title: str
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     modality: Literal["image"] = "image"
@@ -273,7 +274,7 @@ def load_task(name: str, overrides: list[str] | None = None) -> Task:
 
 
 def parse(kind: type[ConfigType], content: dict[str, Any], where: str) -> ConfigType:
-    """Validate ``content``; every problem is one line that names the key and, if unknown, the nearest one.
+    """Validate ``content``; every problem is one line that names the key and, if unknown, what it could be.
 
     Raises:
         ConfigError: ``content`` does not fit ``kind``.
@@ -344,13 +345,24 @@ def _apply(content: dict[str, Any], override: str) -> None:
 
 def _explain(kind: type[BaseModel], problem: Any) -> str:
     section, *path = problem["loc"] or [""]
-    if section == "source":
-        path = [part for part in path if part not in (*KINDS, "one", "several")]
+    own = None
+    if section == "source" and path:
+        path, own = _within_source(path)
     dotted = ".".join(map(str, (section, *path)))
     if problem["type"] != "extra_forbidden":
         return f"{dotted}: {problem['msg']}" if dotted else str(problem["msg"])
+    if own:
+        keys = ", ".join(KINDS[own].model_fields)
+        return f"unknown key {dotted!r}; a source of kind {own} has {keys}"
     nearest = difflib.get_close_matches(dotted, _keys(kind), n=1, cutoff=0)
     return f"unknown key {dotted!r}; did you mean {nearest[0]!r}?"
+
+
+def _within_source(path: list[Any]) -> tuple[list[Any], str | None]:
+    """Which of several and which key, without the names of the unions' members; and the source's kind."""
+    which = [part for part in path[1:2] if isinstance(part, int)]
+    kind, *key = path[1 + len(which) :] or [None]
+    return [*which, *key], kind
 
 
 def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:

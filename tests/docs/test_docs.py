@@ -89,6 +89,11 @@ def test_generated_pages_are_fresh(name):
     assert page(f"reference/{name}") == GENERATE["PAGES"][name](), "run: python docs/generate.py"
 
 
+def test_a_pattern_that_nobody_put_into_words_stops_the_pages():
+    with pytest.raises(KeyError, match="x"):
+        GENERATE["_values"]({"type": "string", "pattern": "^x+$"})
+
+
 def test_every_command_has_its_section():
     assert {"bonafide demo", "bonafide model gate"} <= set(COMMANDS)
     assert re.findall(r"^## (.+)$", page("reference/cli.md"), re.MULTILINE) == list(COMMANDS)

@@ -195,6 +195,16 @@ def test_a_secret_of_another_project_keeps_its_name_and_steps_without_secrets_th
     assert executors["exec-train"]["container"]["command"][0] == "sh"
 
 
+def test_a_regional_secret_keeps_its_name_and_secret_manager_s_address_there_is_no_secret(changed):
+    name = "projects/my-project/locations/europe-west4/secrets/token/versions/1"
+    address = {"BONAFIDE_SECRET_MANAGER": "secretmanager.europe-west4.rep.googleapis.com"}
+    settings = load(changed("vertex", **own(**address), steps={"promote": {"secrets": {"TOKEN": name}}}))
+    executors = rendering.render("training", settings)[0]["deploymentSpec"]["executors"]
+    promote = executors["exec-promote"]["container"]
+    assert promote["command"][3] == f"TOKEN={name}"
+    assert {"name": "BONAFIDE_SECRET_MANAGER", "value": address["BONAFIDE_SECRET_MANAGER"]} in promote["env"]
+
+
 def test_retries_are_of_the_steps_and_those_of_the_pipeline_stay(changed):
     settings = load(changed(steps={"train": {"retries": 3}, "promote": {"retries": 9}}))
     specification, *_ = rendering.render("training", settings)
