@@ -182,8 +182,10 @@ def test_a_step_whose_input_is_missing_says_which_step_to_run(made, tmp_path, fi
 
 
 WAITS = """
-import sys, time
+import signal, sys, time
 from bonafide.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell's background turns off
 
 @main.app.command()
 def wait():

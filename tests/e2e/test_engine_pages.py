@@ -7,11 +7,14 @@ import pytest
 import yaml
 
 from pipelines.runners import engine as following
+from tests.buckets import gs
 from tests.cli.test_engines import bonafide
 from tests.docs.pages import scripts
 from tests.pipelines import kfp_server, vertex_server
 from tests.pipelines.test_engines import ENGINES
-from tests.pipelines.test_vertex import bucket  # noqa: F401  (a fixture)
+from tests.pipelines.test_vertex import bucket
+
+__all__ = ["bucket", "gs"]
 
 pytestmark = pytest.mark.e2e
 
@@ -19,12 +22,11 @@ SERVERS = {"kubeflow": (kfp_server, "host"), "vertex": (vertex_server, "endpoint
 
 
 @pytest.fixture
-def engine(request, bucket, tmp_path, monkeypatch):  # noqa: F811
+def engine(request, bucket, tmp_path, monkeypatch):
     """The name of an engine that is set up in ``engines/`` and ends each run as soon as it is asked for."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket)
     monkeypatch.setenv("BONAFIDE_KUBEFLOW_TOKEN", kfp_server.TOKEN)
     monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
     module, key = SERVERS[request.param]

@@ -34,7 +34,7 @@ def container() -> dict:
 
 def test_the_deployment_starts_the_real_command(monkeypatch):
     started = {}
-    monkeypatch.setattr(application, "create_app", lambda *given: given)
+    monkeypatch.setattr(application, "create_app", lambda *given, **_: given)
     monkeypatch.setattr(server, "serve", lambda app, *_, **named: started.update(named, app=app))
     (generated,) = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["configMapGenerator"]
     assert container()["envFrom"] == [{"configMapRef": {"name": generated["name"]}}]

@@ -21,14 +21,19 @@ BUCKET = "my-project-pipelines"
 
 
 @pytest.fixture
-def server(gs, monkeypatch):
+def bucket(gs, monkeypatch):
+    """The bucket of runs, at the stand-in of Cloud Storage."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{gs}")
-    bucket = storage.Client("my-project", AnonymousCredentials()).bucket(BUCKET)
-    if not bucket.exists():
-        bucket.create()
+    runs = storage.Client("my-project", AnonymousCredentials()).bucket(BUCKET)
+    if not runs.exists():
+        runs.create()
+
+
+@pytest.fixture
+def server(bucket, monkeypatch):
     monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
     with vertex_server.served() as running:
         yield running
