@@ -56,10 +56,10 @@ ConfigType = TypeVar("ConfigType", bound=Config)
 class OneSource(Config):
     """One source, or a list of them, which become one dataset in their order.
 
-    Groups of two sources that have the same name are two groups, unless the later source shares its groups.
+    Groups of two sources that have the same name are two groups, unless the sources have the same ``groups``.
     """
 
-    shared_groups: bool = False
+    groups: Annotated[str, Field(max_length=64)] = ""
 
 
 class SampleSource(OneSource):

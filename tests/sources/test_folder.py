@@ -5,7 +5,7 @@ import pytest
 
 from bonafide.data.header import Limits
 from bonafide.errors import DataError
-from bonafide.sources.folder import folder_digest, folder_labels, read_folder, skipped_files
+from bonafide.sources.folder import folder_digest, read_folder, skipped_files
 from bonafide.sources.tree import find_tree
 
 
@@ -42,7 +42,6 @@ def test_reads_each_class_in_order(folder):
     assert [image.label_name for image in images] == ["cat", "cat", "cat", "dog", "dog"]
     assert all(image.content == image.path.encode() for image in images)
     assert {(image.source, image.generator, image.group) for image in images} == {("pets", None, None)}
-    assert folder_labels(find_tree(folder)) == ("cat", "dog")
 
 
 def test_files_without_an_image_s_extension_are_listed(folder):
@@ -69,7 +68,6 @@ def test_a_source_s_own_split_is_no_label(cifake):
         ("train/FAKE/3.png", "FAKE", "train"),
         ("train/REAL/deep/4.png", "REAL", "train"),
     ]
-    assert folder_labels(find_tree(cifake)) == ("FAKE", "REAL")
     assert skipped_files(find_tree(cifake)) == ("train/notes.txt",)
     (cifake / "train" / "5.png").write_bytes(b"x")
     with pytest.raises(DataError, match=r"outside a class, for example train/5\.png"):
@@ -80,8 +78,9 @@ def test_a_source_s_own_split_is_no_label(cifake):
 def test_folders_are_splits_only_if_all_are_named_so_and_hold_folders(cifake, other):
     (cifake / other).parent.mkdir(parents=True)
     (cifake / other).write_bytes(b"x")
-    assert set(folder_labels(find_tree(cifake))) == {"test", "train", other.split("/")[0]}
-    assert {image.given for image in read_folder(find_tree(cifake))} == {None}
+    images = list(read_folder(find_tree(cifake)))
+    assert {image.label_name for image in images} == {"test", "train", other.split("/")[0]}
+    assert {image.given for image in images} == {None}
 
 
 def test_the_manifest_may_give_the_split(folder, cifake):
@@ -155,6 +154,8 @@ def test_an_unreadable_file_is_a_readable_error(folder):
     (folder / "cat" / "gone.jpg").symlink_to(folder / "nowhere.jpg")
     with pytest.raises(DataError, match=r"cannot read .*gone\.jpg.*No such file"):
         list(read_folder(find_tree(folder)))
+    with pytest.raises(DataError, match=r"cannot read .*gone\.jpg.*No such file"):
+        folder_digest(find_tree(folder))
 
 
 def test_a_name_that_is_not_utf8_does_not_break(folder):
@@ -184,6 +185,27 @@ def test_digest_follows_names_content_and_manifest(folder, tmp_path):
     assert len(seen) == 5
 
 
-def test_a_linked_folder_is_not_entered_and_listed(tmp_path, folder):
+def test_linked_splits_and_classes_are_entered(tmp_path, folder, cifake):
+    (tmp_path / "linked" / "test").mkdir(parents=True)
+    (tmp_path / "linked" / "train").symlink_to(cifake / "train")
+    for name in ("FAKE", "REAL"):
+        (tmp_path / "linked" / "test" / name).symlink_to(cifake / "test" / name)
+    found, expected = (
+        list(read_folder(find_tree(root), source="x")) for root in (tmp_path / "linked", cifake)
+    )
+    assert found == expected
+    (tmp_path / "classes").mkdir()
+    (tmp_path / "classes" / "cat").symlink_to(folder / "cat")
+    assert [image.label_name for image in read_folder(find_tree(tmp_path / "classes"))] == ["cat"] * 3
+
+
+def test_hidden_folders_are_not_walked(folder, monkeypatch):
+    entered, scan = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: entered.append(os.path.basename(path)) or scan(path))
+    find_tree(folder)
+    assert sorted(entered) == ["cat", "deep", "dog", "er", "pets"]
+
+
+def test_a_folder_linked_inside_a_class_is_not_entered_and_listed(tmp_path, folder):
     (folder / "cat" / "elsewhere").symlink_to(tmp_path)
     assert "cat/elsewhere" in skipped_files(find_tree(folder))

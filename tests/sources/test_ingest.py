@@ -1,13 +1,20 @@
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bonafide.data.dataset import Origin, read, read_info
 from bonafide.data.validate import validate
 from bonafide.errors import DataError
-from bonafide.sources import decoders
+from bonafide.sources import decoders, tree
 from bonafide.sources.ingest import as_seen_elsewhere, ingest, with_digest
 from bonafide.sources.sample import LABELS
-from bonafide.task import FolderSource, SampleSource, Validation, load_task
+from bonafide.task import FolderSource, ParquetSource, SampleSource, Validation, load_task
+from tests.buckets import gs, s3, scheme
 from tests.data.pictures import encode, picture
+
+__all__ = ["gs", "s3", "scheme"]
 
 
 def test_a_folder_becomes_a_dataset(tmp_path):
@@ -59,7 +66,11 @@ def folder(root, name, manifest, count=4):
         path.write_bytes(encode(picture(number + 50 * len(name)), "PNG"))
         rows.append(f"{path.parent.name}/{path.name},{manifest}")
     (root / name / "manifest.csv").write_text("\n".join(rows))
-    return FolderSource(path=str(root / name), digest="d" * len(name))
+    return FolderSource(path=str(root / name))
+
+
+def known(source):
+    return with_digest(load_task("authenticity").model_copy(update={"source": source})).source
 
 
 def groups(out):
@@ -67,16 +78,61 @@ def groups(out):
 
 
 def test_several_sources_become_one_dataset_in_their_order(tmp_path):
-    one, other = folder(tmp_path, "one", "trip"), folder(tmp_path, "other", "trip")
+    one, other = known(folder(tmp_path, "one", "trip")), known(folder(tmp_path, "other", "trip"))
     alone = ingest((one,), ("FAKE", "REAL"), tmp_path / "alone", seed=3)
     both = ingest((one, other), ("FAKE", "REAL"), tmp_path / "both", seed=3)
     assert both.counts == {"all": {"FAKE": 4, "REAL": 4}}
     assert both.sources == {"one": 4, "other": 4}
-    assert both.origins == (*alone.origins, Origin(kind="folder", name="other", digest="ddddd"))
+    assert both.origins == (*alone.origins, Origin(kind="folder", name="other", digest=other.digest))
     assert groups(tmp_path / "both") == [*groups(tmp_path / "alone"), *["2/trip"] * 4]
-    shared = other.model_copy(update={"shared_groups": True})
-    ingest((one, shared), ("FAKE", "REAL"), tmp_path / "shared", seed=3)
-    assert set(groups(tmp_path / "shared")) == {"trip"}
+
+
+def test_sources_share_their_groups_by_one_word(tmp_path):
+    """Whichever of them come first, and the word renames nothing in the first of them."""
+    one, other, third = (folder(tmp_path, name, "trip") for name in ("one", "other", "another"))
+    for number, (shared, expected) in enumerate(
+        [
+            ((), ["trip", "2/trip", "3/trip"]),
+            ((one, other), ["trip", "trip", "3/trip"]),
+            ((other, third), ["trip", "2/trip", "2/trip"]),
+            ((one, third), ["trip", "2/trip", "trip"]),
+        ]
+    ):
+        sources = tuple(
+            source.model_copy(update={"groups": "trips" if source in shared else ""})
+            for source in (one, other, third)
+        )
+        ingest(sources, ("FAKE", "REAL"), tmp_path / f"{number}", seed=3)
+        assert list(dict.fromkeys(groups(tmp_path / f"{number}"))) == list(dict.fromkeys(expected))
+
+
+def test_a_group_that_looks_numbered_meets_none_of_another_source(tmp_path):
+    one, other = folder(tmp_path, "one", "2/trip"), folder(tmp_path, "other", "trip")
+    ingest((one,), ("FAKE", "REAL"), tmp_path / "alone", seed=3)
+    ingest((one, other), ("FAKE", "REAL"), tmp_path / "both", seed=3)
+    assert groups(tmp_path / "both") == [*groups(tmp_path / "alone"), *["2/trip"] * 4]
+    assert set(groups(tmp_path / "alone")) == {"1/2/trip"}
+
+
+@pytest.mark.parametrize("kind", ["folder", "parquet"])
+def test_a_source_that_changed_after_its_digest_is_refused(tmp_path, kind):
+    source = folder(tmp_path, "one", "")
+    changed = tmp_path / "one" / "REAL" / "1.png"
+    if kind == "parquet":
+        changed = tmp_path / "one.parquet"
+        images = [encode(picture(number), "PNG") for number in range(4)]
+        pq.write_table(pa.table({"image": images, "label": ["REAL", "FAKE"] * 2}), changed)
+        source = ParquetSource(path=str(changed))
+    seen = known(source)
+    ingest((seen,), ("FAKE", "REAL"), tmp_path / "before", seed=3)
+    content = changed.read_bytes()
+    changed.unlink()
+    changed.write_bytes(content if kind == "parquet" else encode(picture(9), "PNG"))
+    os.utime(changed, (1, 1))
+    with pytest.raises(DataError, match="has changed since the run was submitted"):
+        ingest((seen,), ("FAKE", "REAL"), tmp_path / "after", seed=3)
+    assert not (tmp_path / "after").exists()
+    ingest((known(source),), ("FAKE", "REAL"), tmp_path / "after", seed=3)
 
 
 def test_what_two_sources_both_hold_is_found_by_the_audit(tmp_path):
@@ -101,8 +157,21 @@ def test_a_source_that_is_not_there_is_told_before_another_is_read(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_bucket_that_changed_is_told_before_it_is_read(tmp_path, scheme, monkeypatch):
+    import fsspec
+
+    filesystem = fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False)
+    filesystem.exists("changed") or filesystem.mkdir("changed")
+    filesystem.pipe("changed/pets/cat/a.png", encode(picture(1), "PNG"))
+    seen = known(FolderSource(path=f"{scheme}://changed/pets"))
+    filesystem.pipe("changed/pets/cat/a.png", b"no image any more")
+    monkeypatch.setattr(tree, "_read_object", lambda *_: pytest.fail("it is read"))
+    with pytest.raises(DataError, match=f"{scheme}://changed/pets has changed since the run was submitted"):
+        ingest((seen,), ("cat", "dog"), tmp_path / "out", seed=3)
+
+
 def test_digests_follow_each_source(tmp_path):
-    sample, one = SampleSource(), folder(tmp_path, "one", "").model_copy(update={"digest": ""})
+    sample, one = SampleSource(), folder(tmp_path, "one", "")
     task = load_task("authenticity").model_copy(update={"source": (sample, one)})
     assert as_seen_elsewhere(task) == task
     known = with_digest(task)

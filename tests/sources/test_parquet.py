@@ -9,6 +9,7 @@ import pytest
 from bonafide.data.dataset import read, read_info
 from bonafide.errors import DataError
 from bonafide.sources.ingest import ingest, with_digest
+from bonafide.sources.parquet import parquet_digest
 from bonafide.task import ParquetSource, load_task
 from tests.buckets import gs, s3, scheme
 from tests.data.pictures import encode, picture
@@ -143,6 +144,19 @@ def test_a_large_file_is_read_a_few_rows_at_a_time(tmp_path, monkeypatch):
     next(images)
     assert taken == [BATCH_ROWS]
     images.close()
+
+
+def test_caching_follows_an_object_that_is_written_anew(content, scheme):
+    """In one process: a client keeps no listing."""
+    import fsspec
+
+    filesystem = fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False)
+    filesystem.exists("anew") or filesystem.mkdir("anew")
+    seen = set()
+    for more in (b"", b"more"):
+        filesystem.pipe("anew/data/train.parquet", content + more)
+        seen |= {parquet_digest(ParquetSource(path=f"{scheme}://anew/data")) for _ in range(2)}
+    assert len(seen) == 2
 
 
 def test_caching_follows_the_files_that_are_there(local):

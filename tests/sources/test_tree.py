@@ -4,7 +4,7 @@ import pytest
 
 from bonafide.data.header import Limits
 from bonafide.errors import DataError
-from bonafide.sources.folder import folder_digest, folder_labels, read_folder, skipped_files
+from bonafide.sources.folder import folder_digest, read_folder, skipped_files
 from bonafide.sources.tree import find_tree
 from tests.buckets import gs, s3, scheme
 
@@ -58,13 +58,25 @@ def test_the_same_is_read_as_from_disk(where, end, local):
     assert [image.path for image in images] == ["cat/a/z.PNG", "cat/b.jpg", "cat/empty.png", "dog/d.jpeg"]
     assert (images[1].group, images[1].given, images[1].source) == ("photo-1", "test", "pets")
     assert skipped_files(there) == skipped_files(here) == ("cat/notes.txt",)
-    assert folder_labels(there) == ("cat", "dog")
 
 
 def test_of_a_huge_object_only_what_may_be_an_image_is_read(store, where):
     store.pipe("trees/pets/cat/huge.jpg", b"x" * (Limits().max_bytes + 100))
     huge = next(image for image in read_folder(find_tree(where)) if image.path == "cat/huge.jpg")
     assert len(huge.content) == Limits().max_bytes + 1
+
+
+def test_an_object_that_has_grown_since_it_was_listed_is_read_whole(store, where):
+    tree = find_tree(where)
+    store.pipe("trees/pets/cat/b.jpg", b"grown")
+    assert tree.read("cat/b.jpg", Limits().max_bytes + 1) == b"grown"
+    assert tree.read("cat/b.jpg", None) == b"grown"
+
+
+def test_of_each_object_little_is_kept(where):
+    tree = find_tree(where)
+    assert tree.version.args[-1]["cat/b.jpg"] == (1, tree.version("cat/b.jpg"))
+    assert tree.version("cat/b.jpg")
 
 
 def test_the_digest_follows_names_and_versions(store, where):

@@ -10,13 +10,12 @@ from bonafide.data.build import RawImage
 from bonafide.data.header import Limits
 from bonafide.errors import DataError
 from bonafide.sources.manifest import MANIFEST, read_manifest
-from bonafide.sources.tree import Tree, told
+from bonafide.sources.tree import GIVEN, Tree, told
 from bonafide.threads import mapped
 
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
 )
-GIVEN = {"train": "train", "val": "val", "validation": "val", "test": "test", "holdout": "holdout"}
 AT_ONCE = 8
 
 
@@ -72,15 +71,6 @@ def read_folder(tree: Tree, labels: Mapping[str, str] | None = None, source: str
             yield from mapped(pool, load, images, ahead=2 * AT_ONCE)
 
     return loaded()
-
-
-def folder_labels(tree: Tree) -> tuple[str, ...]:
-    """The classes that hold at least one image, sorted.
-
-    Raises:
-        DataError: as :func:`read_folder`.
-    """
-    return tuple(sorted({found.label for found in _find(tree)}))
 
 
 def skipped_files(tree: Tree) -> tuple[str, ...]:

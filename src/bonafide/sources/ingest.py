@@ -1,5 +1,6 @@
 """The ingest step: from any sources to one dataset."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -10,9 +11,12 @@ from typing import Any, NamedTuple
 
 from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import DatasetInfo, Origin
+from bonafide.errors import DataError
 from bonafide.sources.folder import folder_digest, read_folder, skipped_files
 from bonafide.sources.tree import find_tree, is_remote
 from bonafide.task import FolderSource, HuggingFaceSource, ParquetSource, SampleSource, Source, Task
+
+NUMBERED = re.compile("[0-9]+/")
 
 
 class Reading(NamedTuple):
@@ -26,17 +30,19 @@ class Reading(NamedTuple):
 def ingest(sources: tuple[Source, ...], labels: tuple[str, ...], out: Path, seed: int) -> DatasetInfo:
     """Write the sources' images to ``out`` as one unsplit dataset, one source after the other.
 
-    Groups of the first source keep their names. Those of another have its number before them, so that no two
-    meet by chance, unless the source shares its groups. So a source that is added at the end moves nothing.
+    Groups of the first source keep their names, unless they look numbered. Those of another have its number
+    before them, or that of the first source with the same ``groups``. So no two meet by chance, and a source
+    that is added at the end renames none.
 
     Raises:
-        DataError: a source is not there, or they hold no usable images of at least two of the labels.
+        DataError: a source is not there, is not what its digest says, or they hold no usable images of at
+            least two of the labels.
     """
     with ExitStack() as stack:
         found = [stack.enter_context(READERS[type(source)](source, seed)) for source in sources]
         images = chain.from_iterable(
-            reading.images if number == 1 or source.shared_groups else _own_groups(reading.images, number)
-            for number, (source, reading) in enumerate(zip(sources, found, strict=True), start=1)
+            _numbered(_unchanged(reading.images, source), number)
+            for source, reading, number in zip(sources, found, _numbers(sources), strict=True)
         )
         return build_dataset(
             images,
@@ -80,8 +86,34 @@ def _with_sources(task: Task, sources: list[Source]) -> Task:
     return task.model_copy(update={"source": tuple(sources) if len(sources) > 1 else sources[0]})
 
 
-def _own_groups(images: Iterator[RawImage], number: int) -> Iterator[RawImage]:
-    return (replace(image, group=f"{number}/{image.group}") if image.group else image for image in images)
+def _numbers(sources: tuple[Source, ...]) -> list[int]:
+    """Of each source the number that its groups go by."""
+    names = [source.groups for source in sources]
+    return [names.index(name) + 1 if name else number for number, name in enumerate(names, start=1)]
+
+
+def _numbered(images: Iterator[RawImage], number: int) -> Iterator[RawImage]:
+    for image in images:
+        if image.group and (number > 1 or NUMBERED.match(image.group)):
+            image = replace(image, group=f"{number}/{image.group}")
+        yield image
+
+
+def _unchanged(images: Iterator[RawImage], source: Source) -> Iterator[RawImage]:
+    """The digest was taken when the run was submitted, and caching knows the dataset by it."""
+    if _is_elsewhere(source):
+        _refuse_changed(source)
+    yield from images
+    _refuse_changed(source)
+
+
+def _refuse_changed(source: Source) -> None:
+    if not isinstance(source, FolderSource | ParquetSource) or not source.digest:
+        return
+    if DIGESTS[type(source)](source).digest != source.digest:
+        raise DataError(
+            f"{source.path} has changed since the run was submitted; run again to read it as it is"
+        )
 
 
 @contextmanager

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from bonafide.data.build import RawImage
 from bonafide.errors import DataError
-from bonafide.sources.folder import GIVEN
-from bonafide.sources.tree import AGAIN, reaching
+from bonafide.sources.tree import AGAIN, GIVEN, listed_version, reaching
 from bonafide.task import ParquetSource
 
 BATCH_ROWS = 64
@@ -48,7 +47,8 @@ def parquet_digest(source: ParquetSource) -> str:
     """
     filesystem, files, _ = _find(source.path)
     with reaching(source.path):
-        lines = "".join(f"{filesystem.ukey(file)} {file}\n" for file in files)
+        versions = [listed_version(filesystem.info(file)) or filesystem.ukey(file) for file in files]
+    lines = "".join(f"{version} {file}\n" for version, file in zip(versions, files, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -60,7 +60,7 @@ def _find(path: str) -> tuple[Any, list[str], str]:
     from fsspec.core import url_to_fs
 
     with reaching(path):
-        filesystem, where = url_to_fs(path)
+        filesystem, where = url_to_fs(path, skip_instance_cache=True, use_listings_cache=False)
         is_folder = filesystem.isdir(where)
         inside = filesystem.find(where) if is_folder else filesystem.glob(where)
         files = sorted(str(file) for file in inside if str(file).endswith(".parquet"))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from bonafide.errors import DataError
 from bonafide.files import sha256
 
+GIVEN = {"train": "train", "val": "val", "validation": "val", "test": "test", "holdout": "holdout"}
 AGAIN = "check the path, the rights and the network, and run again"
 
 
@@ -70,25 +71,36 @@ def _local(root: Path) -> Tree:
         name=root.resolve().name,
         files=_by_folder([file.relative_to(root).as_posix() for file in _walk(root)]),
         read=partial(_read_file, root),
-        version=lambda name: sha256(root / name),
+        version=partial(_hash_file, root),
     )
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """A linked folder counts as a file, because it is not entered."""
-    for root, folders, names in os.walk(folder):
-        linked = [name for name in folders if Path(root, name).is_symlink()]
+    """A linked folder is entered where splits and classes are; inside a class it counts as a file."""
+    for root, folders, names in os.walk(folder, followlinks=True):
+        above = Path(root).relative_to(folder).parts
+        entered = not above or (len(above) == 1 and above[0] in GIVEN)
+        linked = [] if entered else [name for name in folders if Path(root, name).is_symlink()]
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in linked]
         yield from (Path(root, name) for name in (*names, *linked))
 
 
 def _read_file(root: Path, name: str, limit: int | None = None) -> bytes:
+    with _readable(root / name), (root / name).open("rb") as stream:
+        return stream.read(-1 if limit is None else limit)
+
+
+def _hash_file(root: Path, name: str) -> str:
+    with _readable(root / name):
+        return sha256(root / name)
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
     try:
-        with (root / name).open("rb") as stream:
-            return stream.read(-1 if limit is None else limit)
+        yield
     except OSError as error:
-        raise DataError(
-            f"cannot read {root / name}: {error.strerror}; make it readable or remove it"
-        ) from error
+        raise DataError(f"cannot read {file}: {error.strerror}; make it readable or remove it") from error
 
 
 def _bucket(where: str) -> Tree:
@@ -99,7 +111,7 @@ def _bucket(where: str) -> Tree:
         store, root = url_to_fs(where, skip_instance_cache=True, use_listings_cache=False)
         root = root.rstrip("/")
         found = {
-            path.removeprefix(f"{root}/"): about
+            path.removeprefix(f"{root}/"): (about["size"], listed_version(about))
             for path, about in store.find(root, detail=True).items()
             if about["type"] == "file" and path.startswith(f"{root}/") and not path.endswith("/")
         }
@@ -114,17 +126,22 @@ def _bucket(where: str) -> Tree:
     )
 
 
-def _version(store: Any, root: str, found: dict[str, Any], name: str) -> str:
+def listed_version(about: dict[str, Any]) -> str:
+    """What a bucket's listing tells an object's versions apart by; empty for other stores."""
+    return str(about.get("generation") or about.get("ETag") or "")
+
+
+def _version(store: Any, root: str, found: dict[str, tuple[int, str]], name: str) -> str:
     """As the listing tells it, because asking for each object again would take long."""
-    about = found[name]
-    return str(about.get("generation") or about.get("ETag") or store.ukey(f"{root}/{name}"))
+    return found[name][1] or str(store.ukey(f"{root}/{name}"))
 
 
-def _read_object(store: Any, root: str, found: dict[str, Any], name: str, limit: int | None = None) -> bytes:
-    """No more than was listed, however large the object has become; stores refuse a range of nothing."""
-    size = found[name]["size"]
-    end = size if limit is None else min(size, limit)
+def _read_object(
+    store: Any, root: str, found: dict[str, tuple[int, str]], name: str, limit: int | None = None
+) -> bytes:
+    """Stores refuse a range of nothing."""
+    size, _ = found[name]
     path = f"{root}/{name}"
     with reaching(store.unstrip_protocol(path)):
-        content: bytes = store.cat_file(path, start=0, end=end) if end else b""
+        content: bytes = store.cat_file(path, start=0, end=limit) if size else b""
         return content
