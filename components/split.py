@@ -19,7 +19,7 @@ def split(
     from pathlib import Path
 
     from bonafide.data import split
-    from bonafide.files import folder_digest
+    from bonafide.data.dataset import content
     from bonafide.registry.versions import placement
     from bonafide.task import Split
 
@@ -34,4 +34,4 @@ def split(
             placed=placement(task, champion["version"], Path(scratch)),
         )
     splits.metadata.update(digest=info.digest, counts=info.counts, excluded=info.excluded)
-    splits.metadata.update(content=folder_digest(out))  # the local cache knows it by this
+    splits.metadata.update(content=content(out))  # the local cache knows it by this

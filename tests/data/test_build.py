@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def test_bad_files_are_quarantined_with_their_reason(make_dataset):
         sha = hashlib.sha256(image.content).hexdigest()
         kept = folder / "quarantine" / f"{sha[:16]}-{Path(image.path).name}"
         assert kept.read_bytes() == image.content
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "漢" * 80 + ".png", "é" * 300, "..", "real/.."])
+def test_a_bad_file_is_kept_whatever_its_name(make_dataset, name):
+    folder, info = make_dataset([*raw_images(30), replace(BAD[1], path=name)])
+    assert [file.path for file in info.quarantined] == [name]
+    [kept] = (folder / "quarantine").iterdir()
+    assert kept.read_bytes() == BAD[1].content
+
+
+def test_a_wrong_label_does_not_read_all_that_follows(tmp_path):
+    wrong = replace(raw_images(1)[0], label_name="cat")
+    endless = itertools.chain([wrong], (replace(wrong, label_name="dog") for _ in itertools.count()))
+    with pytest.raises(DataError, match="not known: cat, dog"):
+        build_dataset(endless, LABELS, tmp_path / "dataset")
 
 
 def test_the_same_images_give_the_same_digest_with_any_number_of_threads(tmp_path):

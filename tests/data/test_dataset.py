@@ -99,6 +99,19 @@ def test_digest_follows_content_label_split_group_and_order():
         assert dataset.digest(changed) != dataset.digest(rows)
 
 
+def test_the_content_is_the_same_wherever_it_was_read(make_dataset):
+    folder, info = make_dataset(raw_images(30))
+    before = dataset.content(folder)
+    for name in ("here", "there"):
+        origin = dataset.Origin(kind="folder", name=name, digest=name)
+        dataset.write_info(folder, info.model_copy(update={"origins": (origin,)}))
+        assert dataset.content(folder) == before
+    dataset.write_info(folder, info.model_copy(update={"seed": 2}))
+    changed = dataset.content(folder)
+    (folder / "placement.parquet").write_bytes(b"x")
+    assert len({before, changed, dataset.content(folder)}) == 3
+
+
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"labels": ["a"]}), json.dumps({"more": 1})])
 def test_a_foreign_info_is_refused(tmp_path, content):
     with pytest.raises(DataError, match="holds no dataset"):

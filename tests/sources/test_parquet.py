@@ -1,6 +1,8 @@
 """Parquet as Hugging Face's own library writes it, and as others do."""
 
 import io
+import itertools
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +11,7 @@ import pytest
 from bonafide.data.dataset import read, read_info
 from bonafide.errors import DataError
 from bonafide.sources.ingest import ingest, with_digest
-from bonafide.sources.parquet import parquet_digest
+from bonafide.sources.parquet import BATCH_ROWS, LARGEST, MEAN_LIMIT, parquet_digest, read_parquet
 from bonafide.task import ParquetSource, load_task
 from tests.buckets import gs, s3, scheme
 from tests.data.pictures import encode, picture
@@ -100,6 +102,61 @@ def test_a_row_without_an_image_is_quarantined(tmp_path):
     assert [found.reason for found in info.quarantined] == ["empty", "not-an-image"]
 
 
+def test_a_value_in_every_row_of_a_small_file_is_cut_and_one_row_is_held(tmp_path):
+    huge = bytes(LARGEST + 100)
+    source = table(tmp_path / "x.parquet", image=[huge] * 64, label=["real", "fake"] * 32)
+    assert (tmp_path / "x.parquet").stat().st_size < LARGEST / 10
+    before = pa.total_allocated_bytes()
+    for image in itertools.islice(read_parquet(source), 3):
+        assert len(image.content) == LARGEST + 1
+        assert pa.total_allocated_bytes() - before < 4 * LARGEST
+
+
+def test_images_that_are_huge_on_average_are_refused_unread(tmp_path, monkeypatch):
+    source = table(tmp_path / "x.parquet", image=[bytes(MEAN_LIMIT + 1)], label=["real"])
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("it is read"))
+    with pytest.raises(DataError, match=r"x.parquet: an image in row group 0 takes 83,\d+,\d+ bytes"):
+        next(read_parquet(source))
+
+
+def test_a_file_without_rows_is_read(tmp_path):
+    table(tmp_path / "x.parquet", image=pa.array([], pa.binary()), label=pa.array([], pa.string()))
+    assert not list(read_parquet(ParquetSource(path=str(tmp_path))))
+
+
+@pytest.mark.parametrize(
+    ("file", "given"),
+    [
+        ("train_aug/test-0000.parquet", "test"),
+        ("default/partial-train/0000.parquet", "train"),
+        ("test/train-0.parquet", "train"),
+        ("data/validation-0.parquet", "val"),
+        ("trainer/0000.parquet", None),
+    ],
+)
+def test_the_split_is_the_last_that_a_path_names(tmp_path, file, given):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    table(tmp_path / file, image=[b"x"], label=["real"])
+    assert [image.given for image in read_parquet(ParquetSource(path=str(tmp_path)))] == [given]
+
+
+def test_cells_of_odd_types_are_no_images(tmp_path):
+    good = [{"bytes": encode(picture(number), "PNG"), "path": number} for number in range(4)]
+    source = table(tmp_path / "x.parquet", image=good, label=["real", "fake"] * 2)
+    assert [image.path for image in read_parquet(source)] == [f"x.parquet#{number}" for number in range(4)]
+    source = table(tmp_path / "x.parquet", image=[{"bytes": "text", "path": "a.png"}], label=["real"])
+    assert [(image.path, image.content) for image in read_parquet(source)] == [("a.png", b"")]
+
+
+def test_a_number_whose_name_is_null_stays_a_number(tmp_path):
+    features = {"info": {"features": {"label": {"names": [None, "fake"]}}}}
+    rows = pa.table({"image": [b"x", b"y"], "label": [0, 1]})
+    rows = rows.replace_schema_metadata({"huggingface": json.dumps(features)})
+    pq.write_table(rows, tmp_path / "x.parquet")
+    found = read_parquet(ParquetSource(path=str(tmp_path / "x.parquet"), labels={"0": "real"}))
+    assert [image.label_name for image in found] == ["real", "fake"]
+
+
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
@@ -127,11 +184,9 @@ def test_a_bucket_that_may_not_be_read_is_named(scheme, tmp_path):
         made(ParquetSource(path=f"{scheme}://nowhere/at/all"), tmp_path / "out")
 
 
-def test_a_large_file_is_read_a_few_rows_at_a_time(tmp_path, monkeypatch):
+def test_a_large_file_is_read_row_by_row(tmp_path, monkeypatch):
     content = encode(picture(1), "PNG")
     source = table(tmp_path / "x.parquet", image=[content] * 200, label=["real"] * 200)
-    from bonafide.sources.parquet import BATCH_ROWS, read_parquet
-
     taken, read_batches = [], pq.ParquetFile.iter_batches
 
     def counted(self, size, **options):

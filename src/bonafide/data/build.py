@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,8 @@ from bonafide.errors import DataError, ImageError
 from bonafide.threads import mapped
 
 BATCH_ROWS = 64
+LABELS_AHEAD = 1000
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._ -]")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -138,7 +141,7 @@ def _usable(
     for image, result in checked:
         if isinstance(result, ImageError):
             sha = hashlib.sha256(image.content).hexdigest()
-            name = f"{sha[:16]}-{Path(image.path).name[-150:]}"
+            name = f"{sha[:16]}-{NOT_IN_NAMES.sub('_', Path(image.path).name)[-150:]}"
             files.write_bytes(folder / "quarantine" / name, image.content)
             quarantined.append(Quarantined(path=image.path, reason=result.reason, message=str(result)))
         else:
@@ -150,7 +153,7 @@ def _only_known_labels(images: Iterable[RawImage], labels: tuple[str, ...]) -> I
     for image in (stream := iter(images)):
         seen.add(image.label_name)
         if image.label_name not in labels:
-            seen.update(rest.label_name for rest in stream)
+            seen.update(rest.label_name for rest in itertools.islice(stream, LABELS_AHEAD))
             unknown = sorted(seen - set(labels))
             raise DataError(
                 f"{image.path}: label {image.label_name!r} is not among the task's labels "

@@ -111,6 +111,13 @@ def digest(rows: Iterable[tuple[str, str, str, str]]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+def content(folder: Path) -> str:
+    """A digest of all that a dataset's folder holds but its origins: where they lay does not count."""
+    info = read_info(folder).model_dump_json(exclude={"origins"})
+    rest = (path for path in folder.rglob("*") if path.is_file() and path != folder / INFO)
+    return hashlib.sha256(f"{files.folder_digest(folder, rest)} {info}".encode()).hexdigest()
+
+
 def describe(folder: Path, splits: Iterable[str], labels: tuple[str, ...], **more: Any) -> DatasetInfo:
     """Count what the shards in ``folder`` hold; ``more`` are further fields of :class:`DatasetInfo`."""
     counts: dict[str, dict[str, int]] = {}
