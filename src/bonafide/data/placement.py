@@ -61,7 +61,7 @@ class _Component:
 
 
 def assign(rows: Rows, fractions: Mapping[str, float], seed: int, before: Mapping[str, str]) -> Assignment:
-    """The split of each image; whatever is added later, no group that was placed moves.
+    """The split of each image; whatever is added later, only a given split moves a group that was placed.
 
     - A group's place is :func:`hashed`, so it depends on the group and the seed alone.
     - A group in ``before`` keeps its split if there still is one of that name.
