@@ -22,14 +22,19 @@ BUCKET = "my-project-pipelines"
 
 @pytest.fixture
 def bucket(gs, monkeypatch):
-    """The bucket of runs, at the stand-in of Cloud Storage."""
+    """The bucket of runs, at the stand-in of Cloud Storage.
+
+    Whose it is, Vertex AI's client would ask Google itself, for a minute where there is no network.
+    """
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
+    from google.cloud.aiplatform.utils import resource_manager_utils
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{gs}")
     runs = storage.Client("my-project", AnonymousCredentials()).bucket(BUCKET)
     if not runs.exists():
         runs.create()
+    monkeypatch.setattr(resource_manager_utils, "get_project_number", lambda *_: runs.project_number)
 
 
 @pytest.fixture
