@@ -36,7 +36,6 @@ class VertexEngine:
     def __init__(self, settings: Vertex) -> None:
         from google.cloud import aiplatform
 
-        logging.getLogger("google.cloud.aiplatform").setLevel(logging.ERROR)
         self._settings = settings
         self._stands_in = settings.endpoint.startswith("http://")
         with _answering(settings):
@@ -173,7 +172,7 @@ def _schedule(made: Any) -> Schedule:
 
 @contextmanager
 def _answering(settings: Vertex) -> Iterator[None]:
-    """Tell a failure as a sentence.
+    """Tell a failure as a sentence, and keep what the client prints to itself.
 
     Raises:
         DeliveryError: the service does not answer, or refuses.
@@ -183,6 +182,8 @@ def _answering(settings: Vertex) -> Iterator[None]:
     from requests import RequestException
 
     where = f"Vertex AI at {settings.endpoint or settings.location}, project {settings.project}"
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # each of the client's loggers prints for notebooks
     try:
         yield
     except GoogleAuthError as error:
@@ -190,3 +191,5 @@ def _answering(settings: Vertex) -> Iterator[None]:
         raise DeliveryError(f"{where}: {error}; {hint}") from error
     except (GoogleAPIError, RequestException, RuntimeError, ValueError) as error:
         raise DeliveryError(f"{where}: {str(error).partition(chr(10))[0]}") from error
+    finally:
+        logging.disable(before)

@@ -1,5 +1,6 @@
 """The runner's whole story against a server that parses each request into the vendor's own types."""
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -57,6 +58,13 @@ def engine(settings):
 @pytest.fixture(scope="module")
 def given():
     return arguments(load_task("authenticity"), "dev")
+
+
+def test_what_the_client_prints_for_notebooks_is_kept_back(engine, given, caplog):
+    caplog.set_level(logging.INFO)
+    engine.cancel(engine.submit("training", given).id)
+    engine.runs(1)
+    assert [record.message for record in caplog.records if record.name.startswith("google")] == []
 
 
 def test_a_run_is_submitted_followed_and_seen_finished(engine, server, given, settings):
