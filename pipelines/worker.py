@@ -6,10 +6,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from bonafide.errors import BonafideError, DeliveryError
 from bonafide.queue import Queue, Run, StepState
@@ -26,6 +26,7 @@ AT_STAKE = ("register", "promote")  # which end in seconds, and leave the better
 STATES = {"RUNNING": "running", "SUCCESS": "succeeded", "FAILURE": "failed"}
 
 Ended = dict[str, Any]
+Answer = TypeVar("Answer")
 
 
 def work(task: str) -> None:
@@ -86,10 +87,11 @@ def _killed_when_cancelled(run: Run, queue: Queue) -> Iterator[None]:
 
     def watch() -> None:
         while not over.wait(LOOK_SECONDS):
-            found = queue.find(run.id)
-            if found and found.cancelling and not any(step.name in AT_STAKE for step in found.steps):
-                queue.note(run.id, state="cancelled")
-                os.killpg(0, signal.SIGKILL)
+            with suppress(BonafideError):  # it is looked at again
+                found = queue.find(run.id)
+                if found and found.cancelling and not any(step.name in AT_STAKE for step in found.steps):
+                    queue.note(run.id, state="cancelled")
+                    os.killpg(0, signal.SIGKILL)
 
     watcher = Thread(target=watch, daemon=True)
     watcher.start()
@@ -101,13 +103,14 @@ def _killed_when_cancelled(run: Run, queue: Queue) -> Iterator[None]:
 
 
 def _elsewhere(run: Run, queue: Queue) -> Ended:
-    engine = _patiently(run) if run.remote else engines.connect(run.engine)
+    again = run.attempts > 1
+    engine = _patiently(partial(engines.connect, run.engine)) if again else engines.connect(run.engine)
     remote = run.remote
     if not remote:
-        found = _submitted_before(run, engine)
-        if run.cancelling and not found:
+        made = _patiently(partial(_find, run, engine)) if again else None
+        if run.cancelling and not made:
             return {"state": "cancelled"}
-        made = found or _submit(run, engine)
+        made = made or _submit(run, engine)
         queue.note(run.id, remote=made.id, link=made.link)
         remote = made.id
     cancelled = partial(queue.is_cancelling, run.id)
@@ -120,20 +123,18 @@ def _elsewhere(run: Run, queue: Queue) -> Ended:
     return {"state": "succeeded", "promoted": promoted}
 
 
-def _patiently(run: Run) -> Engine:
-    """The engine that has the run, which goes on while it is away."""
-    for _ in range(PATIENCE):
+def _patiently(ask: Callable[[], Answer], patience: int = PATIENCE) -> Answer:
+    """What an engine answers that may have a run of ours, which goes on while the engine is away."""
+    for _ in range(patience):
         try:
-            return engines.connect(run.engine)
-        except DeliveryError:
+            return ask()
+        except BonafideError:
             time.sleep(engines.POLL_SECONDS)
-    return engines.connect(run.engine)
+    return ask()
 
 
-def _submitted_before(run: Run, engine: Engine) -> RemoteRun | None:
-    """What a worker submitted that was killed before it noted so."""
-    if run.attempts == 1:
-        return None
+def _find(run: Run, engine: Engine) -> RemoteRun | None:
+    """What was submitted for a run, without anybody noting so."""
     return next((each for each in engine.runs(RECENT) if run.id in each.name), None)
 
 
@@ -141,8 +142,14 @@ def _submit(run: Run, engine: Engine) -> RemoteRun:
     from bonafide.sources.ingest import as_seen_elsewhere
     from pipelines import training
 
-    task = as_seen_elsewhere(load_task(run.task, run.overrides))
-    return engine.submit(run.pipeline, training.arguments(task), label=run.id)
+    given = training.arguments(as_seen_elsewhere(load_task(run.task, run.overrides)))
+    try:
+        return engine.submit(run.pipeline, given, label=run.id)
+    except DeliveryError as error:  # an engine that took the run may have been too slow to say so
+        with suppress(BonafideError):
+            if found := _patiently(partial(_find, run, engine), engines.PATIENCE):
+                return found
+        raise error
 
 
 def _teller(run: Run, queue: Queue) -> Callable[[Step], None]:

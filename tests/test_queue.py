@@ -8,7 +8,7 @@ import pytest
 
 from bonafide import queue
 from bonafide.errors import BonafideError
-from bonafide.queue import FullError, Queue, Run
+from bonafide.queue import FullError, Queue, Run, StepState
 
 
 @pytest.fixture
@@ -56,6 +56,13 @@ def test_what_a_killed_worker_left_comes_first(runs):
     before = runs.begin("one")
     again = runs.begin("one")
     assert (again.id, again.attempts, again.begun) == (first.id, 2, before.begun)
+
+
+def test_what_is_begun_again_has_no_steps_yet(runs):
+    run = runs.add(asked())
+    runs.begin("one")
+    runs.note(run.id, steps=(StepState(name="register", state="running"),))
+    assert runs.begin("one").steps == ()
 
 
 def test_a_run_that_waits_is_cancelled_at_once_and_one_that_ended_stays(runs):

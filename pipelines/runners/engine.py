@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from bonafide.errors import DeliveryError
+from bonafide.errors import BonafideError
 from pipelines import engines
 from pipelines.compilation import PIPELINES
 from pipelines.engines import Kubeflow, Vertex
@@ -148,19 +148,19 @@ def follow(
     failures, told = 0, False
     while True:
         try:
-            found, failures = engine.look(run), 0
+            found = engine.look(run)
             if not told and not found.ended and cancelled():
                 engine.cancel(run)
                 told = True
-        except DeliveryError:
-            failures += 1
-            if failures == patience:
-                raise
-        else:
             for step in _changed(found.steps, seen):
                 on_change(step)
             if found.ended:
                 return found
+            failures = 0
+        except BonafideError:
+            failures += 1
+            if failures == patience:
+                raise
         time.sleep(POLL_SECONDS)
 
 

@@ -149,11 +149,15 @@ class KubeflowEngine:
 
 
 def _bound(rest: Any) -> None:
-    """Give each request of the generated client, which would wait for ever, an end."""
+    """Give each request of the generated client, which would wait for ever and take any page, an end."""
     request = rest.request
 
     def bounded(*words: Any, _request_timeout: Any = None, **named: Any) -> Any:
-        return request(*words, _request_timeout=_request_timeout or TIMEOUT_SECONDS, **named)
+        answer = request(*words, _request_timeout=_request_timeout or TIMEOUT_SECONDS, **named)
+        kind = answer.getheader("Content-Type") or ""
+        if answer.data and not kind.startswith("application/json"):
+            raise DeliveryError(f"Kubeflow Pipelines answers with {kind}: log in, or name the API itself")
+        return answer
 
     rest.request = bounded
 

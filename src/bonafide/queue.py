@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ PIPELINES = ("training",)
 MOST_WAITING, MOST_WAITING_EACH = 100, 25
 KEPT = 1000
 LOG_BYTES = 2**20
+LOOKS, LOOK_SECONDS = 5, 0.02
 SECRETS = ("BONAFIDE_API_SECRET", "BONAFIDE_API_RATE_STORAGE")
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS runs (
@@ -156,7 +158,7 @@ class Queue:
             if not found:
                 return None
             begun = found[0].begun or datetime.now(UTC)
-            changes = {"state": "running", "begun": begun, "attempts": found[0].attempts + 1}
+            changes = {"state": "running", "begun": begun, "attempts": found[0].attempts + 1, "steps": ()}
             return _write(table, found[0], changes)
 
     def note(self, identity: str, **changes: Any) -> None:
@@ -199,12 +201,7 @@ class Queue:
     def alone(self, task: str) -> Iterator[bool]:
         """Be the task's only worker for a while; False if another process is."""
         with self._open(f"{task}.lock") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+            yield any(_locked(stream) for _ in range(LOOKS))
 
     def _is_idle(self, task: str) -> bool:
         with self._open(f"{task}.lock") as stream:
@@ -237,6 +234,16 @@ class Queue:
             return (self._folder / name).open("a+b")
         except OSError as error:
             raise _refused(self._folder, error) from error
+
+
+def _locked(stream: Any) -> bool:
+    """Whoever only looks holds the lock for a moment."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(LOOK_SECONDS)
+        return False
+    return True
 
 
 def _started(task: str, environment: dict[str, str], log: Any) -> subprocess.Popen[bytes]:

@@ -11,6 +11,7 @@ from pipelines.runners import engine as following
 from pipelines.runners.engine import follow
 from pipelines.runners.kubeflow import KubeflowEngine
 from pipelines.training import arguments
+from tests.http_server import Handler, serving
 from tests.pipelines import kfp_server
 from tests.pipelines.kfp_server import hold
 from tests.pipelines.test_engines import ENGINES
@@ -160,6 +161,21 @@ def test_a_token_that_expired_says_where_to_give_another(settings, monkeypatch, 
     ) as told:
         KubeflowEngine(settings).submit("training", given)
     assert "of-yesterday" not in str(told.value)
+
+
+class LoginPage(Handler):
+    """What a proxy answers to whoever is not logged in."""
+
+    def answer(self) -> None:
+        self.reply(200, {"Content-Type": "text/html"}, b"<html>log in</html>")
+
+
+def test_a_page_is_not_taken_for_a_run(settings):
+    with serving(LoginPage) as url:
+        engine = KubeflowEngine(settings.model_copy(update={"host": url}))
+        for ask in (lambda: engine.look("x"), lambda: engine.cancel("x"), lambda: engine.runs(1)):
+            with pytest.raises(DeliveryError, match="answers with text/html: log in, or name the API itself"):
+                ask()
 
 
 def test_a_server_that_is_away_is_told(settings, given, monkeypatch):

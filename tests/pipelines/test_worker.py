@@ -116,6 +116,9 @@ from pipelines import worker
 from pipelines.runners import local
 from pipelines.runners.steps import Step
 
+def fail(error):
+    raise error
+
 def run(pipeline, arguments, tell):
     tell(Step(sys.argv[1]))
     step = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -123,6 +126,8 @@ def run(pipeline, arguments, tell):
     step.wait(float(sys.argv[2]))
 
 local.run = run
+find, failing = worker.Queue.find, [worker.BonafideError("database is locked")] * 3
+worker.Queue.find = lambda *given: find(*given) if not failing else fail(failing.pop())
 os.setpgid(0, 0)
 worker.LOOK_SECONDS = 0.01
 worker.work("authenticity")
@@ -262,10 +267,63 @@ def test_cancelling_reaches_the_engine_and_its_end_is_waited_for(runs, engine, m
     assert server.runs[looks[0]]["state"] in ("CANCELED", "CANCELING")
 
 
+def test_a_submit_whose_answer_is_lost_is_looked_for(runs, engine, monkeypatch):
+    path, server = engine
+    run = ask(runs, engine=path)
+    submit, asked = KubeflowEngine.submit, KubeflowEngine.runs
+    away = iter([DeliveryError("away")] * 3)
+
+    def lost(self, *given, **named):
+        made = submit(self, *given, **named)
+        server.runs[made.id]["state"] = "SUCCEEDED"
+        raise DeliveryError("timed out")
+
+    def late(self, limit):
+        for error in away:
+            raise error
+        return asked(self, limit)
+
+    monkeypatch.setattr(KubeflowEngine, "submit", lost)
+    monkeypatch.setattr(KubeflowEngine, "runs", late)
+    worker.work("authenticity")
+    ended = runs.find(run.id)
+    assert (ended.state, [ended.remote]) == ("succeeded", list(server.runs))
+
+
+def test_a_submit_that_is_refused_is_told_at_once(runs, engine, monkeypatch):
+    path, server = engine
+    run = ask(runs, engine=path)
+
+    def refused(self, *given, **named):
+        raise DeliveryError("400 no such service account")
+
+    monkeypatch.setattr(KubeflowEngine, "submit", refused)
+    worker.work("authenticity")
+    assert runs.find(run.id).message == "400 no such service account"
+    assert not server.runs
+
+
+def test_a_table_that_is_locked_for_a_while_does_not_end_a_run(runs, engine, monkeypatch):
+    path, server = engine
+    run = ask(runs, engine=path)
+    failing = iter([BonafideError("database is locked")] * 3)
+    noted = Queue.is_cancelling
+
+    def locked(queue, identity):
+        for error in failing:
+            raise error
+        server.runs[runs.find(identity).remote]["state"] = "SUCCEEDED"
+        return noted(queue, identity)
+
+    monkeypatch.setattr(Queue, "is_cancelling", locked)
+    worker.work("authenticity")
+    assert runs.find(run.id).state == "succeeded"
+
+
 def test_a_run_is_not_given_up_while_its_engine_is_away(runs, engine, monkeypatch):
     path, server = engine
     run = ask(runs, engine=path)
-    begun = runs.begin("authenticity")
+    begun = runs.begin("authenticity")  # by a worker that was killed
     made = following.connect(path).submit("training", {"name": "authenticity"})
     server.runs[made.id]["state"] = "SUCCEEDED"
     runs.note(begun.id, remote=made.id)
@@ -282,7 +340,8 @@ def test_a_run_is_not_given_up_while_its_engine_is_away(runs, engine, monkeypatc
     assert runs.find(run.id).state == "succeeded"
 
 
-def test_an_engine_that_is_away_fails_the_run_with_a_sentence(runs, tmp_path):
+def test_an_engine_that_is_away_fails_the_run_with_a_sentence(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
     settings = yaml.safe_load((ENGINES / "kubeflow.example.yaml").read_text())
     away = tmp_path / "away.yaml"
     away.write_text(yaml.safe_dump(settings | {"host": "http://127.0.0.1:9"}))

@@ -277,6 +277,23 @@ def test_a_password_is_docker_s(tmp_path, docker, package):
         assert PASSWORD not in str(told.value)
 
 
+def test_docker_s_folder_takes_the_place_of_the_one_at_home(tmp_path, docker, package):
+    (tmp_path / "locked").mkdir()
+    with running(tmp_path / "locked", **behind_password(tmp_path / "locked")) as registry:
+        (tmp_path / "nobody").mkdir()
+        log_in(tmp_path / "nobody" / ".docker", registry.host, WRONG)
+        log_in(docker, registry.host)
+        for _ in range(5):
+            oci.check(registry.place)
+
+
+def test_a_login_goes_to_the_registry_only(repository):
+    with oci._asking(repository) as (client, _):
+        for elsewhere in ("http://elsewhere.example/v2/", f"https://{client.hostname}/v2/"):
+            with pytest.raises(DeliveryError, match="sends us to http"):
+                client.do_request(elsewhere, "PUT")
+
+
 def test_docker_s_own_place_is_read_without_being_told(tmp_path, monkeypatch, package):
     monkeypatch.delenv("DOCKER_CONFIG")
     (tmp_path / "nobody").mkdir()

@@ -50,6 +50,17 @@ def test_a_registered_package_is_the_challenger_with_its_lineage(made, record):
     assert get("authenticity", "1") == version
 
 
+def test_a_package_goes_where_packages_lie_by_now(made, record, monkeypatch):
+    """A model that is registered, but lies where no cluster can fetch it, can be moved."""
+    before = record(made.package)
+    monkeypatch.setenv("BONAFIDE_PACKAGES", "oci://registry.example.org/team")
+    monkeypatch.setattr(packages, "put", lambda _, uri: f"{uri}@sha256:{'0' * 64}")
+    moved = record(made.package)
+    assert moved.number != before.number
+    assert moved.uri.startswith("oci://registry.example.org/team/authenticity@sha256:")
+    assert record(made.package) == moved
+
+
 def test_the_version_holds_the_signed_package_itself(made, record):
     version = record(made.package)
     assert folder_digest(fetch(version)) == folder_digest(made.package)

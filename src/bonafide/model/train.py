@@ -36,6 +36,7 @@ LABEL_SMOOTHING = 0.05
 WARM_UP = 0.2
 GRADIENT_NORM = 5.0
 PROBED = 256
+LAST = "last.ckpt"
 
 
 def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | None = None) -> TrainingInfo:
@@ -53,6 +54,7 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
     scratch = _scratch(read_info(dataset).digest, config, seed)
     with lock(home() / "locks" / scratch.name):
         trained = _train(dataset, out, config, seed, scratch, logger)
+        (scratch / LAST).unlink(missing_ok=True)  # first: without the others it is no state to go on from
         shutil.rmtree(scratch, ignore_errors=True)
     return trained
 
@@ -188,7 +190,7 @@ def _fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        resume = scratch / "last.ckpt"
+        resume = scratch / LAST
         trainer.fit(
             module,
             val_dataloaders=validation,

@@ -4,6 +4,7 @@ The same package gives the same bytes, so that its address is made from its cont
 owners, and no compression, whose result differs between versions of zlib.
 """
 
+import json
 import os
 import tarfile
 import tempfile
@@ -188,14 +189,26 @@ def _log_in(client: Any, image: Any) -> None:
     if basic:
         client.auth = get_auth_backend("basic", client.session)
         client.auth.set_basic_auth("", "")  # for the registry to refuse
-    folder = os.environ.get("DOCKER_CONFIG")
-    client.auth.load_configs(image, [str(Path(folder, "config.json"))] if folder else None)
+    if folder := os.environ.get("DOCKER_CONFIG"):  # takes the place of the one at home
+        client.auth._auth_config = _logins(Path(folder, "config.json"))
+    client.auth.load_configs(image)
     if basic:
         client.headers.update(client.auth.get_auth_header())
 
 
+def _logins(file: Path) -> dict[str, Any]:
+    kept = json.loads(file.read_bytes()) if file.is_file() else {}
+    return {name: kept.get(name, {}) for name in ("auths", "credsStore", "credHelpers")}
+
+
 def _ask(client: Any, url: str, method: str = "GET", **more: Any) -> Any:
     """Ask once, where oras would try for two minutes; a token that is too old or too weak is replaced."""
+    place = urlsplit(url)
+    if (place.scheme, place.netloc) != (client.prefix, client.hostname):  # where a Location leads
+        raise DeliveryError(
+            f"the container registry {client.hostname} sends us to {place.scheme}://{place.netloc}; only the "
+            "registry itself gets what is pushed and the login, so let it give its own address"
+        )
     once = partial(Registry.do_request.__wrapped__, client, url, method)
     answer = once(**more)
     if answer.status_code == 401 and getattr(client.auth, "token", None):
@@ -203,7 +216,6 @@ def _ask(client: Any, url: str, method: str = "GET", **more: Any) -> Any:
         answer = once(**more)
     if answer.ok or (method == "HEAD" and answer.status_code == 404):
         return answer
-    place = urlsplit(url)
     reason = f"answers {method} {place.path} with {answer.status_code} {answer.reason}"
     hint = f"; {LOG_IN}" if answer.status_code in (401, 403) else ""
     raise DeliveryError(f"the container registry {place.netloc} {reason}{hint}")

@@ -41,7 +41,7 @@ def register(package: Path, dataset: Path, evaluation: Path, gate: Path, public_
     tags = _tags(info, verdict, folder_digest(package), public_key)
     with lock(home() / "register.lock"):
         in_service = champion(info.task)
-        if in_service and _same(in_service, tags):
+        if in_service and _same(in_service, tags) and _lies_well(in_service):
             return in_service
         version = _known(info.task, tags) or _add(package, info, tags, (dataset, evaluation, gate))
         client().set_registered_model_alias(info.task, CHALLENGER, version.number)
@@ -80,7 +80,12 @@ def _same(version: Version, tags: dict[str, str], *more: str) -> bool:
 def _known(task: str, tags: dict[str, str]) -> Version | None:
     same_model = f"name = '{task}' and tags.model_digest = '{tags['model_digest']}'"
     found = map(version_of, client().search_model_versions(same_model))
-    return next((version for version in found if _same(version, tags, "champion")), None)
+    return next((each for each in found if _same(each, tags, "champion") and _lies_well(each)), None)
+
+
+def _lies_well(version: Version) -> bool:
+    """Not so if packages have a place of their own since, and this one lies elsewhere."""
+    return version.uri.startswith(container_registry())
 
 
 def _add(package: Path, info: PackageInfo, tags: dict[str, str], folders: tuple[Path, Path, Path]) -> Version:
