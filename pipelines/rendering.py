@@ -5,6 +5,7 @@ Kubeflow Pipelines takes what is Kubernetes' own from a second document; Vertex 
 
 import difflib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,14 +72,16 @@ def examples() -> dict[Path, str]:
     }
 
 
-def all_steps() -> set[str]:
+@cache
+def all_steps() -> frozenset[str]:
     """The names of the steps of all pipelines."""
     executors = (_compiled(name)["deploymentSpec"]["executors"] for name in PIPELINES)
-    return {executor.removeprefix(EXECUTOR) for each in executors for executor in each}
+    return frozenset(executor.removeprefix(EXECUTOR) for each in executors for executor in each)
 
 
 def _compiled(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((COMPILED / f"{name}.yaml").read_text())
+    text = (COMPILED / f"{name}.yaml").read_text()
+    content: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
     return content
 
 
