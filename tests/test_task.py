@@ -196,7 +196,7 @@ def test_a_task_may_have_several_sources():
 @pytest.mark.parametrize(
     ("source", "key", "has"),
     [
-        ("{imags: 90, kind: sample}", "source.imags", "sample has shared_groups, kind, images, size"),
+        ("{imags: 90, kind: sample}", "source.imags", "sample has groups, kind, images, size"),
         ("[{kind: sample}, {kind: folder, path: /x, dataset: x}]", "source.1.dataset", "folder has .*path"),
         ("[{kind: folder, path: /x, sample: 3}]", "source.0.sample", "folder has .*path"),
     ],
