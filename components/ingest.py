@@ -10,7 +10,7 @@ def ingest(modality: str, sources: list, labels: list, seed: int, dataset: Outpu
     from pathlib import Path
 
     from bonafide.model.modality import reader
-    from bonafide.task import parse_sources
+    from bonafide.source import parse_sources
 
     info = reader(modality)(parse_sources(sources), tuple(labels), Path(dataset.path), seed)
     dataset.metadata.update(digest=info.digest, counts=info.counts, quarantined=len(info.quarantined))

@@ -19,7 +19,8 @@ from pydantic import TypeAdapter
 
 from bonafide.cli.main import app
 from bonafide.files import write_text
-from bonafide.task import Label, OneSource, Source, Task, TaskName
+from bonafide.source import OneSource, Source
+from bonafide.task import Label, Task, TaskName
 from bonafide.telemetry import metrics
 from pipelines.engines import Bucket, FilePath, Image, Kubeflow, Name, SecretVersion, Variable, Vertex
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
+from bonafide.config import BAD_YAML, Config, parse
 from bonafide.errors import ConfigError
 from bonafide.home import DELIVERY, PUBLIC_KEY, REGISTRY, SIGNING_KEY, is_remote
 from bonafide.secrets import ADDRESS
-from bonafide.task import BAD_YAML, Config, parse
 
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
 Image = Annotated[str, Field(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]

@@ -13,6 +13,7 @@ from bonafide.task import Evaluation, Gate, Model, Split, Task, Validation, load
 if TYPE_CHECKING:
     from bonafide.data.build import RawImage
     from bonafide.model.architectures import Detector
+    from tests.pipelines.kfp_server import Kfp
 
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
 
@@ -198,6 +199,19 @@ def _images(labels: tuple[str, ...]) -> Iterator["RawImage"]:
             generator=None if label == "real" else generator,
             group=f"photograph-{number // len(labels) % 40}",
         )
+
+
+@pytest.fixture
+def kubeflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Kfp"]:
+    """A stand-in of Kubeflow Pipelines; its token is at hand, and runs are looked at often."""
+    from pipelines.runners import engine
+    from tests.pipelines import kfp_server
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BONAFIDE_KUBEFLOW_TOKEN", kfp_server.TOKEN)
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
+    with kfp_server.served() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bonafide.errors import ConfigError
-from bonafide.task import FolderSource, SampleSource, Task, load_task, parse_sources
+from bonafide.source import FolderSource, SampleSource, parse_sources
+from bonafide.task import Task, load_task
 
 SHIPPED = sorted(path.stem for path in (Path(__file__).parents[1] / "tasks").glob("*.yaml"))
 MODEL = ["model", "model.architecture", "model.epochs", "model.learning_rate", "model.augment"]
@@ -196,7 +197,7 @@ def test_a_task_may_have_several_sources():
 @pytest.mark.parametrize(
     ("source", "key", "has"),
     [
-        ("{imags: 90, kind: sample}", "source.imags", "sample has groups, kind, images, size"),
+        ("{imags: 90, kind: sample}", "source.imags", "sample has namespace, kind, images, size"),
         ("[{kind: sample}, {kind: folder, path: /x, dataset: x}]", "source.1.dataset", "folder has .*path"),
         ("[{kind: folder, path: /x, sample: 3}]", "source.0.sample", "folder has .*path"),
     ],

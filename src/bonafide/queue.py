@@ -21,9 +21,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from bonafide.config import Config
 from bonafide.errors import BonafideError
 from bonafide.home import home
-from bonafide.task import Config
 
 PIPELINES = ("training",)
 MOST_WAITING, MOST_WAITING_EACH = 100, 25

@@ -1,30 +1,18 @@
 """A task is one configuration: labels, source, splits, model, gate. ``tasks/*.yaml`` holds one each."""
 
 import contextlib
-import difflib
-import json
 import re
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
-from bonafide.errors import ConfigError, DataError
+from bonafide.config import BAD_YAML, Config, Fraction, parse
+from bonafide.errors import ConfigError
+from bonafide.source import KINDS, OneOrSeveral, SampleSource, Source
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Label = Annotated[str, Field(pattern=r"^\w[\w -]*$", max_length=64)]
 TaskName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -39,98 +27,6 @@ def _sentence(text: str) -> str:
 
 
 Sentence = Annotated[str, AfterValidator(_sentence)]
-
-# PyYAML passes on what its constructors for dates, numbers and deep nesting raise.
-BAD_YAML = (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
-
-
-class Config(BaseModel):
-    """Frozen; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-ConfigType = TypeVar("ConfigType", bound=Config)
-
-
-class OneSource(Config):
-    """One source, or a list of them, which become one dataset in their order.
-
-    Groups of two sources that have the same name are two groups, unless the sources have the same ``groups``.
-    """
-
-    groups: Annotated[str, Field(max_length=64)] = ""
-
-
-class SampleSource(OneSource):
-    """The offline sample, built on the spot from photographs inside installed packages."""
-
-    kind: Literal["sample"] = "sample"
-    images: Annotated[int, Field(ge=30, le=100_000)] = 3600
-    size: Annotated[int, Field(ge=32, le=256, multiple_of=8)] = 64
-
-
-class FolderSource(OneSource):
-    """A folder with one sub-folder for each class, on disk or in a bucket.
-
-    ``digest`` makes pipeline caching follow the content; the CLI fills it in.
-    """
-
-    kind: Literal["folder"] = "folder"
-    path: str
-    labels: dict[str, str] = {}
-    name: str = ""
-    digest: str = ""
-
-
-class ParquetSource(OneSource):
-    """Parquet files with a column of images, as Hugging Face's datasets have them, on disk or in a bucket.
-
-    ``digest`` makes pipeline caching follow the content; the CLI fills it in.
-    """
-
-    kind: Literal["parquet"] = "parquet"
-    path: str
-    image: str = "image"
-    label: str = "label"
-    labels: dict[str, str] = {}
-    generator: str = ""
-    group: str = ""
-    name: str = ""
-    digest: str = ""
-
-
-class HuggingFaceSource(OneSource):
-    """A dataset on the Hugging Face Hub, at one revision, by its Parquet files.
-
-    ``digest`` is the commit that the revision stood for; the CLI fills it in.
-    """
-
-    kind: Literal["huggingface"] = "huggingface"
-    dataset: str
-    revision: str = "main"
-    path: str = ""
-    image: str = "image"
-    label: str = "label"
-    labels: dict[str, str] = {}
-    generator: str = ""
-    group: str = ""
-    name: str = ""
-    digest: str = ""
-
-
-def _how_many(source: Any) -> str:
-    return "several" if isinstance(source, list | tuple) else "one"
-
-
-Source = Annotated[
-    SampleSource | FolderSource | ParquetSource | HuggingFaceSource, Field(discriminator="kind")
-]
-Several = Annotated[tuple[Source, ...], Field(min_length=1)]
-OneOrSeveral = Annotated[
-    Annotated[Source, Tag("one")] | Annotated[Several, Tag("several")], Discriminator(_how_many)
-]
-KINDS = {each.model_fields["kind"].default: each for each in get_args(get_args(Source)[0])}
 
 
 class Validation(Config):
@@ -223,6 +119,7 @@ class Card(Config):
 class Task(Config):
     """Everything that makes one detector differ from another."""
 
+    variants: ClassVar = {"source": KINDS}
     name: TaskName
     title: str
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
@@ -273,46 +170,6 @@ def load_task(name: str, overrides: list[str] | None = None) -> Task:
     return parse(Task, content, where=str(path))
 
 
-def parse(kind: type[ConfigType], content: dict[str, Any], where: str) -> ConfigType:
-    """Validate ``content``; every problem is one line that names the key and, if unknown, what it could be.
-
-    Raises:
-        ConfigError: ``content`` does not fit ``kind``.
-    """
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        lines = [_explain(kind, problem) for problem in error.errors()]
-        raise ConfigError(f"{where}: " + "; ".join(lines)) from None
-
-
-def read(kind: type[ConfigType], path: Path, step: str) -> ConfigType:
-    """What a step wrote to ``path`` as JSON.
-
-    Args:
-        step: its name, for the message.
-
-    Raises:
-        DataError: it is not there, or was written by something else.
-    """
-    try:
-        return parse(kind, json.loads(path.read_text()), where=str(path))
-    except OSError as error:
-        raise DataError(f"{path.parent} holds no {path.name}; run the {step} step first") from error
-    except (ValueError, TypeError, ConfigError) as error:
-        raise DataError(f"{path} was not written by Bonafide, or was changed since: {error}") from error
-
-
-def parse_sources(content: list[dict[str, Any]]) -> tuple[Source, ...]:
-    """The sources that ``content`` describes; the ``kind`` of each says which it is.
-
-    Raises:
-        ValidationError: none, no such kind, or settings that do not fit it.
-    """
-    sources: tuple[Source, ...] = TypeAdapter(Several).validate_python(content)
-    return sources
-
-
 def _find(name: str) -> Path:
     local = [Path(name)] if name.endswith((".yaml", ".yml")) else [Path("tasks") / f"{name}.yaml"]
     package = Path(str(resources.files("bonafide")))
@@ -341,41 +198,3 @@ def _apply(content: dict[str, Any], override: str) -> None:
         content[key] = yaml.safe_load(value)
     except BAD_YAML as error:
         raise ConfigError(f"--set {override!r}: {value!r} is no valid YAML value") from error
-
-
-def _explain(kind: type[BaseModel], problem: Any) -> str:
-    section, *path = problem["loc"] or [""]
-    own = None
-    if section == "source" and path:
-        path, own = _within_source(path)
-    dotted = ".".join(map(str, (section, *path)))
-    if problem["type"] != "extra_forbidden":
-        return f"{dotted}: {problem['msg']}" if dotted else str(problem["msg"])
-    if own:
-        keys = ", ".join(KINDS[own].model_fields)
-        return f"unknown key {dotted!r}; a source of kind {own} has {keys}"
-    nearest = difflib.get_close_matches(dotted, _keys(kind), n=1, cutoff=0)
-    return f"unknown key {dotted!r}; did you mean {nearest[0]!r}?"
-
-
-def _within_source(path: list[Any]) -> tuple[list[Any], str | None]:
-    """Which of several and which key, without the names of the unions' members; and the source's kind."""
-    which = [part for part in path[1:2] if isinstance(part, int)]
-    kind, *key = path[1 + len(which) :] or [None]
-    return [*which, *key], kind
-
-
-def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, field in kind.model_fields.items():
-        keys.append(prefix + name)
-        for section in _sections(field.annotation):
-            keys += _keys(section, f"{prefix}{name}.")
-    return keys
-
-
-def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _sections(part)

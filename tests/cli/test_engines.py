@@ -11,25 +11,19 @@ from typer.testing import CliRunner
 
 from bonafide.cli.main import app
 from bonafide.errors import BonafideError
-from pipelines.runners import engine as following
-from tests.pipelines import kfp_server
 from tests.pipelines.test_engines import ENGINES
 
 
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("BONAFIDE_KUBEFLOW_TOKEN", kfp_server.TOKEN)
+@pytest.fixture(autouse=True)
+def folder(kubeflow, tmp_path, monkeypatch):
+    """A working folder with the engine's settings."""
+    settings = yaml.safe_load((ENGINES / "kubeflow.example.yaml").read_text())
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines" / "kubeflow.yaml").write_text(
+        yaml.safe_dump(settings | {"host": kubeflow.url, "link": "https://people.example"})
+    )
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(following, "POLL_SECONDS", 0.05)
-    with kfp_server.served() as running:
-        settings = yaml.safe_load((ENGINES / "kubeflow.example.yaml").read_text())
-        (tmp_path / "engines").mkdir()
-        (tmp_path / "engines" / "kubeflow.yaml").write_text(
-            yaml.safe_dump(settings | {"host": running.url, "link": "https://people.example"})
-        )
-        monkeypatch.chdir(tmp_path)
-        yield running
+    monkeypatch.chdir(tmp_path)
 
 
 def bonafide(*words: str) -> str:
@@ -40,51 +34,51 @@ def bonafide(*words: str) -> str:
     return result.output
 
 
-def test_a_run_is_started_looked_at_and_cancelled(server):
+def test_a_run_is_started_looked_at_and_cancelled(kubeflow):
     told = bonafide("pipeline", "run", "training", "--engine", "kubeflow", "--detach")
     run = re.search(r"run (\S+)", told)[1]
     assert f"https://people.example/#/runs/details/{run}" in told
     assert f"bonafide pipeline follow {run} --engine kubeflow" in told
-    server.step(run, "champion", "SUCCEEDED")
-    server.step(run, "ingest", "RUNNING")
+    kubeflow.step(run, "champion", "SUCCEEDED")
+    kubeflow.step(run, "ingest", "RUNNING")
     assert "running" in bonafide("pipeline", "status", run)
     assert run in bonafide("pipeline", "status")
     assert "is being cancelled" in bonafide("pipeline", "cancel", run)
     assert "cancelled" in bonafide("pipeline", "status", run)
 
 
-def finish(server, state: str, *steps: tuple[str, ...]) -> None:
+def finish(kubeflow, state: str, *steps: tuple[str, ...]) -> None:
     """Let the run that comes go through its steps, from another thread."""
 
     def story() -> None:
-        while not server.runs:
+        while not kubeflow.runs:
             time.sleep(0.01)
-        (run,) = server.runs
+        (run,) = kubeflow.runs
         for step in steps:
-            server.step(run, *step)
+            kubeflow.step(run, *step)
             time.sleep(0.1)
-        server.end(run, state)
+        kubeflow.end(run, state)
 
     threading.Thread(target=story, daemon=True).start()
 
 
-def test_a_run_is_followed_to_its_end(server):
-    finish(server, "SUCCEEDED", ("champion", "SUCCEEDED"), ("ingest", "SKIPPED"), ("train", "SUCCEEDED"))
+def test_a_run_is_followed_to_its_end(kubeflow):
+    finish(kubeflow, "SUCCEEDED", ("champion", "SUCCEEDED"), ("ingest", "SKIPPED"), ("train", "SUCCEEDED"))
     told = bonafide("pipeline", "run", "training", "--engine", "kubeflow")
     lines = [line.split()[1] for line in told.splitlines() if line.startswith("✓")]
     assert lines == ["champion", "ingest", "train"]
     assert "succeeded: https://people.example" in told
 
 
-def test_a_run_that_fails_says_where_and_why(server):
-    finish(server, "FAILED", ("champion", "FAILED", "delivery repository: BONAFIDE_DELIVERY is not set"))
+def test_a_run_that_fails_says_where_and_why(kubeflow):
+    finish(kubeflow, "FAILED", ("champion", "FAILED", "delivery repository: BONAFIDE_DELIVERY is not set"))
     with pytest.raises(
         BonafideError, match=r"champion failed: delivery repository: .* is not set \(https://peo"
     ):
         bonafide("pipeline", "run", "training", "--engine", "kubeflow")
 
 
-def test_a_schedule_is_made_listed_paused_and_removed(server):
+def test_a_schedule_is_made_listed_paused_and_removed(kubeflow):
     told = bonafide("pipeline", "schedule", "training", "--cron", "0 2 * * *", "--engine", "kubeflow")
     schedule = re.search(r"schedule (\S+):", told)[1]
     listed = bonafide("pipeline", "schedule", "list")
@@ -107,15 +101,15 @@ def test_a_schedule_is_made_listed_paused_and_removed(server):
         (("status", "nothing"), "run nothing not found"),
     ],
 )
-def test_what_cannot_be_is_a_sentence(server, words, said):
+def test_what_cannot_be_is_a_sentence(kubeflow, words, said):
     with pytest.raises(BonafideError, match=re.escape(said)):
         bonafide("pipeline", *words)
 
 
-def test_images_in_a_bucket_are_scored_into_a_bucket(server):
+def test_images_in_a_bucket_are_scored_into_a_bucket(kubeflow):
     places = ("--input", "s3://photographs/in", "--output", "gs://answers/scores.parquet")
     bonafide("pipeline", "run", "batch", "--engine", "kubeflow", "--detach", *places)
-    (run,) = server.runs.values()
+    (run,) = kubeflow.runs.values()
     assert run["runtime_config"]["parameters"] == {
         "task": "authenticity",
         "format": "parquet",
@@ -134,13 +128,13 @@ def test_images_in_a_bucket_are_scored_into_a_bucket(server):
         ("gs://photographs", "gs://answers/scores.txt", "ends with .csv or .parquet"),
     ],
 )
-def test_an_engine_neither_reads_nor_writes_this_machine_s_files(server, images, output, said):
+def test_an_engine_neither_reads_nor_writes_this_machine_s_files(kubeflow, images, output, said):
     with pytest.raises(BonafideError, match=re.escape(said)):
         bonafide("pipeline", "run", "batch", "--engine", "kubeflow", "--input", images, "--output", output)
-    assert not server.runs
+    assert not kubeflow.runs
 
 
-def test_the_doctor_says_where_the_steps_have_other_places(server, monkeypatch):
+def test_the_doctor_says_where_the_steps_have_other_places(kubeflow, monkeypatch):
     monkeypatch.setenv("BONAFIDE_PUBLIC_KEY", "/etc/bonafide/verifying/signing.pub")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://anna:hush@127.0.0.1:9")
     path = Path("engines/kubeflow.yaml")
@@ -163,9 +157,9 @@ def test_the_doctor_says_where_the_steps_have_other_places(server, monkeypatch):
     assert "hush" not in told
 
 
-def test_the_doctor_asks_the_engine_too(server):
+def test_the_doctor_asks_the_engine_too(kubeflow):
     assert "answers, no run yet" in bonafide("doctor", "--engine", "kubeflow")
-    server.failing = 1
+    kubeflow.failing = 1
     result = CliRunner().invoke(app, ["doctor", "--engine", "kubeflow"])
     assert result.exit_code == 1
     assert "503 the database is away" in result.output

@@ -11,10 +11,11 @@ import nbformat
 import pytest
 import yaml
 
+from bonafide.config import parse
 from bonafide.data.dataset import SCHEMA, DatasetInfo
 from bonafide.model.package import PackageInfo
 from bonafide.sources.photographs import PHOTOGRAPHS
-from bonafide.task import Task, load_task, parse
+from bonafide.task import Task, load_task
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

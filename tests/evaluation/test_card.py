@@ -16,7 +16,8 @@ from bonafide.evaluation.report import evaluation_html
 from bonafide.evaluation.robustness import Degraded
 from bonafide.model.decision import Decision
 from bonafide.model.package import PackageInfo
-from bonafide.task import Card, FolderSource, Task, load_task
+from bonafide.source import FolderSource
+from bonafide.task import Card, Task, load_task
 
 LABELS = ("real", "ai-generated", "deepfake")
 SHARE = Interval(value=0.125, low=0.1, high=0.15)

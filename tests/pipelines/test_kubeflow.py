@@ -18,17 +18,8 @@ from tests.pipelines.test_engines import ENGINES
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("BONAFIDE_KUBEFLOW_TOKEN", kfp_server.TOKEN)
-    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
-    with kfp_server.served() as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server):
-    return engines.load(ENGINES / "kubeflow.example.yaml").model_copy(update={"host": server.url})
+def settings(kubeflow):
+    return engines.load(ENGINES / "kubeflow.example.yaml").model_copy(update={"host": kubeflow.url})
 
 
 @pytest.fixture
@@ -41,10 +32,10 @@ def given():
     return arguments(load_task("authenticity"), "dev")
 
 
-def test_a_run_is_submitted_followed_and_seen_finished(engine, server, given, settings):
+def test_a_run_is_submitted_followed_and_seen_finished(engine, kubeflow, given, settings):
     run = engine.submit("training", given)
     assert (run.state, run.link) == ("PENDING", f"{settings.link}/#/runs/details/{run.id}")
-    (_, experiment), (_, body) = server.bodies
+    (_, experiment), (_, body) = kubeflow.bodies
     assert experiment == {"display_name": "training", "namespace": "bonafide-dev"}
     assert body["service_account"] == "pipelines"
     assert body["runtime_config"]["parameters"]["name"] == "authenticity"
@@ -52,14 +43,14 @@ def test_a_run_is_submitted_followed_and_seen_finished(engine, server, given, se
 
     story = iter(
         [
-            lambda: server.step(run.id, "training-driver", "SUCCEEDED"),
-            lambda: server.step(run.id, "champion", "RUNNING"),
-            lambda: server.step(run.id, "champion", "SUCCEEDED"),
-            lambda: server.step(run.id, "ingest", "SKIPPED"),
-            lambda: server.step(run.id, "train", "RUNNING"),
+            lambda: kubeflow.step(run.id, "training-driver", "SUCCEEDED"),
+            lambda: kubeflow.step(run.id, "champion", "RUNNING"),
+            lambda: kubeflow.step(run.id, "champion", "SUCCEEDED"),
+            lambda: kubeflow.step(run.id, "ingest", "SKIPPED"),
+            lambda: kubeflow.step(run.id, "train", "RUNNING"),
             lambda: None,
-            lambda: server.step(run.id, "train", "SUCCEEDED"),
-            lambda: server.end(run.id, "SUCCEEDED"),
+            lambda: kubeflow.step(run.id, "train", "SUCCEEDED"),
+            lambda: kubeflow.end(run.id, "SUCCEEDED"),
         ]
     )
     told, look = [], engine.look
@@ -81,10 +72,10 @@ def test_a_run_is_submitted_followed_and_seen_finished(engine, server, given, se
     assert [found.id for found in engine.runs(5)] == [run.id]
 
 
-def test_a_run_that_fails_half_way_says_which_step_and_why(engine, server, given):
+def test_a_run_that_fails_half_way_says_which_step_and_why(engine, kubeflow, given):
     run = engine.submit("training", given)
-    server.step(run.id, "train", "FAILED", "out of memory")
-    server.end(run.id, "FAILED", "train failed")
+    kubeflow.step(run.id, "train", "FAILED", "out of memory")
+    kubeflow.end(run.id, "FAILED", "train failed")
     ended = follow(engine, run.id, lambda step: None)
     assert (ended.state, ended.error) == ("FAILED", "train failed")
     (step,) = ended.steps
@@ -97,10 +88,10 @@ def test_a_run_is_cancelled(engine, given):
     assert engine.look(run.id).state == "CANCELLED"
 
 
-def test_a_schedule_is_made_listed_paused_resumed_and_removed(engine, server, given):
+def test_a_schedule_is_made_listed_paused_resumed_and_removed(engine, kubeflow, given):
     made = engine.schedule("training", given, "0 2 * * *")
     assert (made.name, made.cron, made.enabled) == ("training authenticity", "0 2 * * *", True)
-    _, body = server.bodies[-1]
+    _, body = kubeflow.bodies[-1]
     assert (body["max_concurrency"], body["no_catchup"]) == (1, True)
     assert body["trigger"] == {"cron_schedule": {"cron": "0 0 2 * * *"}}
     assert engine.schedules() == [made]
@@ -112,33 +103,33 @@ def test_a_schedule_is_made_listed_paused_resumed_and_removed(engine, server, gi
     assert engine.schedules() == []
 
 
-def test_a_schedule_takes_no_time_zone(engine, server, given):
+def test_a_schedule_takes_no_time_zone(engine, kubeflow, given):
     with pytest.raises(ConfigError, match="takes no time zone; give times by its server's clock"):
         engine.schedule("training", given, "0 2 * * *", "Europe/Berlin")
-    assert not server.schedules
+    assert not kubeflow.schedules
 
 
-def test_an_image_that_is_not_there_is_told_by_the_step(engine, server, given):
+def test_an_image_that_is_not_there_is_told_by_the_step(engine, kubeflow, given):
     run = engine.submit("training", given)
-    server.step(run.id, "champion", "FAILED", "ImagePullBackOff")
-    server.end(run.id, "FAILED")
+    kubeflow.step(run.id, "champion", "FAILED", "ImagePullBackOff")
+    kubeflow.end(run.id, "FAILED")
     (step,) = engine.look(run.id).steps
     assert (step.state, step.error) == ("FAILURE", "ImagePullBackOff")
 
 
-def test_a_quota_that_is_used_up_is_told(engine, server, given):
-    server.quota = 0
+def test_a_quota_that_is_used_up_is_told(engine, kubeflow, given):
+    kubeflow.quota = 0
     with pytest.raises(DeliveryError, match="429 quota of runs exceeded"):
         engine.submit("training", given)
-    server.quota = 1
+    kubeflow.quota = 1
     engine.submit("training", given)
-    assert len(server.runs) == 1
+    assert len(kubeflow.runs) == 1
 
 
-def test_two_runs_share_the_experiment_of_their_pipeline(engine, server, given):
+def test_two_runs_share_the_experiment_of_their_pipeline(engine, kubeflow, given):
     first, second = engine.submit("training", given), engine.submit("training", given)
     assert first.id != second.id
-    assert len(server.experiments) == 1
+    assert len(kubeflow.experiments) == 1
     assert [run.id for run in engine.runs(1)] == [second.id]
 
 
@@ -191,7 +182,7 @@ def test_the_stand_in_refuses_what_the_models_do_not_know():
             hold(broken, "V2beta1Run", "run")
 
 
-def test_every_body_holds_the_published_swagger(engine, server, given):
+def test_every_body_holds_the_published_swagger(engine, kubeflow, given):
     """Where the file is at hand; it is not part of the project."""
     from pathlib import Path
 
@@ -204,7 +195,7 @@ def test_every_body_holds_the_published_swagger(engine, server, given):
     engine.schedule("training", given, "0 2 * * *")
     kinds = {"experiments": "v2beta1Experiment", "runs": "v2beta1Run", "recurringruns": "v2beta1RecurringRun"}
     document = strict(json.loads(path.read_text()))
-    for address, body in server.bodies:
+    for address, body in kubeflow.bodies:
         kind = kinds[address.rpartition("/")[2]]
         jsonschema.validate(body, {"$ref": f"#/definitions/{kind}", "definitions": document["definitions"]})
 
@@ -223,7 +214,7 @@ def strict(node):
     return changed
 
 
-def test_a_source_whose_content_is_not_known_is_read_anew(engine, server, given):
+def test_a_source_whose_content_is_not_known_is_read_anew(engine, kubeflow, given):
     """The engine's cache knows a step by its inputs only, and a schedule's never change."""
     folder = {"kind": "folder", "path": "/data/cifake", "digest": ""}
     unknown = given | {"sources": [*given["sources"], folder]}
@@ -236,22 +227,22 @@ def test_a_source_whose_content_is_not_known_is_read_anew(engine, server, given)
         components = body["pipeline_spec"]["pipeline_spec"]["components"]
         return "enableCache" in components["comp-exit-handler-1"]["dag"]["tasks"]["ingest"]["cachingOptions"]
 
-    sent = [body for path, body in server.bodies if "runs" in path]
+    sent = [body for path, body in kubeflow.bodies if "runs" in path]
     assert [cached(body) for body in sent] == [True, False, True, False]
 
 
-def test_an_engine_that_is_away_for_a_moment_is_asked_again(engine, server, given):
+def test_an_engine_that_is_away_for_a_moment_is_asked_again(engine, kubeflow, given):
     run = engine.submit("training", given)
-    server.end(run.id, "SUCCEEDED")
-    server.failing = following.PATIENCE - 1
+    kubeflow.end(run.id, "SUCCEEDED")
+    kubeflow.failing = following.PATIENCE - 1
     assert follow(engine, run.id, lambda step: None).state == "SUCCEEDED"
-    server.failing = following.PATIENCE
+    kubeflow.failing = following.PATIENCE
     with pytest.raises(DeliveryError, match="503 the database is away"):
         follow(engine, run.id, lambda step: None)
 
 
-def test_steps_that_have_not_begun_are_not_shown(engine, server, given):
+def test_steps_that_have_not_begun_are_not_shown(engine, kubeflow, given):
     run = engine.submit("training", given)
-    server.step(run.id, "champion", "SUCCEEDED")
-    server.step(run.id, "export", "RUNTIME_STATE_UNSPECIFIED")
+    kubeflow.step(run.id, "champion", "SUCCEEDED")
+    kubeflow.step(run.id, "export", "RUNTIME_STATE_UNSPECIFIED")
     assert [step.name for step in engine.look(run.id).steps] == ["champion"]

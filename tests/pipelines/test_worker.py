@@ -17,7 +17,6 @@ from pipelines import worker
 from pipelines.runners import engine as following
 from pipelines.runners.kubeflow import KubeflowEngine
 from pipelines.runners.steps import Step
-from tests.pipelines import kfp_server
 from tests.pipelines.test_engines import ENGINES
 
 
@@ -184,16 +183,12 @@ def test_a_second_worker_leaves_the_first_alone(runs, monkeypatch):
 
 
 @pytest.fixture
-def engine(tmp_path, monkeypatch):
+def engine(kubeflow, tmp_path):
     """The settings' file of a stand-in of Kubeflow Pipelines, and the stand-in."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("BONAFIDE_KUBEFLOW_TOKEN", kfp_server.TOKEN)
-    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
-    with kfp_server.served() as running:
-        settings = yaml.safe_load((ENGINES / "kubeflow.example.yaml").read_text())
-        path = tmp_path / "kubeflow.yaml"
-        path.write_text(yaml.safe_dump(settings | {"host": running.url}))
-        yield str(path), running
+    settings = yaml.safe_load((ENGINES / "kubeflow.example.yaml").read_text())
+    path = tmp_path / "kubeflow.yaml"
+    path.write_text(yaml.safe_dump(settings | {"host": kubeflow.url}))
+    return str(path), kubeflow
 
 
 def test_a_run_on_an_engine_is_followed_to_its_end(runs, engine, monkeypatch):

@@ -7,10 +7,11 @@ import pytest
 from bonafide.data.dataset import Origin, read, read_info
 from bonafide.data.validate import validate
 from bonafide.errors import DataError
+from bonafide.source import FolderSource, ParquetSource, SampleSource
 from bonafide.sources import decoders, tree
 from bonafide.sources.ingest import as_seen_elsewhere, ingest, with_digest
 from bonafide.sources.sample import LABELS
-from bonafide.task import FolderSource, ParquetSource, SampleSource, Validation, load_task
+from bonafide.task import Validation, load_task
 from tests.buckets import gs, s3, scheme
 from tests.data.pictures import encode, picture
 
@@ -99,7 +100,7 @@ def test_sources_share_their_groups_by_one_word(tmp_path):
         ]
     ):
         sources = tuple(
-            source.model_copy(update={"groups": "trips" if source in shared else ""})
+            source.model_copy(update={"namespace": "trips" if source in shared else ""})
             for source in (one, other, third)
         )
         ingest(sources, ("FAKE", "REAL"), tmp_path / f"{number}", seed=3)

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from bonafide.data.dataset import read
+from bonafide.source import FolderSource, ParquetSource
 from bonafide.sources.ingest import ingest
-from bonafide.task import FolderSource, ParquetSource
 from tests.buckets import gs, s3, scheme
 from tests.sources.cifake import LABELS, NAMES, write_folder, write_parquet
 

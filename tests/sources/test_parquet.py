@@ -10,9 +10,10 @@ import pytest
 
 from bonafide.data.dataset import read, read_info
 from bonafide.errors import DataError
+from bonafide.source import ParquetSource
 from bonafide.sources.ingest import ingest, with_digest
 from bonafide.sources.parquet import BATCH_ROWS, LARGEST, MEAN_LIMIT, parquet_digest, read_parquet
-from bonafide.task import ParquetSource, load_task
+from bonafide.task import load_task
 from tests.buckets import gs, s3, scheme
 from tests.data.pictures import encode, picture
 

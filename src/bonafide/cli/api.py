@@ -170,8 +170,8 @@ def token(
 
 
 def _settings(command: str, **given: Any) -> "Settings":
+    from bonafide.config import parse
     from bonafide.serving.api.settings import Settings
-    from bonafide.task import parse
 
     return parse(Settings, given | {"secret": os.environ.get(SECRET, "")}, where=command)
 

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from bonafide.cli.options import DatasetArgument, OutArgument, SeedOption, SetOption, SourceOption, TaskOption
-from bonafide.task import SampleSource, load_task, parse
+from bonafide.config import parse
+from bonafide.source import SampleSource
+from bonafide.task import load_task
 
 app = typer.Typer(help="Build, audit and split datasets.", no_args_is_help=True)
 

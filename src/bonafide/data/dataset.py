@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from bonafide import files, task
+from bonafide import config, files
+from bonafide.config import Config
 from bonafide.errors import DataError
-from bonafide.task import Config
 
 ALL = "all"
 SPLITS = ("train", "val", "test", "holdout")
@@ -99,7 +99,7 @@ def read_info(folder: Path) -> DatasetInfo:
     Raises:
         DataError: ``folder`` holds no dataset, or one written by something else.
     """
-    return task.read(DatasetInfo, folder / INFO, "ingest")
+    return config.read(DatasetInfo, folder / INFO, "ingest")
 
 
 def digest(rows: Iterable[tuple[str, str, str, str]]) -> str:

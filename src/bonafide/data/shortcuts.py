@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
+from bonafide.config import Config
 from bonafide.data.header import Limits, open_header
-from bonafide.task import Config
 
 FACTS = (
     "format",

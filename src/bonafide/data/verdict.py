@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from bonafide.config import Config, read
 from bonafide.data.shortcuts import ShortcutAudit
 from bonafide.errors import DataError
-from bonafide.task import Config, read
 
 VERDICT = "validation.json"
 VALIDATION_REPORT = "validation.html"

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bonafide.config import Config, read
 from bonafide.data.dataset import read_info
 from bonafide.errors import DataError
 from bonafide.evaluation import statistics
@@ -19,7 +20,7 @@ from bonafide.model.latency import Latency, measure_latency
 from bonafide.model.modality import asker
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel
-from bonafide.task import Config, Evaluation, read
+from bonafide.task import Evaluation
 
 COMPARISON = "comparison.json"
 ONE_MODEL = 1e-4

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bonafide.config import Config, read
 from bonafide.data import dataset as datasets
 from bonafide.errors import DataError
 from bonafide.evaluation.failures import confident_errors, representatives
@@ -21,7 +22,7 @@ from bonafide.model.checkpoint import TrainingInfo, read_info
 from bonafide.model.decision import Decided, decide
 from bonafide.model.modality import asker
 from bonafide.model.runtime import OnnxModel
-from bonafide.task import Config, Evaluation, read
+from bonafide.task import Evaluation
 
 SPLIT = "test"
 MEASURED, HEADLINE, PREDICTIONS = "evaluation.json", "metrics.json", "predictions.parquet"

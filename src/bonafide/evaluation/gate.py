@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from bonafide.config import Config, read
 from bonafide.errors import DataError
 from bonafide.evaluation.compare import Comparison, read_comparison
 from bonafide.evaluation.evaluate import read_measured
@@ -13,7 +14,7 @@ from bonafide.evaluation.metrics import LabelMetrics, Metrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.files import new_folder, write_text
 from bonafide.model.latency import Latency
-from bonafide.task import Config, Gate, read
+from bonafide.task import Gate
 
 VERDICT, GATE_REPORT = "gate.json", "gate.html"
 

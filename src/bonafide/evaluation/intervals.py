@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, PlainSerializer
 from scipy.special import betaincinv, stdtrit
 
-from bonafide.task import Config
+from bonafide.config import Config
 
 FEWEST_GROUPS = 5
 """How a value varies between groups that say less than so many equal ones cannot be told from them."""

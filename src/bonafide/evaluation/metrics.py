@@ -1,7 +1,7 @@
 """What is measured on held-out images, as types."""
 
+from bonafide.config import Config
 from bonafide.evaluation.intervals import Interval, Number
-from bonafide.task import Config
 
 BINS = 15
 CONFIDENT = 0.9

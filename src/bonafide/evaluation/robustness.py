@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from bonafide.config import Config
 from bonafide.evaluation.intervals import Number
 from bonafide.model.decision import label_of
-from bonafide.task import Config
 
 Pixels = NDArray[np.uint8]
 

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bonafide.config import parse
 from bonafide.errors import ConfigError, PackageError
 from bonafide.files import new_folder, sha256, write_json
 from bonafide.model.info import MODEL, ModelInfo
-from bonafide.task import Model, parse
+from bonafide.task import Model
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide.task import Config, Fraction
+from bonafide.config import Config, Fraction
 
 
 class Decision(Config):

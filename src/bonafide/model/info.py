@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bonafide.config import Config
 from bonafide.errors import PackageError
 from bonafide.model.decision import Decision
-from bonafide.task import Config
 
 MODEL = "model.onnx"
 

@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
+from bonafide.config import Config
 from bonafide.data.decoding import Pixels
 from bonafide.model.runtime import OnnxModel
-from bonafide.task import Config
 
 ROUNDS, RUNS = 5, 20
 LONGEST_SECONDS = 20.0

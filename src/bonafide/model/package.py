@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from bonafide.config import parse
 from bonafide.errors import ConfigError, PackageError
 from bonafide.files import new_folder, sha256, write_json, write_text
 from bonafide.model import signing
 from bonafide.model.info import MODEL, ModelInfo
-from bonafide.task import parse
 
 FORMAT_VERSION: Literal[2] = 2
 INFO, SUMS, SIGNATURE = "package.json", "SHA256SUMS", "signature"

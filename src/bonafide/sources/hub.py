@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bonafide.errors import DataError
-from bonafide.task import HuggingFaceSource, ParquetSource
+from bonafide.source import HuggingFaceSource, ParquetSource
 
 COMMIT = re.compile("[0-9a-f]{40}")
 OF_THE_HUB = {"kind", "dataset", "revision", "path", "name"}

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import DatasetInfo, Origin
 from bonafide.errors import DataError
+from bonafide.source import FolderSource, HuggingFaceSource, ParquetSource, SampleSource, Source
 from bonafide.sources.folder import folder_digest, read_folder, skipped_files
 from bonafide.sources.tree import find_tree, is_remote
-from bonafide.task import FolderSource, HuggingFaceSource, ParquetSource, SampleSource, Source, Task
+from bonafide.task import Task
 
 NUMBERED = re.compile("[0-9]+/")
 
@@ -31,8 +32,8 @@ def ingest(sources: tuple[Source, ...], labels: tuple[str, ...], out: Path, seed
     """Write the sources' images to ``out`` as one unsplit dataset, one source after the other.
 
     Groups of the first source keep their names, unless they look numbered. Those of another have its number
-    before them, or that of the first source with the same ``groups``. So no two meet by chance, and a source
-    that is added at the end renames none.
+    before them, or that of the first source with the same ``namespace``. So no two meet by chance, and a
+    source that is added at the end renames none.
 
     Raises:
         DataError: a source is not there, is not what its digest says, or they hold no usable images of at
@@ -88,7 +89,7 @@ def _with_sources(task: Task, sources: list[Source]) -> Task:
 
 def _numbers(sources: tuple[Source, ...]) -> list[int]:
     """Of each source the number that its groups go by."""
-    names = [source.groups for source in sources]
+    names = [source.namespace for source in sources]
     return [names.index(name) + 1 if name else number for number, name in enumerate(names, start=1)]
 
 

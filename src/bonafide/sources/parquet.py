@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from bonafide.data.build import RawImage
 from bonafide.data.header import Limits
 from bonafide.errors import DataError
+from bonafide.source import ParquetSource
 from bonafide.sources.tree import AGAIN, GIVEN, listed_version, reaching
-from bonafide.task import ParquetSource
 
 # A file of a kilobyte may hold the same huge value in every row, and no size in it tells so beforehand.
 BATCH_ROWS = 1

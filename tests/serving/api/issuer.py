@@ -9,7 +9,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import get_default_algorithms
 
-from tests.serving.api.listening import listening
+from tests.http_server import serving
 
 ISSUER, AUDIENCE = "https://issuer.example", "bonafide"
 
@@ -63,7 +63,7 @@ class Issuer:
             def log_message(self, *_):
                 pass
 
-        with listening(Handler) as address:
+        with serving(Handler) as address:
             yield f"{address}/keys"
 
 

@@ -13,8 +13,8 @@ import pytest
 from bonafide.serving import client as asking
 from bonafide.serving.client import OUTPUTS, Client
 from tests import packages
+from tests.http_server import serving
 from tests.serving.api.conftest import BLUE, RED, problem
-from tests.serving.api.listening import listening
 
 MODELS = json.dumps({"models": ["colour"]})
 
@@ -46,7 +46,7 @@ def answering(status, body, headers=None, delay=0.0):
         def log_message(self, *_):
             pass
 
-    with listening(Handler) as address:
+    with serving(Handler) as address:
         try:
             yield address, requests
         finally:

@@ -133,7 +133,7 @@ def _limiter(address: str) -> SlidingWindowCounterRateLimiter:
         options = REDIS if address.startswith("redis") else {}
         storage = storage_from_string(f"async+{address}", wrap_exceptions=True, **options)
         return SlidingWindowCounterRateLimiter(storage)
-    except (ConfigurationError, NotImplementedError, ValueError):  # their texts hold a password
+    except (ConfigurationError, NotImplementedError, ValueError):  # of limits; texts hold a password
         scheme = address.partition("://")[0] if "://" in address else "without a scheme"
         raise ConfigError(
             f"rate storage {scheme!r}: no such address, or its package is not installed; "

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import limits
 from pydantic import ConfigDict, SecretStr, field_validator, model_validator
 
-from bonafide.task import Config
+from bonafide.config import Config
 
 SECRET_BYTES = 32
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -1,0 +1,97 @@
+"""What a task's ``source`` may say: one source, or a list of them. ``bonafide.sources`` reads each kind."""
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Discriminator, Field, Tag, TypeAdapter
+
+from bonafide.config import Config
+
+
+class OneSource(Config):
+    """One source, or a list of them, which become one dataset in their order.
+
+    Groups of two sources that have the same name are two groups, unless the sources have the same
+    ``namespace``.
+    """
+
+    namespace: Annotated[str, Field(max_length=64)] = ""
+
+
+class SampleSource(OneSource):
+    """The offline sample, built on the spot from photographs inside installed packages."""
+
+    kind: Literal["sample"] = "sample"
+    images: Annotated[int, Field(ge=30, le=100_000)] = 3600
+    size: Annotated[int, Field(ge=32, le=256, multiple_of=8)] = 64
+
+
+class FolderSource(OneSource):
+    """A folder with one sub-folder for each class, on disk or in a bucket.
+
+    ``digest`` makes pipeline caching follow the content; the CLI fills it in.
+    """
+
+    kind: Literal["folder"] = "folder"
+    path: str
+    labels: dict[str, str] = {}
+    name: str = ""
+    digest: str = ""
+
+
+class TableSource(OneSource):
+    """A table of images: which columns hold what, and the task's names for the labels in it."""
+
+    image: str = "image"
+    label: str = "label"
+    labels: dict[str, str] = {}
+    generator: str = ""
+    group: str = ""
+    name: str = ""
+
+
+class ParquetSource(TableSource):
+    """Parquet files with a column of images, as Hugging Face's datasets have them, on disk or in a bucket.
+
+    ``digest`` makes pipeline caching follow the content; the CLI fills it in.
+    """
+
+    kind: Literal["parquet"] = "parquet"
+    path: str
+    digest: str = ""
+
+
+class HuggingFaceSource(TableSource):
+    """A dataset on the Hugging Face Hub, at one revision, by its Parquet files.
+
+    ``digest`` is the commit that the revision stood for; the CLI fills it in.
+    """
+
+    kind: Literal["huggingface"] = "huggingface"
+    dataset: str
+    revision: str = "main"
+    path: str = ""
+    digest: str = ""
+
+
+def _how_many(source: Any) -> str:
+    return "several" if isinstance(source, list | tuple) else "one"
+
+
+Source = Annotated[
+    SampleSource | FolderSource | ParquetSource | HuggingFaceSource, Field(discriminator="kind")
+]
+Several = Annotated[tuple[Source, ...], Field(min_length=1)]
+OneOrSeveral = Annotated[
+    Annotated[Source, Tag("one")] | Annotated[Several, Tag("several")], Discriminator(_how_many)
+]
+KINDS = {each.model_fields["kind"].default: each for each in get_args(get_args(Source)[0])}
+
+
+def parse_sources(content: list[dict[str, Any]]) -> tuple[Source, ...]:
+    """The sources that ``content`` describes; the ``kind`` of each says which it is.
+
+    Raises:
+        ValidationError: none, no such kind, or settings that do not fit it.
+    """
+    sources: tuple[Source, ...] = TypeAdapter(Several).validate_python(content)
+    return sources
