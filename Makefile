@@ -75,6 +75,7 @@ $(VENV)/bin/python:
 	    || { echo "Bonafide needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Making the virtual environment $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt install python3-venv"; exit 2; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=24'  # Debian 12's 23.0 backtracks for ever
 
 $(VENV)/.pipelines: $(VENV)/bin/python pyproject.toml locks/main.txt
 	@echo "Installing the locked packages into $(VENV): some minutes and 3 GB the first time"
