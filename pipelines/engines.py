@@ -25,8 +25,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 
 
 def _plain(value: str) -> str:
-    if re.search(r"://[^/@:]*:[^/@]+@|pin-value=", value):
-        raise ValueError("this file is no place for a password or PIN; keep the value in a secret")
+    """At http a user's name may be a token."""
+    if re.search(r"https?://[^/?#]*@|://[^/@:]*:[^/@]+@|pin-value=", value, re.IGNORECASE):
+        raise ValueError("this file is no place for a user, password or PIN; keep the value in a secret")
     return value
 
 
@@ -53,7 +54,7 @@ Plain = Annotated[str, AfterValidator(_plain)]
 def _without_secrets(environment: dict[str, str]) -> dict[str, str]:
     for name, value in environment.items():
         named = SECRET.search(name) and name != ADDRESS and not value.startswith("/")
-        if named or value.startswith("Authorization:"):
+        if named or value.lower().startswith("authorization:"):
             raise ValueError(f"{name} looks like a secret, for which this file is no place")
     return environment
 

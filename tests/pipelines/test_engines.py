@@ -70,8 +70,10 @@ def test_a_step_has_what_every_step_has_and_its_own_over_it():
         (
             "kubeflow",
             {"every_step": {"environment": {"A": "https://me:hush@git"}}},
-            "no place for a password",
+            "no place for a user, password",
         ),
+        ("vertex", own(BONAFIDE_DELIVERY="HTTPS://hush@git.example/d.git"), "no place for a user, password"),
+        ("kubeflow", {"link": "http://hush@kubeflow.example"}, "no place for a user, password"),
         ("kubeflow", {"every_step": {"environment": {"a-b": "c"}}}, "environment"),
         ("kubeflow", {"every_step": {"cpu": 0}}, "greater than 0"),
         (
@@ -102,7 +104,12 @@ def test_a_step_has_what_every_step_has_and_its_own_over_it():
             own(GIT_CONFIG_VALUE_0="Authorization: Basic hush"),
             "secret",
         ),
-        ("kubeflow", {"host": "https://me:hush@kubeflow.example"}, "no place for a password"),
+        (
+            "vertex",
+            own(GIT_CONFIG_VALUE_0="authorization: Basic hush"),
+            "secret",
+        ),
+        ("kubeflow", {"host": "https://me:hush@kubeflow.example"}, "no place for a user, password"),
         ("vertex", {"image": f"registry:5000/pipeline@sha256:{'0' * 64}"}, "Artifact Registry or Docker Hub"),
         ("vertex", {"every_step": {"mounts": {}}}, "unknown key"),
         ("vertex", {"every_step": {"secrets": {"TOKEN": "hush"}}}, "secrets.TOKEN"),
