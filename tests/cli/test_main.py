@@ -12,7 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from bonafide.cli.main import app
+from docs.generate import commands
+
+COMMANDS = dict(commands())
 HEAVY = {"torch", "mlflow", "kfp", "sklearn", "pyarrow", "matplotlib", "onnxruntime", "kserve", "pandas"}
 
 
@@ -205,3 +210,13 @@ def test_who_stops_a_command_is_told_that_it_goes_on():
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert (process.returncode, told) == (130, "bonafide: stopped; run the same command again to go on\n")
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_shows_all_that_is_said(path):
+    """Nothing is taken for markup, as `[default: ...]` would be."""
+    command = COMMANDS[path]
+    output = CliRunner().invoke(app, [*path.split()[1:], "--help"], env={"COLUMNS": "2000"}).output
+    shown = " ".join(output.replace("`", "").split())
+    for text in (*command.help.split("\n\n"), *(each.help for each in command.params)):
+        assert " ".join(text.replace("`", "").split()) in shown

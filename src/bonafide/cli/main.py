@@ -18,6 +18,7 @@ app = typer.Typer(
     name="bonafide",
     help="Train, gate, ship and watch detectors of AI-generated images.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 app.command()(demo.demo)
