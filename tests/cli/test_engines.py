@@ -140,6 +140,7 @@ def test_the_doctor_says_where_the_steps_have_other_places(kubeflow, monkeypatch
     path = Path("engines/kubeflow.yaml")
     settings = yaml.safe_load(path.read_text())
     settings["every_step"]["environment"].pop("BONAFIDE_DELIVERY")
+    settings["every_step"]["environment"]["BONAFIDE_PACKAGES"] = "oci://registry.example.org/models"
     settings["every_step"]["config"] = {"BONAFIDE_DELIVERY": {"name": "places", "key": "delivery"}}
     path.write_text(yaml.safe_dump(settings))
     told = CliRunner().invoke(app, ["doctor", "--engine", "kubeflow"]).output
@@ -150,6 +151,9 @@ def test_the_doctor_says_where_the_steps_have_other_places(kubeflow, monkeypatch
     )
     assert after["✓ BONAFIDE_DELIVERY config: places"] == (
         "in the steps, its value is not known here; on this machine not set"
+    )
+    assert after["✓ BONAFIDE_PACKAGES oci://registry.example.org/models"] == (
+        "in the steps; on this machine not set"
     )
     assert after["✓ BONAFIDE_PUBLIC_KEY /etc/bonafide/verifying/signing.pub"] == (
         "in the steps; the same on this machine"
