@@ -59,6 +59,8 @@ def test_a_package_goes_where_packages_lie_by_now(made, record, monkeypatch):
     assert moved.number != before.number
     assert moved.uri.startswith("oci://registry.example.org/team/authenticity@sha256:")
     assert record(made.package) == moved
+    monkeypatch.setenv("BONAFIDE_PACKAGES", "oci://registry.example.org/te")
+    assert record(made.package).uri.startswith("oci://registry.example.org/te/authenticity@")
 
 
 def test_the_version_holds_the_signed_package_itself(made, record):

@@ -85,7 +85,8 @@ def _known(task: str, tags: dict[str, str]) -> Version | None:
 
 def _lies_well(version: Version) -> bool:
     """Not so if packages have a place of their own since, and this one lies elsewhere."""
-    return version.uri.startswith(container_registry())
+    place = container_registry()
+    return not place or version.uri.startswith(f"{place}/")
 
 
 def _add(package: Path, info: PackageInfo, tags: dict[str, str], folders: tuple[Path, Path, Path]) -> Version:
