@@ -103,6 +103,15 @@ def test_pushing_again_changes_nothing(opened, repository, package):
     assert files(opened.root) == before
 
 
+def test_a_tag_that_was_removed_is_put_back(opened, repository, package):
+    address = oci.push(package, repository)
+    name = repository.split("/", 3)[3]
+    tag = opened.root / "docker/registry/v2/repositories" / name / "_manifests/tags" / folder_digest(package)
+    shutil.rmtree(tag)
+    assert oci.push(package, repository) == address
+    assert (tag / "current/link").read_text() == address.rpartition("@")[2]
+
+
 @pytest.mark.parametrize("puts", [0, 1, 2])
 def test_a_push_that_was_cut_off_is_finished(repository, package, tmp_path, monkeypatch, puts):
     """Config, layer, manifest, in this order; what arrived is not sent again."""

@@ -61,9 +61,9 @@ def push(package: Path, repository: str) -> str:
         manifest, *blobs = _make(package, scratch)
         for path, kind in zip(blobs, (CONFIG, LAYER), strict=True):
             client.upload_blob(str(path), image, _descriptor(path, kind))
-        digest = _digest(manifest)
-        pinned, tagged = (f"{client.prefix}://{image.manifest_url(name)}" for name in (digest, image.tag))
-        if not client.do_request(pinned, "HEAD", headers={"Accept": MANIFEST}).ok:
+        digest, tagged = _digest(manifest), f"{client.prefix}://{image.manifest_url()}"
+        there = client.do_request(tagged, "HEAD", headers={"Accept": MANIFEST})
+        if there.headers.get("Docker-Content-Digest") != digest:
             client.do_request(tagged, "PUT", data=manifest.read_bytes(), headers={"Content-Type": MANIFEST})
         address = f"{repository}@{digest}"
         _read(address, scratch)
