@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bonafide.batch.listing import Entry, Listing, chosen, fixed_part, listed
+from bonafide.batch.listing import Entry, Listing, chosen, listed
 from bonafide.errors import BonafideError
 
 
@@ -117,10 +117,3 @@ def test_the_order_of_finding_changes_nothing(entries, random):
 def test_digests_are_the_same_for_the_same_files_only(one, other):
     first, second = (Listing(tuple(each), 0, read=None).digest() for each in (one, other))
     assert (first == second) == (one == other)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "fixed"), [("/a/b/*.png", "/a/b"), ("*.png", ""), ("bucket/p?/x", "bucket"), ("/*", "")]
-)
-def test_the_fixed_part_of_a_glob(pattern, fixed):
-    assert fixed_part(pattern) == fixed

@@ -141,6 +141,17 @@ def test_the_split_is_the_last_that_a_path_names(tmp_path, file, given):
     assert [image.given for image in read_parquet(ParquetSource(path=str(tmp_path)))] == [given]
 
 
+@pytest.mark.parametrize(
+    "pattern", ["set-?/0?.parquet", "set-[12]/*.parquet", "*/00.parquet", "set-1/00.parquet"]
+)
+def test_a_folder_above_the_source_names_no_split(tmp_path, pattern):
+    folder = tmp_path / "train" / "set-1"
+    folder.mkdir(parents=True)
+    table(folder / "00.parquet", image=[b"x"], label=["real"])
+    source = ParquetSource(path=f"{folder.parent}/{pattern}")
+    assert [image.given for image in read_parquet(source)] == [None]
+
+
 def test_cells_of_odd_types_are_no_images(tmp_path):
     good = [{"bytes": encode(picture(number), "PNG"), "path": number} for number in range(4)]
     source = table(tmp_path / "x.parquet", image=good, label=["real", "fake"] * 2)

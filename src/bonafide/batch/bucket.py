@@ -1,8 +1,8 @@
 """The table in a bucket, for runs on machines that keep nothing. Credentials are found as for listing."""
 
 from pathlib import Path
-from typing import Any
 
+from bonafide.addresses import store_of
 from bonafide.errors import BonafideError
 
 
@@ -12,7 +12,7 @@ def refuse_taken(address: str, overwrite: bool) -> None:
     Raises:
         BonafideError: it is, or the bucket cannot be asked.
     """
-    store, path = _store(address)
+    store, path = store_of(address)
     try:
         taken = not overwrite and store.exists(path)
     except Exception as error:  # each store's library has its own errors
@@ -27,18 +27,11 @@ def upload(file: Path, address: str) -> None:
     Raises:
         BonafideError: the bucket does not take it.
     """
-    store, path = _store(address)
+    store, path = store_of(address)
     try:
         store.put_file(str(file), path)
     except Exception as error:  # as above
         raise _refused(address, error) from error
-
-
-def _store(address: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
-
-    store, path = url_to_fs(address, skip_instance_cache=True, use_listings_cache=False)
-    return store, path
 
 
 def _refused(address: str, error: Exception) -> BonafideError:

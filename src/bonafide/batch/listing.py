@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from bonafide.addresses import fixed_part, store_of
 from bonafide.errors import BonafideError, ImageError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -76,11 +76,6 @@ def chosen(files: Collection[Entry], read: Callable[[Entry, int], bytes]) -> Lis
     return Listing(tuple(images), len(files) - len(images), read)
 
 
-def fixed_part(pattern: str) -> str:
-    """The folders of a glob up to the first wildcard."""
-    return "/".join(takewhile(lambda part: not glob.has_magic(part), pattern.split("/")))
-
-
 def _local(where: str) -> Listing:
     path = Path(where)
     if path.is_dir():
@@ -125,10 +120,7 @@ def _read(root: Path, entry: Entry, limit: int) -> bytes:
 
 
 def _bucket(where: str) -> Listing:
-    """Credentials and endpoints are as gcsfs and s3fs find them."""
-    from fsspec.core import url_to_fs
-
-    store, address = url_to_fs(where, skip_instance_cache=True, use_listings_cache=False)
+    store, address = store_of(where)
     if glob.has_magic(address) and not store.exists(address):
         found, root = store.glob(address, detail=True), fixed_part(address)
     else:

@@ -1,6 +1,5 @@
 """``bonafide api`` and ``bonafide api-token``."""
 
-import ipaddress
 import os
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bonafide.addresses import is_loopback
 from bonafide.cli.options import TaskOption
 from bonafide.errors import ConfigError
 from bonafide.home import trusted_keys
@@ -179,7 +179,7 @@ def _settings(command: str, **given: Any) -> "Settings":
 def _check_door(settings: "Settings", host: str, no_auth: bool) -> None:
     if no_auth and settings.needs_token:
         raise ConfigError(f"--no-auth contradicts --jwks and ${SECRET}; leave one out")
-    if not settings.needs_token and not no_auth and not _is_loopback(host):
+    if not settings.needs_token and not no_auth and not is_loopback(host):
         raise ConfigError(
             f"on {host} other machines could ask without a token; give --jwks, --issuer and --audience, "
             f"or ${SECRET} for development, or say --no-auth"
@@ -202,13 +202,6 @@ def _engine(pipelines: str, settings: "Settings") -> str | None:
 
     settings_of(pipelines)
     return pipelines
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream", "Watcher"]:

@@ -48,15 +48,15 @@ def training(
     """
     from rich.console import Console
 
+    from bonafide.addresses import is_in_store
     from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
     from bonafide.sources.ingest import as_seen_elsewhere, with_source
-    from bonafide.sources.tree import is_remote
     from pipelines.summary import summarise
     from pipelines.training import arguments
 
     console, settings = Console(file=sys.stdout, highlight=False), load_task(task, overrides)
     if engine:
-        if source and not is_remote(source):
+        if source and not is_in_store(source):
             raise ConfigError(f"--source: {source} is on this machine; an engine reads the task's sources")
         settings = with_source(settings, source) if source else as_seen_elsewhere(settings)
         run_elsewhere(engine, "training", arguments(settings, environment), console, detach)

@@ -22,6 +22,7 @@ from requests import RequestException
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from bonafide.addresses import is_loopback
 from bonafide.errors import DeliveryError
 from bonafide.files import folder_digest, sha256, write_json
 from bonafide.registry.packages import CACHE_BYTES, PINNED
@@ -34,7 +35,6 @@ PLATFORM = {"architecture": "amd64", "os": "linux"}
 LARGEST_MANIFEST = CHUNK = 2**20
 TIMEOUT_SECONDS = (5, 60)
 RETRY = Retry(3, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 LOG_IN = "log in as for Docker, whose config.json is in ~/.docker or in the folder that DOCKER_CONFIG names"
 
 
@@ -169,7 +169,7 @@ def _asking(address: str) -> Iterator[tuple[Any, Any]]:
     """oras's client and its name of the image; the client's failures are told as sentences."""
     host, name = urlsplit(address).netloc, address.partition("://")[2]
     try:
-        client = Registry(host, insecure=urlsplit(address).hostname in LOOPBACK)
+        client = Registry(host, insecure=is_loopback(urlsplit(address).hostname))
         image = client.get_container(name)
         client.session.mount(f"{client.prefix}://", HTTPAdapter(max_retries=RETRY))
         client.session.request = partial(client.session.request, timeout=TIMEOUT_SECONDS)

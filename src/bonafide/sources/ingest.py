@@ -9,12 +9,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bonafide.addresses import is_in_store
 from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import DatasetInfo, Origin
 from bonafide.errors import DataError
 from bonafide.source import FolderSource, HuggingFaceSource, ParquetSource, SampleSource, Source
 from bonafide.sources.folder import folder_digest, read_folder, skipped_files
-from bonafide.sources.tree import find_tree, is_remote
+from bonafide.sources.tree import find_tree
 from bonafide.task import Task
 
 NUMBERED = re.compile("[0-9]+/")
@@ -80,7 +81,7 @@ def as_seen_elsewhere(task: Task) -> Task:
 
 
 def _is_elsewhere(source: Source) -> bool:
-    return source.kind == "huggingface" or is_remote(getattr(source, "path", ""))
+    return source.kind == "huggingface" or is_in_store(getattr(source, "path", ""))
 
 
 def _with_sources(task: Task, sources: list[Source]) -> Task:
@@ -155,14 +156,14 @@ def _as_it_is(source: SampleSource) -> SampleSource:
 
 
 def _folder_with_digest(source: FolderSource) -> FolderSource:
-    path = source.path if is_remote(source.path) else str(Path(source.path).resolve())
+    path = source.path if is_in_store(source.path) else str(Path(source.path).resolve())
     return source.model_copy(update={"path": path, "digest": folder_digest(find_tree(path))})
 
 
 def _parquet_with_digest(source: ParquetSource) -> ParquetSource:
     from bonafide.sources.parquet import parquet_digest
 
-    path = source.path if is_remote(source.path) else str(Path(source.path).absolute())
+    path = source.path if is_in_store(source.path) else str(Path(source.path).absolute())
     found = source.model_copy(update={"path": path})
     return found.model_copy(update={"digest": parquet_digest(found)})
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bonafide.addresses import fixed_part, store_of
 from bonafide.data.build import RawImage
 from bonafide.data.header import Limits
 from bonafide.errors import DataError
@@ -62,10 +63,8 @@ def _find(path: str) -> tuple[Any, list[str], str]:
 
     It names itself, what lies below it, or what it matches.
     """
-    from fsspec.core import url_to_fs
-
     with reaching(path):
-        filesystem, where = url_to_fs(path, skip_instance_cache=True, use_listings_cache=False)
+        filesystem, where = store_of(path)
         is_folder = filesystem.isdir(where)
         inside = filesystem.find(where) if is_folder else filesystem.glob(where)
         files = sorted(str(file) for file in inside if str(file).endswith(".parquet"))
@@ -73,7 +72,7 @@ def _find(path: str) -> tuple[Any, list[str], str]:
         raise DataError(
             f"{path} names no .parquet file; give a file, a folder, or a pattern: train-*.parquet"
         )
-    return filesystem, files, where if is_folder else where.partition("*")[0].rpartition("/")[0]
+    return filesystem, files, where if is_folder else fixed_part(where.rpartition("/")[0])
 
 
 def _images(opened: pq.ParquetFile, source: ParquetSource, file: str) -> Iterator[RawImage]:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bonafide.addresses import is_in_store, store_of
 from bonafide.errors import DataError
 from bonafide.files import sha256
 
@@ -34,12 +35,7 @@ def find_tree(where: str | Path) -> Tree:
     Raises:
         DataError: it is no folder, or its bucket cannot be reached.
     """
-    return _bucket(str(where)) if is_remote(str(where)) else _local(Path(where))
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path names a store, and no place on this machine."""
-    return "://" in path
+    return _bucket(str(where)) if is_in_store(str(where)) else _local(Path(where))
 
 
 @contextmanager
@@ -104,11 +100,8 @@ def _readable(file: Path) -> Iterator[None]:
 
 
 def _bucket(where: str) -> Tree:
-    """Credentials and endpoints are as gcsfs and s3fs find them."""
-    from fsspec.core import url_to_fs
-
     with reaching(where):
-        store, root = url_to_fs(where, skip_instance_cache=True, use_listings_cache=False)
+        store, root = store_of(where)
         root = root.rstrip("/")
         found = {
             path.removeprefix(f"{root}/"): (about["size"], listed_version(about))

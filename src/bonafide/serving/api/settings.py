@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 import limits
 from pydantic import ConfigDict, SecretStr, field_validator, model_validator
 
+from bonafide.addresses import is_loopback
 from bonafide.config import Config
 
 SECRET_BYTES = 32
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(Config):
@@ -46,7 +46,7 @@ class Settings(Config):
     @classmethod
     def _jwks(cls, jwks: str) -> str:
         address = urlsplit(jwks)
-        if address.scheme == "http" and address.hostname not in LOOPBACK:
+        if address.scheme == "http" and not is_loopback(address.hostname):
             raise ValueError("keys that anybody on the way can change prove nothing; use https")
         if jwks and address.scheme not in ("http", "https") and not Path(jwks).is_file():
             raise ValueError(f"{jwks} is no file; give one, or an address that starts with https://")
