@@ -19,7 +19,7 @@ from pipelines.runners.steps import Step
 
 TOKEN = "BONAFIDE_KUBEFLOW_TOKEN"  # noqa: S105  (the variable's name)
 MOUNTED_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105  (its file in a pod)
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = (5, 60)
 NOT_BEGUN = "RUNTIME_STATE_UNSPECIFIED"
 RUNS = {
     "SUCCEEDED": "SUCCEEDED",
@@ -33,26 +33,13 @@ STEPS = {"SUCCEEDED": "SUCCESS", "SKIPPED": "SUCCESS", "FAILED": "FAILURE", "CAN
 
 
 class KubeflowEngine:
-    """Experiments are named by the pipeline.
-
-    Raises:
-        DeliveryError: the server cannot be reached.
-    """
+    """Experiments are named by the pipeline; the server is first asked by a method."""
 
     def __init__(self, settings: Kubeflow) -> None:
         self._settings = settings
         with _answering(settings), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions before 2.0
-            from kfp import Client
-            from kfp.client import ServiceAccountTokenVolumeCredentials
-
-            mounted = Path(os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", MOUNTED_TOKEN))
-            self._client = Client(
-                host=settings.host,
-                namespace=settings.namespace,
-                existing_token=os.environ.get(TOKEN),
-                credentials=ServiceAccountTokenVolumeCredentials(mounted) if mounted.exists() else None,
-            )
+            self._client = _client(settings)
         _bound(self._client._run_api.api_client.rest_client)
 
     def submit(self, name: str, arguments: dict[str, Any], label: str = "") -> RemoteRun:
@@ -146,6 +133,25 @@ class KubeflowEngine:
             error=found.error.message if found.error and found.error.message else "",
             steps=tuple(_steps(details or ())),
         )
+
+
+def _client(settings: Kubeflow) -> Any:
+    """KFP's own, which while it is made would take ``kubeflow`` for no namespace, and ask for one."""
+    from kfp import Client
+    from kfp.client import ServiceAccountTokenVolumeCredentials
+
+    class Named(Client):
+        def _load_context_setting_or_default(self) -> None:
+            super()._load_context_setting_or_default()
+            self._context_setting["namespace"] = settings.namespace
+
+    mounted = Path(os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", MOUNTED_TOKEN))
+    return Named(
+        host=settings.host,
+        namespace=settings.namespace,
+        existing_token=os.environ.get(TOKEN),
+        credentials=ServiceAccountTokenVolumeCredentials(mounted) if mounted.exists() else None,
+    )
 
 
 def _bound(rest: Any) -> None:

@@ -1,6 +1,7 @@
 """The runner's whole story against a server that holds each request against the client's models."""
 
 import json
+from threading import Event
 
 import pytest
 
@@ -8,6 +9,7 @@ from bonafide.errors import ConfigError, DeliveryError
 from bonafide.task import load_task
 from pipelines import engines
 from pipelines.runners import engine as following
+from pipelines.runners import kubeflow as runner
 from pipelines.runners.engine import follow
 from pipelines.runners.kubeflow import KubeflowEngine
 from pipelines.training import arguments
@@ -152,6 +154,33 @@ def test_a_token_that_expired_says_where_to_give_another(settings, monkeypatch, 
     ) as told:
         KubeflowEngine(settings).submit("training", given)
     assert "of-yesterday" not in str(told.value)
+
+
+class Silent(Handler):
+    """A server that hangs until the test is over, and notes what it was asked."""
+
+    asked: list[str] = []
+    over = Event()
+
+    def answer(self) -> None:
+        self.asked.append(self.path)
+        self.over.wait(10)
+
+
+@pytest.mark.parametrize("namespace", ["bonafide-dev", "kubeflow"])
+def test_a_server_that_hangs_is_given_up_and_asked_for_runs_only(settings, monkeypatch, namespace):
+    """KFP's client takes one name for no namespace, and would ask for another while it is made."""
+    monkeypatch.setattr(runner, "TIMEOUT_SECONDS", (5, 0.2))
+    monkeypatch.setattr(Silent, "over", Event())
+    monkeypatch.setattr(Silent, "asked", [])
+    with serving(Silent) as url:
+        try:
+            engine = KubeflowEngine(settings.model_copy(update={"host": url, "namespace": namespace}))
+            with pytest.raises(DeliveryError, match=r"does not answer: .*timed out"):
+                engine.look("x")
+        finally:
+            Silent.over.set()
+    assert set(Silent.asked) == {"/apis/v2beta1/runs/x"}
 
 
 class LoginPage(Handler):
