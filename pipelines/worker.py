@@ -165,6 +165,7 @@ def _teller(run: Run, queue: Queue) -> Callable[[Step], None]:
                 seconds=round(step.seconds, 1),
                 cached=bool(step.cache_key),
             )
-            queue.note(run.id, steps=tuple(seen.values()))
+            with suppress(BonafideError):  # the next change tells all of them
+                queue.note(run.id, steps=tuple(seen.values()))
 
     return tell

@@ -315,6 +315,25 @@ def test_a_table_that_is_locked_for_a_while_does_not_end_a_run(runs, engine, mon
     assert runs.find(run.id).state == "succeeded"
 
 
+def test_steps_that_cannot_be_noted_do_not_end_a_run(runs, monkeypatch):
+    Here(monkeypatch)
+    run = ask(runs)
+    failing = iter([BonafideError("database is locked")])
+    note = Queue.note
+
+    def locked(queue, identity, **changes):
+        if "steps" in changes:
+            for error in failing:
+                raise error
+        note(queue, identity, **changes)
+
+    monkeypatch.setattr(Queue, "note", locked)
+    worker.work("authenticity")
+    ended = runs.find(run.id)
+    assert ended.state == "succeeded"
+    assert [step.name for step in ended.steps] == ["ingest", "train"]
+
+
 def test_a_run_is_not_given_up_while_its_engine_is_away(runs, engine, monkeypatch):
     path, server = engine
     run = ask(runs, engine=path)
