@@ -29,10 +29,17 @@ Ended = dict[str, Any]
 Answer = TypeVar("Answer")
 
 
+class AwayError(DeliveryError):
+    """An engine does not answer, at which a run of ours may go on."""
+
+
 def work(task: str) -> None:
     """Perform what waits for a task; return when nothing does, or another process is at it already.
 
     What comes while this returns is seen: it looks again once others may work.
+
+    Raises:
+        AwayError: the run is for the next worker to take up, and what waits behind it waits on.
     """
     queue = Queue()
     while task in queue.tasks():
@@ -53,6 +60,8 @@ def _performed(run: Run, queue: Queue) -> Ended:
             raise BonafideError(f"begun {MOST_ATTEMPTS} times, and each time something ended its worker")
         return _here(run, queue)
     except BonafideError as error:
+        if isinstance(error, AwayError) and not queue.is_cancelling(run.id):
+            raise
         return {"state": "failed", "message": str(error)}
     except Exception as error:  # noqa: BLE001  (the runs that wait must not suffer)
         traceback.print_exc(file=sys.stderr)
@@ -104,17 +113,21 @@ def _killed_when_cancelled(run: Run, queue: Queue) -> Iterator[None]:
 
 def _elsewhere(run: Run, queue: Queue) -> Ended:
     again = run.attempts > 1
-    engine = _patiently(partial(engines.connect, run.engine)) if again else engines.connect(run.engine)
+    connect = partial(engines.connect, run.engine)
+    engine = _patiently(connect, PATIENCE) if again else connect()
     remote = run.remote
     if not remote:
-        made = _patiently(partial(_find, run, engine)) if again else None
+        made = _patiently(partial(_find, run, engine), PATIENCE) if again else None
         if run.cancelling and not made:
             return {"state": "cancelled"}
         made = made or _submit(run, engine)
         queue.note(run.id, remote=made.id, link=made.link)
         remote = made.id
     cancelled = partial(queue.is_cancelling, run.id)
-    ended = engines.follow(engine, remote, _teller(run, queue), PATIENCE, cancelled)
+    try:
+        ended = engines.follow(engine, remote, _teller(run, queue), PATIENCE, cancelled)
+    except BonafideError as error:
+        raise AwayError(str(error)) from error
     if ended.state == "CANCELLED":
         return {"state": "cancelled", "message": ended.error}
     if ended.failure:
@@ -123,14 +136,16 @@ def _elsewhere(run: Run, queue: Queue) -> Ended:
     return {"state": "succeeded", "promoted": promoted}
 
 
-def _patiently(ask: Callable[[], Answer], patience: int = PATIENCE) -> Answer:
+def _patiently(ask: Callable[[], Answer], patience: int) -> Answer:
     """What an engine answers that may have a run of ours, which goes on while the engine is away."""
     for _ in range(patience):
-        try:
+        with suppress(BonafideError):
             return ask()
-        except BonafideError:
-            time.sleep(engines.POLL_SECONDS)
-    return ask()
+        time.sleep(engines.POLL_SECONDS)
+    try:
+        return ask()
+    except BonafideError as error:
+        raise AwayError(str(error)) from error
 
 
 def _find(run: Run, engine: Engine) -> RemoteRun | None:

@@ -354,6 +354,54 @@ def test_a_run_is_not_given_up_while_its_engine_is_away(runs, engine, monkeypatc
     assert runs.find(run.id).state == "succeeded"
 
 
+@pytest.fixture
+def lost(runs, engine, monkeypatch):
+    """A run that goes on at an engine which does not answer any more, and one that waits behind it."""
+    path, server = engine
+    run, behind = ask(runs, engine=path), ask(runs, engine=path, settings={"model.epochs": 3})
+    look = KubeflowEngine.look
+
+    def last_look(self, remote):
+        server.failing = 10**6
+        return look(self, remote)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "PATIENCE", 3)
+        patch.setattr(KubeflowEngine, "look", last_look)
+        with pytest.raises(BonafideError, match="503 the database is away"):
+            worker.work("authenticity")
+    return run, behind, server
+
+
+def test_a_run_whose_engine_does_not_answer_stays_the_only_one(runs, lost):
+    run, behind, server = lost
+    (remote,) = server.runs
+    assert [runs.find(each.id).state for each in (run, behind)] == ["running", "queued"]
+    server.failing = 0
+    server.runs[remote]["state"] = "SUCCEEDED"
+    runs.cancel(behind.id)
+    worker.work("authenticity")
+    assert runs.find(run.id).state == "succeeded"
+    assert list(server.runs) == [remote]
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_nor_is_it_given_up_by_the_next_worker_unless_it_is_to_be_cancelled(runs, lost, monkeypatch, noted):
+    run, behind, server = lost
+    monkeypatch.setattr(worker, "PATIENCE", 3)
+    if not noted:
+        runs.note(run.id, remote="")
+    with pytest.raises(BonafideError, match="503 the database is away"):
+        worker.work("authenticity")
+    assert (runs.find(run.id).state, len(server.runs)) == ("running", 1)
+    runs.cancel(run.id)
+    runs.cancel(behind.id)
+    worker.work("authenticity")
+    ended = runs.find(run.id)
+    assert ended.state == "failed"
+    assert "503 the database is away" in ended.message
+
+
 def test_an_engine_that_is_away_fails_the_run_with_a_sentence(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
     settings = yaml.safe_load((ENGINES / "kubeflow.example.yaml").read_text())
