@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from bonafide import queue
 from bonafide.queue import Run
 from bonafide.serving.answer import Answer
+from bonafide.task import TaskName
 
 MOST_SETTINGS = 32
-NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 Share = Annotated[float, Field(ge=0, le=1)]
 
 _VERDICT: dict[str, Any] = {
@@ -132,7 +132,7 @@ class Asked(BaseModel):
         json_schema_extra={"examples": [{"task": "authenticity", "settings": {"model.epochs": 12}}]},
     )
 
-    task: Annotated[str, Field(pattern=NAME, description="Name of a task that the service has.")]
+    task: Annotated[TaskName, Field(description="Name of a task that the service has.")]
     settings: Annotated[
         dict[Annotated[str, Field(pattern=r"^model\.[a-z_]{1,40}$")], queue.Setting],
         Field(max_length=MOST_SETTINGS, description="Settings of the training, `model.…`."),
