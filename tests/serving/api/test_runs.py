@@ -93,6 +93,19 @@ def test_one_failure_does_not_end_the_watch(local, woken, monkeypatch):
             time.sleep(0.01)
 
 
+def test_that_there_is_no_such_run_is_promised_only_where_one_is_named(api):
+    paths = api.get("/openapi.json").json()["paths"]
+    found = {
+        (method, path): "404" in told["responses"]
+        for path, methods in paths.items()
+        for method, told in methods.items()
+        if path.startswith("/pipelines")
+    }
+    assert len(found) == 4
+    assert all(promised == ("{run}" in path) for (_, path), promised in found.items())
+    assert api.get(PATH.replace("training", "batch")).status_code == 400
+
+
 def test_without_leave_there_are_no_such_paths(serve):
     problem(serve(**TOKENS).post(PATH, json=ASKED), 404)
 

@@ -60,10 +60,8 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-_ANSWERS = {
-    200: {"description": HTTPStatus.OK.phrase, "headers": _headers(*_HEADERS)},
-    **problems(400, 401, 403, 408, 413, 415, 429, 503),
-}
+_REFUSALS = problems(400, 401, 403, 408, 413, 415, 429, 503)
+_ANSWERS = {200: {"description": HTTPStatus.OK.phrase, "headers": _headers(*_HEADERS)}, **_REFUSALS}
 _ONE = _body(_form("image", _FILE) | {kind: {"schema": _FILE} for kind in _IMAGES})
 _LIST = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": MAXIMUM_IMAGES}
 _PICTURE = {"image/png": {"schema": _FILE}}
@@ -76,11 +74,12 @@ EXPLAINED: dict[str, Any] = {
     "openapi_extra": _ONE,
 }
 _LOCATION = {"Location": {"description": "Where the run can be looked at.", "schema": {"type": "string"}}}
-RUN: dict[str, Any] = {"responses": problems(400, 401, 403, 404, 429, 503)}
+RUNS: dict[str, Any] = {"responses": problems(400, 401, 403, 429, 503)}
+RUN: dict[str, Any] = {"responses": RUNS["responses"] | problems(404)}
 CANCELLED: dict[str, Any] = {"status_code": HTTPStatus.ACCEPTED, **RUN}
 STARTED: dict[str, Any] = {
     "status_code": HTTPStatus.ACCEPTED,
-    "responses": problems(*_WHY) | {202: {"headers": _LOCATION}},
+    "responses": _REFUSALS | {202: {"headers": _LOCATION}},
     "openapi_extra": _body({"application/json": {"schema": Asked.model_json_schema()}}),
 }
 METRICS: dict[str, Any] = {

@@ -105,7 +105,7 @@ def router(endpoints: Endpoints, door: Door) -> APIRouter:
     router = APIRouter(generate_unique_id_function=lambda route: f"{route.name}_run")
     for method, path, endpoint, title, kind in (
         ("POST", "", endpoints.start, "Start a run", contract.STARTED),
-        ("GET", "", endpoints.newest, "The newest runs", contract.RUN),
+        ("GET", "", endpoints.newest, "The newest runs", contract.RUNS),
         ("GET", "/{run}", endpoints.look, "One run", contract.RUN),
         ("POST", "/{run}/cancel", endpoints.cancel, "Cancel a run", contract.CANCELLED),
     ):
