@@ -5,12 +5,10 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError, URLError
@@ -24,6 +22,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.http_server import Handler, serving
 
 USER, PASSWORD = "bonafide", "hush-hush"
 BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -103,19 +103,13 @@ def behind_tokens(folder: Path) -> Iterator[tuple[dict[str, object], list[str]]]
     chain = [base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()]
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Tokens(Handler):
+        def answer(self) -> None:
             query = parse_qs(urlsplit(self.path).query)
             asked.extend(query.get("scope", []))
             known = self.headers.get("Authorization") == f"Basic {BASIC}"
             body = json.dumps({"token": token(query.get("scope", []))} if known else {}).encode()
-            self.send_response(200 if known else 401)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_) -> None:
-            """Nothing is printed."""
+            self.reply(200 if known else 401, {}, body)
 
     def token(scopes: list[str]) -> str:
         rights = [scope.split(":") for scope in scopes]
@@ -125,16 +119,9 @@ def behind_tokens(folder: Path) -> Iterator[tuple[dict[str, object], list[str]]]
         claims = {"iss": "tests", "sub": USER, "aud": "registry", "jti": "1", "access": access, **times}
         return jwt.encode(claims, key, "ES256", headers={"x5c": chain})
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        realm = f"http://127.0.0.1:{server.server_port}/token"
+    with serving(Tokens) as url:
         issuer = {"issuer": "tests", "service": "registry", "rootcertbundle": str(folder / "issuer.pem")}
-        try:
-            yield {"auth": {"token": {"realm": realm, **issuer}}}, asked
-        finally:
-            server.shutdown()
-            thread.join()
+        yield {"auth": {"token": {"realm": f"{url}/token", **issuer}}}, asked
 
 
 def self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
