@@ -49,7 +49,8 @@ def examine(task: str) -> Iterator[Finding]:
     """Look at each place in turn, by doing what a run of ``task`` will do there.
 
     Nothing is left behind but the task's experiment in a registry that is named, a tag on it and on the
-    task's model, and a small image in a container registry, always the same.
+    task's model, and a small image in a container registry, always the same. Where packages may be written
+    but not deleted, a small file ``bonafide-doctor-*.txt`` stays each time.
     """
     yield _versions()
     places: tuple[tuple[str, Callable[[], str], Callable[[], str]], ...] = (
