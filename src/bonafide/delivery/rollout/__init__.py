@@ -1,0 +1,1 @@
+"""A canary that judges itself: settings, samples, evidence, decisions, and the commits that say so."""

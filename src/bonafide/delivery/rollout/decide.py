@@ -1,0 +1,145 @@
+"""What happens next in a rollout: a pure function of the rollout, the evidence and the time."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bonafide.delivery.rollout.evidence import combined
+from bonafide.delivery.rollout.settings import ALL, DARK, RolloutSettings
+
+
+class Verdict(StrEnum):
+    """What a decision does to the traffic of a canary."""
+
+    HOLD = "hold"
+    ADVANCE = "advance"
+    FINISH = "finish"
+    ROLL_BACK = "roll back"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A canary at a step.
+
+    Attributes:
+        stable: the version that serves the rest.
+        canary: the version on trial.
+        weight: the canary's share of the traffic, in percent.
+        since: when it got that share.
+    """
+
+    settings: RolloutSettings
+    stable: str
+    canary: str
+    weight: int
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check says; evidence is in natural logarithms.
+
+    Attributes:
+        harm: that the canary differs for the worse, since the rollout began.
+        safe: that it keeps its margin, in this step.
+        weight: its part in the combined evidence of harm.
+        trials: of the canary, in this step.
+    """
+
+    name: str
+    harm: float
+    safe: float
+    weight: float
+    trials: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured.
+
+    Attributes:
+        findings: one a check.
+        ready: since when enough of the canary's pods answer; None if they do not.
+    """
+
+    findings: Sequence[Finding]
+    ready: datetime | None
+
+    @property
+    def harm(self) -> float:
+        """That any check is harmed: the weighted mean, in which a check that is missing counts as 1."""
+        weights = [finding.weight for finding in self.findings]
+        rest = 1 - sum(weights)
+        return combined([0.0, *(finding.harm for finding in self.findings)], [max(rest, 1e-12), *weights])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict, why in one sentence, and the canary's share of the traffic from now on."""
+
+    verdict: Verdict
+    why: str
+    weight: int
+
+
+def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
+    """Judge a rollout.
+
+    Harm that is proven rolls back, at any time. A step is left for the next when it has baked and every check
+    is shown to keep its margin. Too little evidence waits, and past the deadline it rolls back.
+    """
+    settings, waited = rollout.settings, now - rollout.since
+    if evidence.harm >= -math.log(settings.alpha):
+        return _back(rollout, f"{_worst(evidence)} speaks against version {rollout.canary}")
+    if settings.paused:
+        return _hold(rollout, "a person paused the rollout")
+    if evidence.ready is None and waited > timedelta(minutes=settings.ready_minutes):
+        return _back(rollout, f"its pods were not ready within {settings.ready_minutes:g} minutes")
+    missing = _missing(rollout, evidence, now)
+    if not missing:
+        return _next(rollout)
+    if waited > timedelta(minutes=settings.deadline_minutes):
+        return _back(rollout, f"after {settings.deadline_minutes:g} minutes {missing}")
+    return _hold(rollout, missing)
+
+
+def _missing(rollout: Rollout, evidence: Evidence, now: datetime) -> str:
+    """What the step still lacks, in words; empty if nothing."""
+    settings = rollout.settings
+    if evidence.ready is None:
+        return "its pods are not ready"
+    baked = evidence.ready + timedelta(minutes=settings.warm_up_minutes + settings.bake_minutes)
+    if now < max(baked, rollout.since):
+        return "the step has not baked"
+    if rollout.weight == ALL:  # the stable version has no requests left to compare with
+        return ""
+    least = settings.replays if rollout.weight == DARK else settings.minimum_requests
+    if not evidence.findings:
+        return "nothing was measured"
+    for finding in evidence.findings:
+        if finding.trials < least:
+            return f"{finding.name} has {finding.trials:,} of {least:,} trials"
+        if finding.safe < -math.log(settings.advance_alpha):
+            return f"{finding.name} is not shown to keep its margin"
+    return ""
+
+
+def _worst(evidence: Evidence) -> str:
+    return max(evidence.findings, key=lambda finding: finding.harm + math.log(finding.weight)).name
+
+
+def _next(rollout: Rollout) -> Decision:
+    if rollout.weight == ALL:
+        return Decision(Verdict.FINISH, f"version {rollout.canary} has baked at {ALL} %", ALL)
+    weight = next(step for step in rollout.settings.steps if step > rollout.weight)
+    return Decision(Verdict.ADVANCE, f"every check keeps its margin at {rollout.weight} %", weight)
+
+
+def _hold(rollout: Rollout, why: str) -> Decision:
+    return Decision(Verdict.HOLD, why, rollout.weight)
+
+
+def _back(rollout: Rollout, why: str) -> Decision:
+    return Decision(Verdict.ROLL_BACK, why, DARK)

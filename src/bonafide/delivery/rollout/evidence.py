@@ -1,0 +1,126 @@
+"""How strongly events among requests speak for or against a canary, however often one looks.
+
+In a window the canary answers n requests of which a are events (errors, slow answers, a label), the stable
+version m, both together e. Requests are divided at random, so whatever the hour does to both, given n, m and
+e the number a has Fisher's noncentral hypergeometric distribution; its one parameter is the odds ratio ψ of
+the arms. With M(ψ) = Σ_u C(n,u) C(m,e-u) ψ^u / C(n+m,e) the likelihood ratio of ψ against ψ₀ is
+(ψ/ψ₀)^a M(ψ₀)/M(ψ). Its product over windows, mixed over several ψ, is an e-process: under ψ₀ it ever
+reaches 1/α with a probability of at most α (Ville; Lindon and Malek 2022; Turner and Grünwald 2023), and under
+a ratio on the other side of ψ₀ with a smaller one.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+HIGHER = np.geomspace(1.25, 8, 12)
+EITHER = np.concatenate([1 / np.geomspace(1.15, 3, 8)[::-1], np.geomspace(1.15, 3, 8)])
+SAFER = 1 / np.geomspace(1.15, 16, 14)
+
+Ratios = npt.NDArray[np.float64]
+
+
+class Window(NamedTuple):
+    """Events and requests of both arms in a stretch of time."""
+
+    canary_events: int
+    canary_requests: int
+    stable_events: int
+    stable_requests: int
+
+    @property
+    def events(self) -> int:
+        """Of both arms."""
+        return self.canary_events + self.stable_events
+
+
+def against_equality(windows: Iterable[Window], ratios: Ratios, damping: float = 1.0) -> float:
+    """The logarithm of the evidence that the arms' odds ratio is one of ``ratios`` rather than 1.
+
+    Args:
+        ratios: of the canary's odds to the stable version's; all above 1 where only more events are bad.
+        damping: 1 or less, 1 / :func:`dispersion`; what pods differ by anyway weighs less then.
+    """
+    return _mixed(
+        sum((_likelihood(window, ratios, 1.0) for window in windows), np.zeros(len(ratios))), damping
+    )
+
+
+def against_margin(windows: Iterable[tuple[Window, float]], damping: float = 1.0) -> float:
+    """The logarithm of the evidence that the canary stays below a margin.
+
+    Args:
+        windows: each with the margin as an odds ratio, chosen before the window was seen.
+        damping: as in :func:`against_equality`.
+    """
+    logs = np.zeros(len(SAFER))
+    for window, margin in windows:
+        logs += _likelihood(window, margin * SAFER, margin)
+    return _mixed(logs, damping)
+
+
+def paired(worse: int, better: int) -> float:
+    """The logarithm of the evidence in replayed requests that changed one way or the other (McNemar).
+
+    If neither way is likelier, ``worse`` of all that changed is binomial with one half, whenever one looks.
+    The mixture over the other shares is Jeffreys' prior.
+    """
+    total = worse + better
+    return _log_beta(worse + 0.5, better + 0.5) - _log_beta(0.5, 0.5) + total * math.log(2)
+
+
+def combined(logs: Sequence[float], weights: Sequence[float]) -> float:
+    """The logarithm of the weighted mean, which is evidence under any dependence (Vovk and Wang 2021)."""
+    return float(np.logaddexp.reduce(np.asarray(logs) + np.log(weights)))
+
+
+def odds_ratio(share: float, other: float) -> float:
+    """Of two shares, each within 0 and 1."""
+    return (share / (1 - share)) / (other / (1 - other))
+
+
+def dispersion(blocks: Iterable[Window]) -> float:
+    """How much more one pod differs from the others than chance allows, 1 or more.
+
+    The mean of (a - E)² / V over blocks in which one stable pod is taken for a canary.
+    """
+    squares = [_square(block) for block in blocks]
+    return max(1.0, float(np.mean(squares))) if squares else 1.0
+
+
+def _square(block: Window) -> float:
+    n, m, e = block.canary_requests, block.stable_requests, block.events
+    total = n + m
+    variance = n * m * e * (total - e) / (total**2 * (total - 1)) if total > 1 else 0.0
+    return (block.canary_events - e * n / total) ** 2 / variance if variance else 1.0
+
+
+def _likelihood(window: Window, ratios: Ratios, null: float) -> Ratios:
+    """Logarithms of the likelihood ratios of ``ratios`` against ``null``."""
+    gain = window.canary_events * np.log(ratios / null)
+    return gain - _log_normaliser(window, ratios) + _log_normaliser(window, np.array([null]))
+
+
+def _log_normaliser(window: Window, ratios: Ratios) -> Ratios:
+    """log M(ψ)."""
+    from scipy.special import gammaln, logsumexp
+
+    n, m, e = window.canary_requests, window.stable_requests, window.events
+    u = np.arange(max(0, e - m), min(n, e) + 1)
+
+    def log_choose(total: int, chosen: npt.NDArray[np.int64] | int) -> Ratios:
+        return gammaln(total + 1.0) - gammaln(np.add(chosen, 1.0)) - gammaln(total - np.asarray(chosen) + 1.0)
+
+    weights = log_choose(n, u) + log_choose(m, e - u) - log_choose(n + m, e)
+    return np.asarray(logsumexp(weights + u * np.log(ratios)[:, None], axis=1))
+
+
+def _mixed(logs: Ratios, damping: float) -> float:
+    return float(np.logaddexp.reduce(damping * logs) - math.log(len(logs)))
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

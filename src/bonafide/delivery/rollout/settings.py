@@ -1,0 +1,79 @@
+"""``rollout.yaml``: how a new version takes over in one environment."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from bonafide.config import BAD_YAML, Config, Fraction, parse
+from bonafide.errors import ConfigError
+
+SETTINGS = "rollout.yaml"
+DARK, ALL = 0, 100
+
+Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 30)]
+Percent = Annotated[int, Field(ge=DARK, le=ALL)]
+Ratio = Annotated[float, Field(gt=1, le=100)]
+
+
+class Margins(Config):
+    """How much worse than the stable version a canary may not be.
+
+    Of errors and slow answers the larger of both bounds counts: a ratio of shares, or points of a share.
+    """
+
+    errors_ratio: Ratio = 2.0
+    errors_points: Fraction = 0.005
+    slow_ratio: Ratio = 2.0
+    slow_points: Fraction = 0.05
+    label_points: Fraction = 0.10
+    confidence_points: Fraction = 0.10
+
+
+class RolloutSettings(Config):
+    """Steps, waiting times and limits of a rollout.
+
+    ``alpha`` bounds how often a version that does not differ is rolled back, ``advance_alpha`` how often one
+    at or past a margin goes a step further.
+    """
+
+    mode: Literal["standard", "knative"] = "standard"
+    steps: Annotated[tuple[Percent, ...], Field(min_length=1)] = (0, 10, 25, 50, 100)
+    bake_minutes: Minutes = 10
+    warm_up_minutes: Minutes = 2
+    ready_minutes: Minutes = 15
+    deadline_minutes: Annotated[float, Field(gt=0, le=60 * 24 * 30)] = 60 * 24
+    window_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    minimum_requests: Annotated[int, Field(ge=1)] = 200
+    replays: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    advance_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.02
+    margins: Margins = Margins()
+    paused: bool = False
+
+    @model_validator(mode="after")
+    def _climbs(self) -> "RolloutSettings":
+        if list(self.steps) != sorted(set(self.steps)) or self.steps[-1] != ALL:
+            raise ValueError("steps must climb, and the last must be 100")
+        if self.bake_minutes + self.warm_up_minutes >= self.deadline_minutes:
+            raise ValueError("deadline_minutes must be more than bake_minutes and warm_up_minutes together")
+        return self
+
+
+def read_settings(folder: Path) -> RolloutSettings | None:
+    """What ``rollout.yaml`` in an environment's folder says; None if there is none.
+
+    Raises:
+        ConfigError: it is no valid YAML, has an unknown key or a value out of range.
+    """
+    path = folder / SETTINGS
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, *BAD_YAML) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if content is not None and not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a mapping of settings")
+    return parse(RolloutSettings, content or {}, where=str(path))
