@@ -1,6 +1,7 @@
 """Every Prometheus metric: name, labels, help. Servers emit them; rules and dashboards take the names."""
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, exposition
+from prometheus_client.metrics import MetricWrapperBase
 
 MODEL = ("model", "version")
 STAGES = ("decode", "queue", "infer", "total")
@@ -46,6 +47,12 @@ API_SECONDS = Histogram(
 API_LIMITED = Counter(
     "bonafide_api_rate_limited", "Requests refused because of a rate limit, by what was counted", ("by",)
 )
+
+
+def name(metric: MetricWrapperBase) -> str:
+    """Its family's name, without the endings of its samples: ``_total``, ``_bucket``."""
+    [family] = metric.describe()
+    return family.name
 
 
 def exposed(accept: str) -> tuple[bytes, str]:

@@ -27,14 +27,28 @@ class Rollout:
         stable: the version that serves the rest.
         canary: the version on trial.
         weight: the canary's share of the traffic, in percent.
-        since: when it got that share.
+        replicas: how many pods the canary is to have.
+        steps: when each share began that the canary had so far, in order; the first is that of its opening.
+        dark: whether the first of them is without traffic.
     """
 
     settings: RolloutSettings
     stable: str
     canary: str
     weight: int
-    since: datetime
+    replicas: int
+    steps: tuple[datetime, ...]
+    dark: bool
+
+    @property
+    def since(self) -> datetime:
+        """When the present step began."""
+        return self.steps[-1]
+
+    @property
+    def began(self) -> datetime:
+        """When the canary first had traffic; the present step's beginning if it has none yet."""
+        return self.steps[min(int(self.dark), len(self.steps) - 1)]
 
 
 @dataclass(frozen=True)
@@ -92,16 +106,16 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     """
     settings, waited = rollout.settings, now - rollout.since
     if evidence.harm >= -math.log(settings.alpha):
-        return _back(rollout, f"{_worst(evidence)} speaks against version {rollout.canary}")
+        return _back(f"{_worst(evidence)} speaks against version {rollout.canary}")
     if settings.paused:
         return _hold(rollout, "a person paused the rollout")
     if evidence.ready is None and waited > timedelta(minutes=settings.ready_minutes):
-        return _back(rollout, f"its pods were not ready within {settings.ready_minutes:g} minutes")
+        return _back(f"its pods were not ready within {settings.ready_minutes:g} minutes")
     missing = _missing(rollout, evidence, now)
     if not missing:
         return _next(rollout)
     if waited > timedelta(minutes=settings.deadline_minutes):
-        return _back(rollout, f"after {settings.deadline_minutes:g} minutes {missing}")
+        return _back(f"after {settings.deadline_minutes:g} minutes {missing}")
     return _hold(rollout, missing)
 
 
@@ -141,5 +155,5 @@ def _hold(rollout: Rollout, why: str) -> Decision:
     return Decision(Verdict.HOLD, why, rollout.weight)
 
 
-def _back(rollout: Rollout, why: str) -> Decision:
+def _back(why: str) -> Decision:
     return Decision(Verdict.ROLL_BACK, why, DARK)

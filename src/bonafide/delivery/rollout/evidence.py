@@ -5,8 +5,8 @@ version m, both together e. Requests are divided at random, so whatever the hour
 e the number a has Fisher's noncentral hypergeometric distribution; its one parameter is the odds ratio ψ of
 the arms. With M(ψ) = Σ_u C(n,u) C(m,e-u) ψ^u / C(n+m,e) the likelihood ratio of ψ against ψ₀ is
 (ψ/ψ₀)^a M(ψ₀)/M(ψ). Its product over windows, mixed over several ψ, is an e-process: under ψ₀ it ever
-reaches 1/α with a probability of at most α (Ville; Lindon and Malek 2022; Turner and Grünwald 2023), and under
-a ratio on the other side of ψ₀ with a smaller one.
+reaches 1/α with a probability of at most α (Ville; Lindon and Malek 2022; Turner and Grünwald 2023), and
+under a ratio on the other side of ψ₀ with a smaller one.
 """
 
 import math
@@ -36,6 +36,16 @@ class Window(NamedTuple):
         """Of both arms."""
         return self.canary_events + self.stable_events
 
+    @property
+    def mirrored(self) -> "Window":
+        """What was no event, as events."""
+        return Window(
+            self.canary_requests - self.canary_events,
+            self.canary_requests,
+            self.stable_requests - self.stable_events,
+            self.stable_requests,
+        )
+
 
 def against_equality(windows: Iterable[Window], ratios: Ratios, damping: float = 1.0) -> float:
     """The logarithm of the evidence that the arms' odds ratio is one of ``ratios`` rather than 1.
@@ -44,22 +54,20 @@ def against_equality(windows: Iterable[Window], ratios: Ratios, damping: float =
         ratios: of the canary's odds to the stable version's; all above 1 where only more events are bad.
         damping: 1 or less, 1 / :func:`dispersion`; what pods differ by anyway weighs less then.
     """
-    return _mixed(
-        sum((_likelihood(window, ratios, 1.0) for window in windows), np.zeros(len(ratios))), damping
-    )
+    start = np.zeros(len(ratios))
+    return _mixed(sum((_likelihood(each, ratios, 1.0) for each in windows), start), damping)
 
 
-def against_margin(windows: Iterable[tuple[Window, float]], damping: float = 1.0) -> float:
-    """The logarithm of the evidence that the canary stays below a margin.
+def against_margin(windows: Iterable[Window], margin: float, damping: float = 1.0) -> float:
+    """The logarithm of the evidence that the canary's odds ratio stays below ``margin``.
 
     Args:
-        windows: each with the margin as an odds ratio, chosen before the window was seen.
+        windows: none of which the margin was chosen by.
+        margin: an odds ratio above 1.
         damping: as in :func:`against_equality`.
     """
-    logs = np.zeros(len(SAFER))
-    for window, margin in windows:
-        logs += _likelihood(window, margin * SAFER, margin)
-    return _mixed(logs, damping)
+    start = np.zeros(len(SAFER))
+    return _mixed(sum((_likelihood(each, margin * SAFER, margin) for each in windows), start), damping)
 
 
 def paired(worse: int, better: int) -> float:
@@ -70,6 +78,21 @@ def paired(worse: int, better: int) -> float:
     """
     total = worse + better
     return _log_beta(worse + 0.5, better + 0.5) - _log_beta(0.5, 0.5) + total * math.log(2)
+
+
+def paired_margin(worse: int, better: int, same: int, margin: float) -> float:
+    """The logarithm of the evidence that replays change for the worse by less than ``margin``, a share.
+
+    A bet on each replay, fair at the margin and mixed over stakes, is an e-process (Waudby-Smith and Ramdas
+    2024, for means of what is bounded: here 1, -1 and 0).
+    """
+    stakes = np.linspace(0, 1 / (1 - margin), 12)[1:-1]
+    logs = (
+        worse * np.log1p(stakes * (margin - 1))
+        + better * np.log1p(stakes * (margin + 1))
+        + same * np.log1p(stakes * margin)
+    )
+    return _mixed(logs, 1.0)
 
 
 def combined(logs: Sequence[float], weights: Sequence[float]) -> float:
@@ -112,10 +135,13 @@ def _log_normaliser(window: Window, ratios: Ratios) -> Ratios:
     u = np.arange(max(0, e - m), min(n, e) + 1)
 
     def log_choose(total: int, chosen: npt.NDArray[np.int64] | int) -> Ratios:
-        return gammaln(total + 1.0) - gammaln(np.add(chosen, 1.0)) - gammaln(total - np.asarray(chosen) + 1.0)
+        chosen = np.asarray(chosen, np.float64)
+        logs: Ratios = gammaln(total + 1.0) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
+        return logs
 
     weights = log_choose(n, u) + log_choose(m, e - u) - log_choose(n + m, e)
-    return np.asarray(logsumexp(weights + u * np.log(ratios)[:, None], axis=1))
+    logs: Ratios = logsumexp(weights + u * np.log(ratios)[:, None], axis=1)
+    return logs
 
 
 def _mixed(logs: Ratios, damping: float) -> float:

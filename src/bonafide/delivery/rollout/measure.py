@@ -1,0 +1,125 @@
+"""From samples to evidence: what happened since a canary got traffic, and in its present step."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from bonafide.delivery.rollout.checks import COUNTERS, Check, Counter, Table, choose, table
+from bonafide.delivery.rollout.decide import Evidence, Finding, Rollout
+from bonafide.delivery.rollout.evidence import Window, against_equality, against_margin, dispersion
+from bonafide.delivery.rollout.samples import Samples, Times
+from bonafide.telemetry import metrics
+
+LOADED = metrics.name(metrics.MODEL_INFO)
+DAY, BLOCK = 86_400.0, 1800.0
+MOST_SAMPLES = 10_000  # Prometheus gives no more than 11,000 of a series
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What one check is judged by; times in seconds since 1970.
+
+    Attributes:
+        windows: of the whole rollout, in order; ``step`` is the first one of the present step.
+        damping: 1 / dispersion between the stable version's own pods.
+    """
+
+    check: Check
+    windows: Sequence[Window]
+    step: int
+    damping: float
+
+    def finding(self) -> Finding:
+        """The evidence in the windows."""
+        here = self.windows[self.step :]
+        safe = against_margin(here, self.check.above, self.damping)
+        if self.check.below is not None:
+            mirrored = [window.mirrored for window in here]
+            safe = min(safe, against_margin(mirrored, self.check.below, self.damping))
+        return Finding(
+            name=self.check.name,
+            harm=against_equality(self.windows, self.check.ratios, self.damping),
+            safe=safe,
+            weight=self.check.weight,
+            trials=sum(window.canary_requests for window in here),
+        )
+
+
+def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence, list[Compared]]:
+    """What the samples say of a canary that has traffic, and the counts behind it.
+
+    Raises:
+        DeliveryError: the samples cannot be read.
+    """
+    ready = ready_since(samples, rollout, now)
+    if not rollout.weight:
+        return Evidence((), ready), []
+    warm_up = 60 * rollout.settings.warm_up_minutes
+    judged = rollout.began.timestamp() + warm_up
+    width = rollout.settings.window_seconds
+    edges = _edges(judged, now.timestamp(), width)
+    past = np.arange(judged, judged - min(DAY, MOST_SAMPLES * width), -BLOCK)[::-1]
+    base = _tables(samples, rollout.stable, past, width)
+    checks = choose(base, rollout.settings.margins)
+    stable, canary = (_tables(samples, version, edges) for version in (rollout.stable, rollout.canary))
+    begins = edges[:-1]
+    kept = np.flatnonzero(_warm(begins, rollout.steps, warm_up))
+    step = int(np.searchsorted(begins[kept], max(rollout.since, ready or now).timestamp() + warm_up))
+    compared = [
+        Compared(
+            check,
+            [windows[index] for index in kept],
+            step,
+            1 / dispersion(check.blocks(base[check.counter])),
+        )
+        for check in checks
+        for windows in [check.windows(canary[check.counter], stable[check.counter])]
+    ]
+    return Evidence([each.finding() for each in compared], ready), compared
+
+
+def ready_since(samples: Samples, rollout: Rollout, now: datetime) -> datetime | None:
+    """Since when, in its present step, the canary has the pods that it is to have; None if it lacks any."""
+    end, recent = now.timestamp(), 2 * rollout.settings.window_seconds
+    start = rollout.since.timestamp()
+    series = samples.read(LOADED, start, end)
+    pods: dict[str, list[Times]] = {}
+    for each in series:
+        if each.predictor == predictor(rollout.canary) and len(each.times):
+            pods.setdefault(each.pod, []).append(each.times)
+    seen = [np.concatenate(times) for times in pods.values()]
+    first = sorted(float(times.min()) for times in seen if times.max() >= end - recent)
+    if len(first) < rollout.replicas:
+        return None
+    return datetime.fromtimestamp(max(first[rollout.replicas - 1], start), UTC)
+
+
+def predictor(version: str) -> str:
+    """The name of a version's predictor."""
+    return f"v{version}"
+
+
+def _tables(samples: Samples, version: str, edges: Times, step: float = 0) -> Mapping[Counter, Table]:
+    start, end = float(edges[0]) - step, float(edges[-1])
+    return {
+        counter: table(samples.read(counter.metric, start, end, step), counter, predictor(version), edges)
+        for counter in COUNTERS
+    }
+
+
+def _edges(start: float, end: float, width: int) -> Times:
+    """Of whole windows only, on a grid of their own, so that every look has the same ones."""
+    first = math.ceil(start / width) * width
+    return np.arange(first, max(end, first) + 1e-6, width, dtype=np.float64)
+
+
+def _warm(begins: Times, steps: Sequence[datetime], warm_up: float) -> np.ndarray:
+    """Which windows begin after the warm-up of the step they are in."""
+    cold = np.zeros(len(begins), bool)
+    for step in steps:
+        began = step.timestamp()
+        cold |= (begins >= began - 1e-6) & (begins < began + warm_up)
+    return ~cold

@@ -1,0 +1,112 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import nchypergeom_fisher
+
+from bonafide.delivery.rollout import evidence
+from bonafide.delivery.rollout.evidence import EITHER, HIGHER, SAFER, Window, against_equality, against_margin
+
+counts = st.integers(0, 12)
+
+
+def possible(n: int, m: int, e: int):
+    return range(max(0, e - m), min(n, e) + 1)
+
+
+def law(n: int, m: int, e: int, ratio: float):
+    return nchypergeom_fisher(n + m, e, n, ratio)
+
+
+@given(n=counts, m=counts, data=st.data())
+def test_a_likelihood_ratio_is_that_of_fisher_s_noncentral_hypergeometric(n, m, data):
+    e = data.draw(st.integers(0, n + m))
+    for a in possible(n, m, e):
+        window = Window(a, n, e - a, m)
+        log = against_equality([window], np.array([2.5]))
+        expected = law(n, m, e, 2.5).pmf(a) / law(n, m, e, 1).pmf(a) if n + m else 1.0
+        assert math.exp(log) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("n", "m", "e"), [(1, 9, 2), (5, 5, 3), (10, 90, 7), (40, 60, 50)])
+@pytest.mark.parametrize("ratios", [HIGHER, EITHER])
+def test_evidence_is_one_on_average_where_nothing_differs(n, m, e, ratios):
+    found = {a: against_equality([Window(a, n, e - a, m)], ratios) for a in possible(n, m, e)}
+    assert sum(law(n, m, e, 1).pmf(a) * math.exp(log) for a, log in found.items()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("n", "m", "e"), [(5, 5, 3), (10, 90, 7), (40, 60, 50)])
+@pytest.mark.parametrize("worse", [1.0, 1.5, 4.0])
+def test_evidence_below_a_margin_is_one_at_most_on_average_at_and_past_it(n, m, e, worse):
+    truth = law(n, m, e, 2.0 * worse)
+    logs = {a: against_margin([Window(a, n, e - a, m)], 2.0) for a in possible(n, m, e)}
+    mean = sum(truth.pmf(a) * math.exp(log) for a, log in logs.items())
+    assert mean <= 1 + 1e-9
+    assert worse > 1 or mean == pytest.approx(1)
+
+
+def test_damping_and_combining_keep_evidence_below_one_on_average():
+    n, m, e = 10, 90, 20
+    for damping in (0.2, 0.7):
+        logs = {a: against_equality([Window(a, n, e - a, m)], HIGHER, damping) for a in possible(n, m, e)}
+        assert sum(law(n, m, e, 1).pmf(a) * math.exp(log) for a, log in logs.items()) < 1
+    assert math.exp(evidence.combined([0.0, math.log(7)], [0.5, 0.5])) == pytest.approx(4)
+
+
+@pytest.mark.parametrize("changed", [0, 1, 7, 30])
+def test_paired_evidence_is_one_on_average_if_neither_way_is_likelier(changed):
+    mean = sum(
+        math.comb(changed, worse) / 2**changed * math.exp(evidence.paired(worse, changed - worse))
+        for worse in range(changed + 1)
+    )
+    assert mean == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shares", [(0.1, 0.0, 0.9), (0.3, 0.2, 0.5), (0.6, 0.1, 0.3)])
+def test_paired_evidence_below_a_margin_is_one_at_most_on_average_at_and_past_it(shares):
+    total, mean = 8, 0.0
+    for outcomes in itertools.product(range(3), repeat=total):
+        worse, better, same = (outcomes.count(each) for each in range(3))
+        chance = math.prod(shares[each] for each in outcomes)
+        mean += chance * math.exp(evidence.paired_margin(worse, better, same, 0.1))
+    assert mean <= 1 + 1e-9
+
+
+def test_replays_that_change_nothing_keep_the_margin_soon():
+    alpha = math.log(50)
+    needed = next(n for n in itertools.count() if evidence.paired_margin(0, 0, n, 0.1) >= alpha)
+    assert needed < 150
+
+
+def test_windows_without_requests_in_an_arm_say_nothing():
+    for window in (Window(0, 0, 3, 50), Window(3, 50, 0, 0), Window(0, 0, 0, 0)):
+        assert against_equality([window], HIGHER) == pytest.approx(0)
+        assert against_margin([window], 2.0) == pytest.approx(0)
+
+
+def test_pods_that_differ_only_by_chance_have_no_dispersion():
+    rng = np.random.default_rng(1)
+    events = rng.binomial(1000, 0.02, (200, 2))
+    blocks = [Window(int(a), 1000, int(b), 1000) for a, b in events]
+    assert evidence.dispersion(blocks) == pytest.approx(1, abs=0.3)
+    uneven = [Window(int(2 * a), 1000, int(b), 1000) for a, b in events]
+    assert evidence.dispersion(uneven) > 3
+    assert evidence.dispersion([]) == 1
+    assert SAFER.max() < 1
+
+
+@pytest.mark.parametrize(("base", "ratio", "median"), [(0.01, 2, 2000), (0.05, 2, 400)])
+def test_a_canary_that_errs_twice_as_often_is_seen_within_the_expected_requests(base, ratio, median):
+    rng, found = np.random.default_rng(7), []
+    for _ in range(60):
+        log, seen = np.zeros(len(HIGHER)), 0
+        while np.logaddexp.reduce(log) - math.log(len(HIGHER)) < math.log(100 / 0.3) and seen < 20 * median:
+            n = int(rng.binomial(600, 0.1))
+            window = Window(int(rng.binomial(n, ratio * base)), n, int(rng.binomial(600 - n, base)), 600 - n)
+            log += [against_equality([window], np.array([each])) for each in HIGHER]
+            seen += n
+        found.append(seen)
+    assert median / 2 < np.median(found) < median * 2
