@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from bonafide.delivery import checkout as checkouts
 from bonafide.delivery import repository
 from bonafide.delivery.checkout import Checkout, checkout
 from bonafide.delivery.current import in_service
@@ -82,7 +83,7 @@ def test_each_environment_and_version_has_its_commit(folder):
     assert in_service(str(folder), "prod", "authenticity").version == "1"
 
 
-@pytest.mark.parametrize(("where", "cut_off"), [(repository, "write_text"), (Checkout, "commit")])
+@pytest.mark.parametrize(("where", "cut_off"), [(checkouts, "write_text"), (Checkout, "commit")])
 def test_a_promotion_that_was_cut_off_is_finished_by_the_next(folder, monkeypatch, where, cut_off):
     promote(folder, "dev", FIRST)
     real, calls = getattr(where, cut_off), []

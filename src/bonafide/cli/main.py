@@ -5,8 +5,9 @@ import sys
 
 import typer
 
-from bonafide.cli import api, data, demo, model, pipeline, registry
+from bonafide.cli import api, data, demo, model, pipeline, registry, rollout
 from bonafide.cli.batch import batch
+from bonafide.cli.delivery import promote, rollback, status
 from bonafide.cli.doctor import doctor
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
@@ -26,6 +27,10 @@ app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(registry.app, name="registry")
+app.add_typer(rollout.app, name="rollout")
+app.command()(promote)
+app.command()(rollback)
+app.command()(status)
 app.command()(doctor)
 app.command()(predict)
 app.command()(batch)

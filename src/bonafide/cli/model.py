@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bonafide.cli.options import DatasetArgument, OutArgument, SetOption, TaskOption
-from bonafide.home import delivery, trusted_keys, verifying_key
+from bonafide.home import trusted_keys, verifying_key
 from bonafide.task import load_task
 
 app = typer.Typer(help="Train, evaluate, gate, export and promote models.", no_args_is_help=True)
@@ -138,18 +138,4 @@ def register(
 
     version = register(package, dataset, evaluation, gate, verifying_key())
     typer.echo(f"{version.task} version {version.number}")
-    typer.echo(f"next: bonafide model promote {version.number} --task {version.task}")
-
-
-@app.command()
-def promote(
-    version: Annotated[str, typer.Argument(help="Number of a registered version.")],
-    task: TaskOption = "authenticity",
-    environment: Annotated[str, typer.Option(help="Where it goes into service.")] = "dev",
-) -> None:
-    """Commit a version to the delivery repository and make it the champion."""
-    from bonafide.delivery.promote import promote_version
-
-    name = load_task(task).name
-    commit = promote_version(name, version, delivery(), environment)
-    typer.echo(f"{name} version {version} is in service in {environment}: commit {commit[:12]}")
+    typer.echo(f"next: bonafide promote {version.number} --task {version.task}")

@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 TaskOption = Annotated[str, typer.Option("--task", help="Name of a task, or path of its YAML file.")]
+EnvironmentOption = Annotated[
+    str, typer.Option("--env", "--environment", help="An environment of the delivery repository.")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

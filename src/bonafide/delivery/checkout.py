@@ -1,15 +1,16 @@
 """The delivery repository on this machine: a folder, or a clone of an address that commits are pushed to."""
 
+import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bonafide.errors import DeliveryError
-from bonafide.files import write_text
+from bonafide.files import write_bytes, write_json, write_text
 from bonafide.home import is_remote, without_secrets
 
 if TYPE_CHECKING:
@@ -68,6 +69,57 @@ class Checkout:
         self.folder = Path(repository.working_dir)
         self.origin = origin
         self.fetched = ""
+
+    def read(self, path: Path) -> str | None:
+        """A file as it was last committed; None if there is none."""
+        try:
+            blob = self.repository.head.commit.tree / path.as_posix()
+        except KeyError:
+            return None
+        return str(blob.data_stream.read().decode())
+
+    def change(self, files: Mapping[Path, str], message: str) -> None:
+        """Write files and commit them; nothing is committed if they are so already.
+
+        A change that was killed half-way is taken back by the next.
+
+        Raises:
+            DeliveryError: somebody left other changes in the folder, or Git is at work there.
+        """
+        begun, paths = Path(self.repository.git_dir, "bonafide-change"), sorted(map(Path.as_posix, files))
+        try:
+            if begun.exists():
+                self._take_back(json.loads(begun.read_text()))
+            self._refuse_uncommitted()
+            write_json(begun, paths)
+            for path, content in files.items():
+                write_text(self.folder / path, content)
+            self.repository.index.add(paths)
+            if self.repository.index.diff("HEAD"):
+                self.commit(message)
+            begun.unlink()
+        except OSError as error:  # GitPython's own way to say that a lock is held
+            raise DeliveryError(
+                f"{self.folder}: {error}; if no git runs there, remove the lock file"
+            ) from error
+
+    def _take_back(self, paths: list[str]) -> None:
+        tree = self.repository.head.commit.tree
+        self.repository.git.reset("--quiet", "HEAD", "--", *paths)
+        for path in paths:
+            try:
+                write_bytes(self.folder / path, (tree / path).data_stream.read())
+            except KeyError:
+                (self.folder / path).unlink(missing_ok=True)
+
+    def _refuse_uncommitted(self) -> None:
+        index = self.repository.index
+        changed = {str(item.a_path) for item in (*index.diff(None), *index.diff("HEAD"))}
+        if changed:
+            raise DeliveryError(
+                f"{self.folder} has uncommitted changes in {', '.join(sorted(changed)[:5])}; "
+                "commit or discard them and run again"
+            )
 
     def commit(self, message: str) -> None:
         """Commit what is in the index, as Bonafide."""

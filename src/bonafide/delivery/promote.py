@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bonafide.delivery.checkout import Checkout, checkout
-from bonafide.delivery.repository import Promotion, last_promotion, promote
+from bonafide.delivery.repository import ORDER, Promotion, environments, promote, read_service, rolled_back
 from bonafide.errors import DeliveryError
 from bonafide.files import lock
 from bonafide.home import OCI, PACKAGES, home, is_remote, without_secrets
@@ -21,29 +21,36 @@ REACHABLE = (
 )
 
 
-def promote_version(task: str, number: str, place: str, environment: str) -> str:
-    """Commit the version to the delivery repository at ``place``, then make it the champion.
+def promote_version(task: str, number: str, place: str, environment: str, again: bool = False) -> str:
+    """Commit the version to the delivery repository at ``place``; the registry's champion follows.
 
     In this order a kill in between is mended by the next promotion, of whatever version: it moves the alias
     first. Of two promotions at once one comes first, on one machine by a lock and between machines by Git,
     and the second finds its judgement stale.
 
+    Args:
+        again: also a package that was rolled back there.
+
     Returns:
         the promotion's commit.
 
     Raises:
-        DeliveryError: another version went into service since this one was judged, its package lies where no
-            cluster can fetch it or may change, or the commit could not be pushed.
+        DeliveryError: another version went into service since this one was judged, it does not serve in the
+            environment before, it was rolled back, its package lies where no cluster can fetch it or may
+            change, or the commit could not be pushed.
     """
     with lock(home() / "promote.lock"), checkout(place) as delivery:
         for _ in range(ATTEMPTS):
-            _finish_last(task, delivery)
+            follow(delivery, task)
             version = get(task, number)
             _refuse_stale(version, champion(task))
             _refuse_unreachable(version, delivery)
+            _refuse_out_of_order(version, delivery, environment)
+            if not again:
+                _refuse_rolled_back(version, delivery, environment)
             commit = promote(delivery, environment, _promotion(version))
             if _published(delivery, version, environment):
-                crown(version)
+                follow(delivery, task)
                 return commit
     raise DeliveryError(
         f"{without_secrets(place)} moved {ATTEMPTS} times meanwhile; "
@@ -59,7 +66,18 @@ def catch_up(task: str, place: str) -> None:
     """
     if is_remote(place) or Path(place, ".git").exists():
         with lock(home() / "promote.lock"), checkout(place) as delivery:
-            _finish_last(task, delivery)
+            follow(delivery, task)
+
+
+def follow(delivery: Checkout, task: str) -> None:
+    """Make champion what has all traffic, or the most, in the last environment that serves the task."""
+    if serving := environments(delivery, task):
+        service = read_service(delivery, serving[-1], task)
+        assert service
+        with suppress(DeliveryError):  # a version of another registry
+            version = get(task, service.stable.version)
+            if version.uri == service.stable.package_uri:
+                crown(version)
 
 
 def _published(delivery: Checkout, version: Version, environment: str) -> bool:
@@ -72,18 +90,6 @@ def _published(delivery: Checkout, version: Version, environment: str) -> bool:
         ) from error
 
 
-def _finish_last(task: str, delivery: Checkout) -> None:
-    """Crown what Git says was promoted last, if a kill came between the commit and the alias."""
-    last = last_promotion(delivery, task)
-    if not last:
-        return
-    number = last["Model-Version"].rpartition("/")[2]
-    with suppress(DeliveryError):  # a version of another registry
-        promoted = get(task, number)
-        if promoted.tags.get("package_digest") == last.get("Package-Digest"):
-            crown(promoted)
-
-
 def _refuse_stale(version: Version, in_service: Version | None) -> None:
     judged, now = version.tags.get("champion"), in_service.number if in_service else NONE
     if now in (judged, version.number):
@@ -94,6 +100,25 @@ def _refuse_stale(version: Version, in_service: Version | None) -> None:
         f"version {version.number} of {version.task} was judged {against}, but {between} in service now; "
         "run the pipeline again, which judges it against what is in service"
     )
+
+
+def _refuse_out_of_order(version: Version, delivery: Checkout, environment: str) -> None:
+    order = [name for name in environments(delivery, version.task) if name in ORDER]
+    earlier = [name for name in order if environment in ORDER[ORDER.index(name) + 1 :]]
+    service = read_service(delivery, earlier[-1], version.task) if earlier else None
+    if service and service.stable.package_uri != version.uri:
+        raise DeliveryError(
+            f"version {version.number} of {version.task} does not serve in {earlier[-1]}, which comes before "
+            f"{environment}: version {service.stable.version} does; promote it there first"
+        )
+
+
+def _refuse_rolled_back(version: Version, delivery: Checkout, environment: str) -> None:
+    if version.tags["package_digest"] in rolled_back(delivery, environment, version.task):
+        raise DeliveryError(
+            f"version {version.number} of {version.task} was rolled back in {environment}; the reasons are "
+            "in the evidence beside its InferenceService; promote it with --again to try the same bytes again"
+        )
 
 
 def _refuse_unreachable(version: Version, delivery: Checkout) -> None:

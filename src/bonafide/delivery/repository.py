@@ -1,14 +1,25 @@
 """The delivery repository, whose commits are the promotions."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bonafide.delivery.checkout import Checkout
 from bonafide.delivery.manifests import inference_service, kustomization, to_yaml
+from bonafide.delivery.rollout.settings import SETTINGS, RolloutSettings, parse_settings
+from bonafide.delivery.service import Served, Service
 from bonafide.errors import DeliveryError
-from bonafide.files import write_text
+
+if TYPE_CHECKING:
+    from git import Commit
 
 SERVICE = "inferenceservice.yaml"
+ENVIRONMENTS = Path("environments")
+# The order that a version goes through environments in; those of other names come before.
+ORDER = ("dev", "staging", "prod")
+PACKAGE_DIGEST, ROLLED_BACK = "Package-Digest", "Rolled-Back"
 
 
 @dataclass(frozen=True)
@@ -25,66 +36,154 @@ class Promotion:
     code_version: str
     gate: str
 
-    def message(self, environment: str) -> str:
+    @property
+    def served(self) -> Served:
+        """What a predictor of it needs."""
+        return Served(self.version, self.package_uri)
+
+    def message(self, did: str, environment: str) -> str:
         """The commit message; its trailers are what audits read."""
         trailers = {
             "Model-Version": f"{self.task}/{self.version}",
             "Model-Digest": self.model_digest,
             "Run": self.run,
             "Data-Digest": self.data_digest,
-            "Package-Digest": self.package_digest,
+            PACKAGE_DIGEST: self.package_digest,
             "Code-Version": self.code_version,
             "Gate": self.gate,
             "Environment": environment,
         }
-        lines = "\n".join(f"{name}: {value}" for name, value in trailers.items())
-        return f"Promote {self.task} version {self.version} in {environment}\n\n{lines}\n"
+        return message(f"{did} {self.task} version {self.version} in {environment}", trailers)
+
+
+def message(subject: str, trailers: Mapping[str, str]) -> str:
+    """A commit's message: a line, and trailers that audits read."""
+    lines = "\n".join(f"{name}: {value}" for name, value in trailers.items())
+    return f"{subject}\n\n{lines}\n"
+
+
+def folder_of(environment: str, task: str) -> Path:
+    """Where an environment's files of a task lie in the repository."""
+    return ENVIRONMENTS / environment / task
+
+
+def read_service(delivery: Checkout, environment: str, task: str) -> Service | None:
+    """An environment's InferenceService as it was last committed; None before the first promotion.
+
+    Raises:
+        DeliveryError: it is none that Bonafide wrote.
+    """
+    path = folder_of(environment, task) / SERVICE
+    text = delivery.read(path)
+    return None if text is None else Service(text, str(path))
+
+
+def read_settings(delivery: Checkout, environment: str, task: str) -> RolloutSettings | None:
+    """How a new version takes over; None where it does so at once, without a ``rollout.yaml``.
+
+    Raises:
+        ConfigError: the settings are not valid.
+    """
+    path = folder_of(environment, task) / SETTINGS
+    text = delivery.read(path)
+    return None if text is None else parse_settings(text, str(path))
 
 
 def promote(delivery: Checkout, environment: str, promotion: Promotion) -> str:
-    """Give all traffic of an environment to a model version, as one commit that is still to be published.
+    """Bring a model version into an environment, as one commit that is still to be published.
 
-    Promoting what is already there changes nothing; a promotion that was killed is finished by the next.
+    Where there is a ``rollout.yaml``, the version starts as a canary without traffic; else, and where nothing
+    serves yet, it gets all of it. Promoting what is already there changes nothing.
 
     Returns:
         the commit that holds the promotion.
 
     Raises:
-        DeliveryError: Git cannot be used, or somebody left other changes in the folder.
+        DeliveryError: another canary is on trial, Git cannot be used, or somebody left changes in the folder.
     """
-    place, namespace = Path("environments") / environment / promotion.task, f"bonafide-{environment}"
-    manifests = {
-        SERVICE: inference_service(promotion.task, promotion.version, promotion.package_uri, namespace),
-        "kustomization.yaml": kustomization(namespace),
-    }
-    repository = delivery.repository
-    _refuse_foreign_changes(delivery, place)
-    for name, manifest in manifests.items():
-        write_text(delivery.folder / place / name, to_yaml(manifest))
+    folder, namespace = folder_of(environment, promotion.task), f"bonafide-{environment}"
+    service = read_service(delivery, environment, promotion.task)
+    did, files = "Promote", {}
+    if service is None:
+        made = inference_service(promotion.task, promotion.version, promotion.package_uri, namespace)
+        files["kustomization.yaml"] = to_yaml(kustomization(namespace))
+        files[SERVICE] = to_yaml(made)
+    elif promotion.served not in (service.stable, service.canary):
+        if read_settings(delivery, environment, promotion.task):
+            _refuse_second_canary(service, promotion, environment)
+            service.open(promotion.served)
+            did = "Open the rollout of"
+        else:
+            service.replace(promotion.served)
+        files[SERVICE] = service.text
+    if files:
+        written = {folder / name: content for name, content in files.items()}
+        delivery.change(written, promotion.message(did, environment))
+    return last_change(delivery, environment, promotion.task)
+
+
+def last_change(delivery: Checkout, environment: str, task: str) -> str:
+    """The commit that last changed what an environment serves."""
+    commit, _ = next(history(delivery, environment, task))
+    return str(commit.hexsha)
+
+
+def earlier(delivery: Checkout, environment: str, task: str) -> Iterator[tuple["Commit", Service]]:
+    """What an environment served after each commit, the newest first; what a person broke is left out."""
+    path = (folder_of(environment, task) / SERVICE).as_posix()
+    for commit, _ in history(delivery, environment, task):
+        with suppress(DeliveryError, KeyError, UnicodeDecodeError):
+            yield commit, Service((commit.tree / path).data_stream.read().decode(), path)
+
+
+def tasks(delivery: Checkout) -> list[str]:
+    """Those that any environment serves."""
+    tree = delivery.repository.head.commit.tree
+    return sorted(
+        {Path(blob.path).parent.name for blob in tree.traverse() if blob.path.endswith(f"/{SERVICE}")}
+    )
+
+
+def environments(delivery: Checkout, task: str) -> list[str]:
+    """Those that serve a task, in the order that a version goes through them."""
+    tree = delivery.repository.head.commit.tree
     try:
-        repository.index.add([str(place / name) for name in manifests])
-        if repository.index.diff("HEAD"):
-            delivery.commit(promotion.message(environment))
-    except OSError as error:  # GitPython's own way to say that a lock is held
-        raise DeliveryError(
-            f"{delivery.folder}: {error}; if no git runs there, remove the lock file"
-        ) from error
-    return str(next(repository.iter_commits(paths=str(place / SERVICE))).hexsha)
+        names = [each.name for each in (tree / ENVIRONMENTS.as_posix()).trees]
+    except KeyError:
+        return []
+    ordered = sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else -1, name))
+    return [name for name in ordered if delivery.read(folder_of(name, task) / SERVICE) is not None]
 
 
-def last_promotion(delivery: Checkout, task: str) -> dict[str, str]:
-    """The trailers of the last commit that changed what is in service, in any environment; empty for none."""
-    places = f"environments/*/{task}/{SERVICE}"
-    commit = next(delivery.repository.iter_commits(paths=places, max_count=1), None)
-    lines = str(commit.message).splitlines() if commit else []
+def rolled_back(delivery: Checkout, environment: str, task: str) -> set[str]:
+    """The digests of the packages that were rolled back in an environment."""
+    found = history(delivery, environment, task)
+    return {told[ROLLED_BACK] for _, told in found if ROLLED_BACK in told}
+
+
+def package_digest(delivery: Checkout, environment: str, task: str, version: str) -> str:
+    """Of a version that was promoted in an environment; empty if no commit names it."""
+    name = f"{task}/{version}"
+    found = (told for _, told in history(delivery, environment, task) if told.get("Model-Version") == name)
+    return next((told[PACKAGE_DIGEST] for told in found if PACKAGE_DIGEST in told), "")
+
+
+def history(delivery: Checkout, environment: str, task: str) -> Iterator[tuple["Commit", dict[str, str]]]:
+    """The commits that changed what an environment serves, with their trailers, the newest first."""
+    path = folder_of(environment, task) / SERVICE
+    for commit in delivery.repository.iter_commits(paths=path.as_posix()):
+        yield commit, trailers(commit)
+
+
+def trailers(commit: "Commit") -> dict[str, str]:
+    """A commit's trailers by name."""
+    lines = str(commit.message).splitlines()
     return {name: value for name, colon, value in (line.partition(": ") for line in lines) if colon}
 
 
-def _refuse_foreign_changes(delivery: Checkout, place: Path) -> None:
-    index = delivery.repository.index
-    changed = {item.a_path for item in (*index.diff(None), *index.diff("HEAD"))}
-    if foreign := sorted(path for path in changed if path and not Path(path).is_relative_to(place)):
+def _refuse_second_canary(service: Service, promotion: Promotion, environment: str) -> None:
+    if service.canary:
         raise DeliveryError(
-            f"{delivery.folder} has uncommitted changes in {', '.join(foreign[:5])}; "
-            "commit or discard them and run again"
+            f"version {service.canary.version} of {promotion.task} is on trial in {environment}; wait for "
+            f"its end, or end it: bonafide rollback {promotion.task} --env {environment}"
         )

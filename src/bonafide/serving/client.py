@@ -15,6 +15,7 @@ from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.telemetry.logs import request_id
 
 HEADER = "inference-header-content-length"
+PREDICTOR_HEADER = "x-bonafide-predictor"
 OUTPUTS = ("label", "uncertain", "probabilities")
 BATCH = 32
 BATCH_BYTES = 24 * 2**20
@@ -35,19 +36,21 @@ class Client:
     Args:
         model: may be left out where the server has one only.
         host: that is asked for, where ``url`` is a gateway that many hosts share.
+        predictor: that is asked, where ``url`` divides its requests among several.
 
     Raises:
         ConfigError: ``url`` is no address.
     """
 
-    def __init__(self, url: str, model: str = "", host: str = "") -> None:
+    def __init__(self, url: str, model: str = "", host: str = "", predictor: str = "") -> None:
         import httpx
 
         self._model = model
+        headers = {"host": host, PREDICTOR_HEADER: predictor}
         try:
             self._http = httpx.AsyncClient(
                 base_url=url,
-                headers={"host": host} if host else None,
+                headers={name: value for name, value in headers.items() if value},
                 timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
                 limits=httpx.Limits(max_connections=256, max_keepalive_connections=64),
             )

@@ -65,6 +65,14 @@ def test_paired_evidence_is_one_on_average_if_neither_way_is_likelier(changed):
     assert mean == pytest.approx(1)
 
 
+def test_one_sided_paired_evidence_is_one_on_average_and_grows_with_the_worse_alone():
+    mean = sum(
+        math.comb(20, worse) / 2**20 * math.exp(evidence.one_sided(worse, 20 - worse)) for worse in range(21)
+    )
+    assert mean == pytest.approx(1)
+    assert evidence.one_sided(0, 20) < 0 < evidence.one_sided(20, 0)
+
+
 @pytest.mark.parametrize("shares", [(0.1, 0.0, 0.9), (0.3, 0.2, 0.5), (0.6, 0.1, 0.3)])
 def test_paired_evidence_below_a_margin_is_one_at_most_on_average_at_and_past_it(shares):
     total, mean = 8, 0.0

@@ -24,11 +24,11 @@ class Counter(NamedTuple):
 
     metric: str
     label: str
-    only: Mapping[str, str] = {}
+    only: tuple[tuple[str, str], ...] = ()
 
 
 REQUESTS = Counter(f"{metrics.name(metrics.REQUESTS)}_total", "outcome")
-SECONDS = Counter(f"{metrics.name(metrics.STAGE_SECONDS)}_bucket", "le", {"stage": "infer"})
+SECONDS = Counter(f"{metrics.name(metrics.STAGE_SECONDS)}_bucket", "le", (("stage", "infer"),))
 PREDICTIONS = Counter(f"{metrics.name(metrics.PREDICTIONS)}_total", "label")
 CONFIDENCES = Counter(f"{metrics.name(metrics.CONFIDENCE)}_bucket", "le")
 COUNTERS = (REQUESTS, SECONDS, PREDICTIONS, CONFIDENCES)
@@ -54,7 +54,9 @@ class Table(NamedTuple):
 def table(series: Iterable[Series], counter: Counter, predictor: str, edges: Times) -> Table:
     """How a counter grew in one predictor's pods, in the windows between ``edges``."""
     chosen = [
-        each for each in series if each.predictor == predictor and counter.only.items() <= each.labels.items()
+        each
+        for each in series
+        if each.predictor == predictor and set(counter.only) <= set(each.labels.items())
     ]
     pods = sorted({each.pod for each in chosen})
     keys = tuple(sorted({each.labels[counter.label] for each in chosen}))
@@ -124,7 +126,8 @@ def _errors(counts: Mapping[str, int], margins: Margins) -> list[Check]:
 
 
 def _slow(buckets: Mapping[str, int], margins: Margins) -> list[Check]:
-    if not (limit := _bound(buckets, 1 - SLOWEST)):
+    kept = _kept(buckets)
+    if not (limit := next((bound for bound, share in kept.items() if share >= 1 - SLOWEST), "")):
         return []
     share = _share(buckets[EVERY] - buckets[limit], buckets[EVERY])
     above = _above(share, max(share * margins.slow_ratio, share + margins.slow_points))
@@ -142,18 +145,19 @@ def _labels(counts: Mapping[str, int], margins: Margins) -> list[Check]:
 
 
 def _confidence(buckets: Mapping[str, int], margins: Margins) -> list[Check]:
-    if not (limit := _bound(buckets, MIDDLE)):
+    kept = _kept(buckets)
+    if not (limit := min(kept, key=lambda bound: abs(kept[bound] - MIDDLE), default="")):
         return []
     both = _either(_share(buckets[limit], buckets[EVERY]), margins.confidence_points)
     name = f"confidence up to {limit}"
     return [Check(name, CONFIDENCES, CONFIDENCE, {limit: 1}, {EVERY: 1}, EITHER, *both)]
 
 
-def _bound(buckets: Mapping[str, int], share: float) -> str:
-    """The lowest bound of a bucket that at least ``share`` of the observations keep; empty without any."""
+def _kept(buckets: Mapping[str, int]) -> dict[str, float]:
+    """By each bound of a bucket, lowest first, the share of the observations up to it; empty without any."""
     total = buckets.get(EVERY, 0)
     bounds = sorted((bound for bound in buckets if bound != EVERY), key=float)
-    return next((bound for bound in bounds if total and buckets[bound] >= share * total), "")
+    return {bound: buckets[bound] / total for bound in bounds} if total else {}
 
 
 def _once(keys: Iterable[str]) -> dict[str, int]:

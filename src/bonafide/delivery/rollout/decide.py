@@ -124,8 +124,8 @@ def _missing(rollout: Rollout, evidence: Evidence, now: datetime) -> str:
     settings = rollout.settings
     if evidence.ready is None:
         return "its pods are not ready"
-    baked = evidence.ready + timedelta(minutes=settings.warm_up_minutes + settings.bake_minutes)
-    if now < max(baked, rollout.since):
+    began = max(evidence.ready, rollout.since)
+    if now < began + timedelta(minutes=settings.warm_up_minutes + settings.bake_minutes):
         return "the step has not baked"
     if rollout.weight == ALL:  # the stable version has no requests left to compare with
         return ""

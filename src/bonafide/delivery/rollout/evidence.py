@@ -80,6 +80,12 @@ def paired(worse: int, better: int) -> float:
     return _log_beta(worse + 0.5, better + 0.5) - _log_beta(0.5, 0.5) + total * math.log(2)
 
 
+def one_sided(worse: int, better: int) -> float:
+    """As :func:`paired`, where only more of the worse is harm: odds ratios above 1 are mixed."""
+    shares = HIGHER / (1 + HIGHER)
+    return _mixed((worse + better) * math.log(2) + worse * np.log(shares) + better * np.log1p(-shares), 1.0)
+
+
 def paired_margin(worse: int, better: int, same: int, margin: float) -> float:
     """The logarithm of the evidence that replays change for the worse by less than ``margin``, a share.
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,17 @@ class Compared:
             trials=sum(window.canary_requests for window in here),
         )
 
+    def told(self) -> dict[str, Any]:
+        """The counts of each window: the canary's events and requests, the stable version's likewise."""
+        return {
+            "check": self.check.name,
+            "above": self.check.above,
+            "below": self.check.below,
+            "damping": self.damping,
+            "step": self.step,
+            "windows": [list(window) for window in self.windows],
+        }
+
 
 def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence, list[Compared]]:
     """What the samples say of a canary that has traffic, and the counts behind it.
@@ -83,18 +95,27 @@ def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence
 
 def ready_since(samples: Samples, rollout: Rollout, now: datetime) -> datetime | None:
     """Since when, in its present step, the canary has the pods that it is to have; None if it lacks any."""
-    end, recent = now.timestamp(), 2 * rollout.settings.window_seconds
-    start = rollout.since.timestamp()
-    series = samples.read(LOADED, start, end)
-    pods: dict[str, list[Times]] = {}
-    for each in series:
-        if each.predictor == predictor(rollout.canary) and len(each.times):
-            pods.setdefault(each.pod, []).append(each.times)
-    seen = [np.concatenate(times) for times in pods.values()]
-    first = sorted(float(times.min()) for times in seen if times.max() >= end - recent)
+    first = sorted(_answering(samples, rollout.canary, rollout, now))
     if len(first) < rollout.replicas:
         return None
-    return datetime.fromtimestamp(max(first[rollout.replicas - 1], start), UTC)
+    return datetime.fromtimestamp(max(first[rollout.replicas - 1], rollout.since.timestamp()), UTC)
+
+
+def pods(samples: Samples, rollout: Rollout, now: datetime) -> int:
+    """How many pods answer now, of both versions."""
+    versions = rollout.stable, rollout.canary
+    return sum(len(_answering(samples, version, rollout, now)) for version in versions)
+
+
+def _answering(samples: Samples, version: str, rollout: Rollout, now: datetime) -> list[float]:
+    """When each pod that answers now was first seen in the present step."""
+    end, recent = now.timestamp(), 2 * rollout.settings.window_seconds
+    start = min(rollout.since.timestamp(), end - recent)
+    times: dict[str, list[float]] = {}
+    for series in samples.read(LOADED, start, end):
+        if series.predictor == predictor(version):
+            times.setdefault(series.pod, []).extend(series.times)
+    return [min(seen) for seen in times.values() if seen and max(seen) >= end - recent]
 
 
 def predictor(version: str) -> str:

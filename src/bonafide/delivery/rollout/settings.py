@@ -1,6 +1,5 @@
 """``rollout.yaml``: how a new version takes over in one environment."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
@@ -61,19 +60,16 @@ class RolloutSettings(Config):
         return self
 
 
-def read_settings(folder: Path) -> RolloutSettings | None:
-    """What ``rollout.yaml`` in an environment's folder says; None if there is none.
+def parse_settings(text: str, where: str) -> RolloutSettings:
+    """What a ``rollout.yaml`` says.
 
     Raises:
         ConfigError: it is no valid YAML, has an unknown key or a value out of range.
     """
-    path = folder / SETTINGS
     try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, *BAD_YAML) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        content = yaml.safe_load(text)
+    except BAD_YAML as error:
+        raise ConfigError(f"{where} is no valid YAML: {error}") from error
     if content is not None and not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold a mapping of settings")
-    return parse(RolloutSettings, content or {}, where=str(path))
+        raise ConfigError(f"{where} must hold a mapping of settings")
+    return parse(RolloutSettings, content or {}, where=where)

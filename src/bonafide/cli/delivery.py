@@ -1,0 +1,68 @@
+"""``bonafide promote``, ``rollback``, ``status``: what runs where."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bonafide.cli.options import EnvironmentOption, TaskOption
+from bonafide.home import delivery
+
+if TYPE_CHECKING:
+    from bonafide.delivery.status import Status
+
+COLUMNS = ("task", "environment", "stable", "canary", "traffic", "since (UTC)", "last verdict")
+BAR = 20
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="Number of a registered version.")],
+    task: TaskOption = "authenticity",
+    environment: EnvironmentOption = "dev",
+    again: Annotated[bool, typer.Option(help="Also a package that was rolled back there.")] = False,
+) -> None:
+    """Bring a version into an environment: at once, or as a canary where there is a rollout.yaml."""
+    from bonafide.delivery.promote import promote_version
+    from bonafide.task import load_task
+
+    name = load_task(task).name
+    commit = promote_version(name, version, delivery(), environment, again)
+    typer.echo(f"{name} version {version} is delivered to {environment}: commit {commit[:12]}")
+
+
+def rollback(
+    task: TaskOption = "authenticity",
+    environment: EnvironmentOption = "dev",
+    to: Annotated[str, typer.Option(help="A version that served there. [default: the one before]")] = "",
+    why: Annotated[str, typer.Option(help="What the commit says.")] = "",
+) -> None:
+    """End a canary's trial; where none is open, bring back the version before."""
+    from bonafide.delivery.rollout.hand import roll_back
+    from bonafide.task import load_task
+
+    name = load_task(task).name
+    version = roll_back(delivery(), environment, name, to, why)
+    typer.echo(f"{name} version {version} has all traffic in {environment}")
+
+
+def status() -> None:
+    """What every environment serves: versions, weights, ages, verdicts."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bonafide.delivery.status import statuses
+
+    table = Table(
+        "task", "environment", "stable", "canary", "traffic", "since (UTC)", "last verdict", box=None
+    )
+    for each in statuses(delivery()):
+        table.add_row(*_row(each))
+    Console().print(table)
+
+
+def _row(each: "Status") -> tuple[str, ...]:
+    canary = f"{each.canary} at {each.weight} %" if each.canary else "–"
+    filled = round(BAR * each.weight / 100)
+    bar = "█" * (BAR - filled) + "░" * filled
+    paused = " paused" if each.paused else ""
+    since = f"{each.since:%Y-%m-%d %H:%M}"
+    return each.task, each.environment, each.stable, canary + paused, bar, since, each.verdict or "–"

@@ -1,0 +1,133 @@
+"""The dark step: the same requests go to both versions, and only the judge sees the canary's answers."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from bonafide.batch.listing import SUFFIXES
+from bonafide.delivery.rollout.checks import ERRORS, LABELS
+from bonafide.delivery.rollout.decide import Finding, Rollout
+from bonafide.delivery.rollout.evidence import one_sided, paired, paired_margin
+from bonafide.errors import ConfigError
+from bonafide.serving.client import Client
+from bonafide.serving.errors import Overloaded, RequestError
+
+PREDICTOR = "{predictor}"
+AT_ONCE = 4
+# Of all replays; those of a rare failure are too few to show less.
+FAILURE_POINTS = 0.02
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What both versions answered to one request: a label, or None for no answer."""
+
+    stable: str | None
+    canary: str | None
+
+
+@dataclass(frozen=True)
+class Replayer:
+    """Asks both predictors of a service for the same images.
+
+    Args:
+        url: of a predictor, with ``{predictor}`` where its name belongs; without it the front that divides
+            the traffic, which takes the name from a header.
+        images: a folder of them; they are asked for in turn, as often as the settings say.
+    """
+
+    url: str
+    images: Path
+
+    def replay(self, task: str, rollout: Rollout) -> list[Replay]:
+        """The answers to ``rollout.settings.replays`` requests.
+
+        Raises:
+            ConfigError: the folder holds no image.
+        """
+        found = sorted(path for path in self.images.rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not found:
+            raise ConfigError(f"{self.images} holds no image to replay")
+        asked = islice(cycle(found), rollout.settings.replays)
+        return asyncio.run(self._ask(task, rollout, asked))
+
+    async def _ask(self, task: str, rollout: Rollout, images: Iterator[Path]) -> list[Replay]:
+        stable, canary = (
+            Client(self.url.replace(PREDICTOR, name), task, predictor=name)
+            for name in (f"v{rollout.stable}", f"v{rollout.canary}")
+        )
+        replays: list[Replay] = []
+
+        async def take() -> None:
+            for path in images:
+                image = path.read_bytes()
+                answers = await asyncio.gather(_label(stable, image), _label(canary, image))
+                replays.append(Replay(*answers))
+
+        try:
+            await asyncio.gather(*(take() for _ in range(AT_ONCE)))
+        finally:
+            await asyncio.gather(stable.close(), canary.close())
+        return replays
+
+
+def findings(replays: Sequence[Replay], points: float) -> list[Finding]:
+    """Whether replays changed for the worse: failures, and each label one way or the other.
+
+    Args:
+        points: the margin of a label's share.
+    """
+    labels = sorted({label for each in replays for label in (each.stable, each.canary) if label is not None})
+    changes = [_changes(replays, label) for label in labels]
+    weight = LABELS / max(1, len(labels))
+    more, less, same = _changes(replays, None)
+    harm = one_sided(more, less)
+    return [
+        Finding("errors", harm, paired_margin(more, less, same, FAILURE_POINTS), ERRORS, len(replays)),
+        *(
+            Finding(
+                f"label {label}",
+                paired(*change[:2]),
+                min(paired_margin(*change, points), paired_margin(change[1], change[0], change[2], points)),
+                weight,
+                len(replays),
+            )
+            for label, change in zip(labels, changes, strict=True)
+        ),
+    ]
+
+
+def told(replays: Sequence[Replay]) -> dict[str, Any]:
+    """The answers counted, and the share that differ with its exact interval (Clopper and Pearson 1934)."""
+    from scipy.stats import binomtest
+
+    differ = sum(each.stable != each.canary for each in replays)
+    low, high = binomtest(differ, len(replays)).proportion_ci(method="exact")
+    counts = Counter((each.stable, each.canary) for each in replays)
+    return {
+        "requests": len(replays),
+        "differ": {"share": differ / len(replays), "interval": [low, high]},
+        "answers": [
+            {"stable": stable, "canary": canary, "requests": number}
+            for (stable, canary), number in counts.most_common()
+        ],
+    }
+
+
+def _changes(replays: Sequence[Replay], answer: str | None) -> tuple[int, int, int]:
+    """How often the canary alone gave an answer, the stable version alone, and neither alone."""
+    more = sum(each.canary == answer != each.stable for each in replays)
+    less = sum(each.stable == answer != each.canary for each in replays)
+    return more, less, len(replays) - more - less
+
+
+async def _label(client: Client, image: bytes) -> str | None:
+    try:
+        answer = await client.infer([image], ("label",))
+    except (RequestError, Overloaded):
+        return None
+    return bytes(answer.outputs["label"][0]).decode()

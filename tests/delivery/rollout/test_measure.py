@@ -1,0 +1,133 @@
+import math
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from bonafide.delivery.rollout.checks import REQUESTS, table
+from bonafide.delivery.rollout.decide import Rollout
+from bonafide.delivery.rollout.measure import measure, pods, ready_since
+from bonafide.delivery.rollout.samples import Series
+from bonafide.delivery.rollout.settings import RolloutSettings
+from tests.delivery.rollout.traffic import MIDNIGHT, Traffic
+
+HOUR = 3600
+OPENED, BEGAN = 10 * HOUR, 10 * HOUR + 600
+
+
+def at(seconds):
+    return MIDNIGHT + timedelta(seconds=seconds)
+
+
+def rollout(weight=10, replicas=1):
+    steps = (at(OPENED), at(BEGAN))[: 1 + bool(weight)]
+    return Rollout(RolloutSettings(), "1", "2", weight, replicas, steps, dark=True)
+
+
+def traffic(hours=2.0, rate=20.0, **canary):
+    """Two stable pods all day, and a canary at 10 %."""
+    made, end = Traffic(), BEGAN + hours * HOUR
+    for name in "ab":
+        made.pod("1", 0, end, 0.45 * rate, errors=0.005, name=name)
+    made.pod("2", OPENED + 45, BEGAN, 0)
+    made.pod("2", BEGAN, end, 0.1 * rate, **{"errors": 0.005} | canary, name="b")
+    return made, at(end)
+
+
+def test_increases_are_whole_and_a_restart_counts_from_zero():
+    times = np.arange(0, 100, 10, dtype=float)
+    values = np.array([5, 5, 7, 8, 2, 2, 3, 3, 9, 9], float)
+    series = Series("v1", "a", "m", {}, times, values)
+    assert series.growth(np.array([0, 30, 60, 90], float)).tolist() == [3, 3, 6]
+    assert series.growth(np.array([-100, 200], float)).tolist() == [12]
+    assert series.growth(np.array([45, 75], float)).tolist() == [1]
+
+
+def test_counts_are_summed_over_other_labels_and_kept_apart_by_pod():
+    made = Traffic()
+    made.pod("1", 0, 600, 10, name="a")
+    made.pod("1", 0, 600, 10, name="b")
+    made.pod("2", 0, 600, 10)
+    edges = MIDNIGHT.timestamp() + np.arange(0, 601, 60.0)
+    found = table(made.read(REQUESTS.metric, edges[0], edges[-1]), REQUESTS, "v1", edges)
+    assert found.counts.shape == (2, 3, 10)
+    total = sum(
+        each.values[-1] for each in made.series if each.metric == REQUESTS.metric and each.predictor == "v1"
+    )
+    assert found.counts.sum() == total
+
+
+@pytest.mark.parametrize("weight", [0, 10])
+def test_a_canary_is_ready_once_all_its_pods_answer(weight):
+    made = Traffic()
+    made.pod("1", 0, 12 * HOUR, 1)
+    assert ready_since(made, rollout(weight), at(BEGAN + 60)) is None
+    made.pod("2", OPENED + 30, 12 * HOUR, 1)
+    began = OPENED + 30 if not weight else BEGAN
+    assert ready_since(made, rollout(weight), at(BEGAN + 60)) == at(began)
+    assert ready_since(made, rollout(weight, replicas=2), at(BEGAN + 60)) is None
+    made.pod("2", BEGAN + 90, 12 * HOUR, 1, name="second")
+    assert ready_since(made, rollout(weight, replicas=2), at(BEGAN + 300)) == at(BEGAN + 90)
+    assert pods(made, rollout(weight), at(BEGAN + 300)) == 3
+    assert ready_since(made, rollout(weight), at(13 * HOUR)) is None
+
+
+def test_versions_that_do_not_differ_keep_their_margins_and_are_not_harmed():
+    made, now = traffic(hours=8)
+    evidence, compared = measure(made, rollout(), now)
+    names = [finding.name for finding in evidence.findings]
+    assert names == ["errors", "slower than 0.0144 s", "label fake", "label real", "confidence up to 0.75"]
+    assert evidence.harm < math.log(10)
+    assert all(finding.safe > math.log(50) for finding in evidence.findings)
+    assert sum(finding.weight for finding in evidence.findings) == pytest.approx(0.85)
+    requests = sum(window.canary_requests for window in compared[0].windows)
+    assert requests == pytest.approx(2 * (8 * HOUR - 120), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"errors": 0.02}, "errors"),
+        ({"slow": 0.5}, "slower than 0.0144 s"),
+        ({"label": 0.5}, "label fake"),
+        ({"sure": 0.7}, "confidence up to 0.75"),
+    ],
+)
+def test_each_kind_of_harm_is_seen_by_its_check(change, name):
+    made, now = traffic(hours=2, **change)
+    evidence, _ = measure(made, rollout(), now)
+    assert evidence.harm > math.log(100)
+    found = {finding.name: finding for finding in evidence.findings}
+    assert found[name].harm > math.log(100)
+    assert found[name].safe < math.log(50)
+
+
+def test_windows_of_a_warm_up_are_left_out_and_a_step_has_its_own():
+    made, now = traffic(hours=1)
+    later = rollout()
+    later = Rollout(later.settings, "1", "2", 25, 1, (*later.steps, at(BEGAN + 1800)), dark=True)
+    (_, first), (_, second) = (measure(made, each, now) for each in (rollout(), later))
+    assert (len(first[0].windows), first[0].step) == (58, 0)
+    assert (len(second[0].windows), second[0].step) == (56, 28)
+
+
+def test_looking_again_gives_the_same_windows():
+    made, now = traffic(hours=1)
+    (_, early), (_, late) = (measure(made, rollout(), each) for each in (now - timedelta(minutes=17), now))
+    assert list(late[0].windows)[: len(early[0].windows)] == list(early[0].windows)
+
+
+def test_pods_that_differ_anyway_damp_the_evidence():
+    made, end = Traffic(), BEGAN + 2 * HOUR
+    for name, errors in (("a", 0.002), ("b", 0.01)):
+        made.pod("1", 0, end, 9, errors=errors, name=name)
+    made.pod("2", OPENED, end, 2, errors=0.005)
+    _, compared = measure(made, rollout(), at(end))
+    assert compared[0].damping < 0.2
+    assert compared[2].damping > 0.5
+
+
+def test_without_samples_nothing_is_found_and_nothing_is_shown():
+    evidence, _ = measure(Traffic(), rollout(), at(BEGAN + HOUR))
+    assert evidence.ready is None
+    assert all(finding.trials == 0 and finding.safe < math.log(50) for finding in evidence.findings)

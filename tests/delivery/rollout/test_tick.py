@@ -1,0 +1,211 @@
+import json
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bonafide.delivery import checkout as checkouts
+from bonafide.delivery.checkout import checkout
+from bonafide.delivery.repository import folder_of, promote
+from bonafide.delivery.rollout import tick as looking
+from bonafide.delivery.rollout.decide import Evidence, Finding, Verdict
+from bonafide.delivery.rollout.hand import pause, roll_back
+from bonafide.delivery.rollout.tick import Judge, tick
+from bonafide.delivery.service import Service
+from bonafide.delivery.status import statuses
+from bonafide.errors import DeliveryError
+from tests.delivery.rollout.traffic import Traffic
+from tests.delivery.test_repository import FIRST, SECOND, git
+from tests.delivery.test_repository import promote as commit_promotion
+
+TASK = "authenticity"
+PLACE = folder_of("dev", TASK)
+SURE = math.log(1000)
+GOOD = [Finding("errors", 0.0, SURE, 0.3, 5000)]
+BAD = [Finding("errors", SURE, 0.0, 0.3, 5000)]
+ROLLOUT = "# asked for by T. Safety\nsteps: [0, 50, 100]\nbake_minutes: 1\nwarm_up_minutes: 0\n"
+
+
+@pytest.fixture
+def folder(tmp_path, own_home):
+    """Version 1 serves, and version 2 is on trial."""
+    made = tmp_path / "delivery"
+    commit_promotion(made, "dev", FIRST)
+    (made / PLACE / "rollout.yaml").write_text(ROLLOUT)
+    service = made / PLACE / "inferenceservice.yaml"
+    service.write_text(service.read_text().replace("maxReplicas: 3", "maxReplicas: 3 # the budget"))
+    git(made, "add", "--all")
+    git(made, "-c", "user.name=A", "-c", "user.email=a@localhost", "commit", "--message=Rollouts in dev")
+    commit_promotion(made, "dev", SECOND)
+    return made
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """What the judge finds, ready since ever; a test changes it."""
+    found = {"findings": GOOD, "ready": datetime(2026, 1, 1, tzinfo=UTC), "pods": 3}
+
+    def measure(task, judge, rollout, now):
+        return Evidence(found["findings"], found["ready"]), {"compared": []}
+
+    monkeypatch.setattr(looking, "_measure", measure)
+    monkeypatch.setattr(looking, "pods", lambda *_: found["pods"])
+    return found
+
+
+def look(folder, minutes=5.0):
+    now = datetime.now(UTC) + timedelta(minutes=minutes)
+    return tick(str(folder), "dev", TASK, Judge(Traffic()), now)
+
+
+def serving(folder) -> Service:
+    return Service((folder / PLACE / "inferenceservice.yaml").read_text(), "it")
+
+
+def test_a_good_canary_climbs_to_all_traffic_and_is_the_stable_version(folder, measured):
+    weights = []
+    while (decision := look(folder)) is not None:
+        weights.append((str(decision.verdict), decision.weight))
+    assert weights == [("advance", 50), ("advance", 100), ("finish", 100)]
+    now = serving(folder)
+    assert (now.stable.version, now.canary, now.weight) == ("2", None, 0)
+    assert git(folder, "log", "--format=%s").splitlines()[:4] == [
+        "Finish the rollout of authenticity version 2 in dev",
+        "Advance authenticity version 2 in dev to 100 %",
+        "Advance authenticity version 2 in dev to 50 %",
+        "Open the rollout of authenticity version 2 in dev",
+    ]
+    assert "maxReplicas: 3 # the budget" in now.text
+    assert 'predictor="v2"' in now.text and 'predictor="v1"' not in now.text
+
+
+def test_each_change_has_its_evidence_beside_it(folder, measured):
+    look(folder)
+    told = git(folder, "log", "-1", "--format=%(trailers:key=Evidence,valueonly)")
+    record = json.loads((folder / PLACE / told).read_text())
+    assert (record["verdict"], record["weight"]) == ("advance", {"before": 0, "after": 50})
+    assert record["checks"] == [{"name": "errors", "harm": 0.0, "safe": SURE, "weight": 0.3, "trials": 5000}]
+    assert record["harm"]["rolls_back_at"] == pytest.approx(math.log(100))
+    assert git(folder, "status", "--porcelain") == ""
+
+
+def test_a_bad_canary_is_rolled_back_and_its_bytes_are_remembered(folder, measured):
+    before = serving(folder)
+    look(folder)
+    measured["findings"] = BAD
+    decision = look(folder, minutes=0)
+    assert decision.verdict is Verdict.ROLL_BACK
+    now = serving(folder)
+    assert (now.stable.version, now.canary) == ("1", None)
+    assert git(folder, "log", "-1", "--format=%(trailers:key=Rolled-Back,valueonly)") == SECOND.package_digest
+    before.drop()
+    assert now.text == before.text
+    assert look(folder) is None
+
+
+def test_replicas_carry_the_share_and_go_back_afterwards(folder, measured):
+    look(folder)
+    content = serving(folder)._spec
+    assert content["predictor"]["minReplicas"] == 3
+    canary = content["canary"][0]["predictor"]
+    assert canary["minReplicas"] == 2
+    assert not {"maxReplicas", "autoScaling"} & set(canary)
+    assert canary["annotations"] == {"serving.kserve.io/autoscalerClass": "none"}
+    while look(folder) is not None:
+        pass
+    assert serving(folder)._spec["predictor"]["minReplicas"] == 1
+
+
+def test_a_look_that_holds_commits_nothing(folder, measured):
+    measured["ready"] = None
+    head = git(folder, "rev-parse", "HEAD")
+    assert look(folder).verdict is Verdict.HOLD
+    assert look(folder).verdict is Verdict.HOLD
+    assert git(folder, "rev-parse", "HEAD") == head
+
+
+@pytest.mark.parametrize("killed_at", [1, 2])
+def test_a_look_that_was_killed_is_made_good_by_the_next(folder, measured, monkeypatch, killed_at):
+    real, calls = checkouts.write_text, []
+
+    def write(*arguments):
+        calls.append(arguments)
+        if len(calls) == killed_at + 1:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    if killed_at == 2:
+        monkeypatch.setattr(checkouts.Checkout, "commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    else:
+        monkeypatch.setattr(checkouts, "write_text", write)
+    head = git(folder, "rev-parse", "HEAD")
+    with pytest.raises(KeyboardInterrupt):
+        look(folder)
+    monkeypatch.undo()
+    monkeypatch.setattr(looking, "_measure", lambda *_: (Evidence(BAD, None), {}))
+    monkeypatch.setattr(looking, "pods", lambda *_: 1)
+    assert git(folder, "rev-parse", "HEAD") == head
+    look(folder)
+    assert git(folder, "status", "--porcelain") == ""
+    assert serving(folder).canary is None
+
+
+def test_what_a_person_left_uncommitted_stops_the_look_and_stays(folder, measured):
+    service = folder / PLACE / "inferenceservice.yaml"
+    service.write_text(service.read_text() + "# mine\n")
+    with pytest.raises(DeliveryError, match="uncommitted changes"):
+        look(folder)
+    assert service.read_text().endswith("# mine\n")
+
+
+def test_a_person_who_lowers_the_weight_starts_the_step_anew(folder, measured):
+    look(folder)
+    service = folder / PLACE / "inferenceservice.yaml"
+    service.write_text(service.read_text().replace("trafficPercent: 50", "trafficPercent: 20"))
+    git(folder, "-c", "user.name=A", "-c", "user.email=a@localhost", "commit", "--all", "--message=slower")
+    assert look(folder, minutes=0).why == "the step has not baked"
+    assert look(folder).weight == 50
+
+
+def test_without_its_settings_a_trial_stays_where_it_is(folder, measured):
+    git(folder, "rm", "--quiet", str(PLACE / "rollout.yaml"))
+    git(folder, "-c", "user.name=A", "-c", "user.email=a@localhost", "commit", "--message=gone")
+    with pytest.raises(DeliveryError, match=r"rollout.yaml is missing.*bonafide rollback"):
+        look(folder)
+    assert roll_back(str(folder), "dev", TASK) == "1"
+
+
+def test_people_pause_resume_and_roll_back(folder, measured):
+    pause(str(folder), "dev", TASK, True)
+    assert "# asked for by T. Safety" in (folder / PLACE / "rollout.yaml").read_text()
+    assert look(folder).why == "a person paused the rollout"
+    assert statuses(str(folder))[0].paused
+    pause(str(folder), "dev", TASK, True)
+    pause(str(folder), "dev", TASK, False)
+    assert look(folder).weight == 50
+    assert roll_back(str(folder), "dev", TASK, why="moderators complain") == "1"
+    assert serving(folder).canary is None
+    verdict = git(folder, "log", "-1", "--format=%(trailers:key=Verdict,valueonly)")
+    assert verdict == "roll back: moderators complain"
+
+
+def test_a_finished_version_can_be_taken_back_by_hand(folder, measured):
+    while look(folder) is not None:
+        pass
+    assert roll_back(str(folder), "dev", TASK) == "1"
+    assert roll_back(str(folder), "dev", TASK, to="2") == "2"
+    with pytest.raises(DeliveryError, match=r"version 7 never had all traffic of .*versions that did: 2, 1"):
+        roll_back(str(folder), "dev", TASK, to="7")
+
+
+def test_the_state_of_all_environments_is_told(folder, measured):
+    look(folder)
+    (dev,) = statuses(str(folder))
+    assert (dev.task, dev.environment, dev.stable, dev.canary, dev.weight) == (TASK, "dev", "1", "2", 50)
+    assert dev.verdict == "advance: every check keeps its margin at 0 %"
+
+
+def test_a_second_canary_waits(folder):
+    with checkout(str(folder)) as delivery, pytest.raises(DeliveryError, match=r"version 2 .* is on trial"):
+        promote(delivery, "dev", replace(SECOND, version="3", package_uri="file:///models/3/package"))
