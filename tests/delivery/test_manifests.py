@@ -30,7 +30,7 @@ def test_the_version_is_told_to_the_predictor_as_text():
     written = yaml.safe_load(to_yaml(inference_service("pets", "12", "s3://models/12", "bonafide-dev")))
     environment = {item["name"]: item["value"] for item in written["spec"]["predictor"]["model"]["env"]}
     assert environment == {"BONAFIDE_MODEL_VERSION": "12"}
-    assert written["metadata"]["labels"]["bonafide.dev/model-version"] == "12"
+    assert written["metadata"]["labels"] == {"app.kubernetes.io/part-of": "bonafide"}, "they reach every pod"
 
 
 def test_the_kustomization_names_the_file_and_its_namespace():

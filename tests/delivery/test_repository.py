@@ -86,13 +86,12 @@ def test_each_environment_and_version_has_its_commit(folder):
 @pytest.mark.parametrize(("where", "cut_off"), [(checkouts, "write_text"), (Checkout, "commit")])
 def test_a_promotion_that_was_cut_off_is_finished_by_the_next(folder, monkeypatch, where, cut_off):
     promote(folder, "dev", FIRST)
-    real, calls = getattr(where, cut_off), []
+    real = getattr(where, cut_off)
 
     def once(*arguments):
-        calls.append(arguments)
-        if cut_off == "commit" or len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*arguments)
+        if cut_off == "write_text":
+            real(*arguments)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(where, cut_off, once)

@@ -26,7 +26,7 @@ def inference_service(task: str, version: str, package_uri: str, namespace: str)
         "kind": "InferenceService",
         "metadata": {
             "name": task,
-            "labels": {"app.kubernetes.io/part-of": "bonafide", "bonafide.dev/model-version": version},
+            "labels": {"app.kubernetes.io/part-of": "bonafide"},
             "annotations": {
                 "serving.kserve.io/deploymentMode": "Standard",
                 "serving.kserve.io/autoscalerClass": "keda",
