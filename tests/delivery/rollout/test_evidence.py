@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import nchypergeom_fisher
+from scipy.stats import binom, nchypergeom_fisher
 
 from bonafide.delivery.rollout import evidence
 from bonafide.delivery.rollout.evidence import EITHER, HIGHER, SAFER, Window, against_equality, against_margin
@@ -87,6 +87,25 @@ def test_replays_that_change_nothing_keep_the_margin_soon():
     alpha = math.log(50)
     needed = next(n for n in itertools.count() if evidence.paired_margin(0, 0, n, 0.1) >= alpha)
     assert needed < 150
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.5])
+def test_evidence_of_a_small_share_is_one_at_most_on_average_at_and_past_it(share):
+    means = [
+        sum(
+            binom.pmf(a, 60, truth) * math.exp(evidence.against_share([Window(a, 60, 0, 0)], 0.02))
+            for a in range(61)
+        )
+        for truth in (share, min(1, 2 * share))
+    ]
+    assert all(mean <= 1 + 1e-9 for mean in means)
+    assert share > 0.02 or means[0] == pytest.approx(1)
+
+
+def test_a_canary_without_any_error_keeps_its_margin_though_nobody_errs():
+    windows = [Window(0, 100, 0, 900)] * 12
+    assert against_margin(windows, 2.0) == pytest.approx(0)
+    assert evidence.against_share(windows, 0.005) > math.log(50)
 
 
 def test_windows_without_requests_in_an_arm_say_nothing():

@@ -1,6 +1,6 @@
 """What a canary is compared by: events among trials, counted in windows of time for each pod."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,8 +74,9 @@ class Check:
         weight: in the combined evidence of harm.
         events: how often each key of the counter counts as an event; ``trials`` likewise.
         ratios: odds ratios that would be harm.
-        above: the margin as an odds ratio of events.
-        below: of what is no event; None where fewer events harm nobody.
+        above: the margin as an odds ratio of events; ``below`` of what is no event, None where fewer events
+            harm nobody.
+        points: the margin of a share that is next to nothing.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Check:
     trials: Mapping[str, int]
     ratios: Ratios
     above: float
+    points: float
     below: float | None = None
 
     def windows(self, canary: Table, stable: Table) -> list[Window]:
@@ -122,7 +124,8 @@ def _sums(found: Table) -> list[int]:
 def _errors(counts: Mapping[str, int], margins: Margins) -> list[Check]:
     share = _share(sum(counts.get(key, 0) for key in FAILED), sum(counts.get(key, 0) for key in TRIED))
     above = _above(share, max(share * margins.errors_ratio, share + margins.errors_points))
-    return [Check("errors", REQUESTS, ERRORS, _once(FAILED), _once(TRIED), HIGHER, above)]
+    points = margins.errors_points
+    return [Check("errors", REQUESTS, ERRORS, _once(FAILED), _once(TRIED), HIGHER, above, points)]
 
 
 def _slow(buckets: Mapping[str, int], margins: Margins) -> list[Check]:
@@ -131,8 +134,8 @@ def _slow(buckets: Mapping[str, int], margins: Margins) -> list[Check]:
         return []
     share = _share(buckets[EVERY] - buckets[limit], buckets[EVERY])
     above = _above(share, max(share * margins.slow_ratio, share + margins.slow_points))
-    events = {EVERY: 1, limit: -1}
-    return [Check(f"slower than {limit} s", SECONDS, SLOW, events, {EVERY: 1}, HIGHER, above)]
+    name, events, points = f"slower than {limit} s", {EVERY: 1, limit: -1}, margins.slow_points
+    return [Check(name, SECONDS, SLOW, events, {EVERY: 1}, HIGHER, above, points)]
 
 
 def _labels(counts: Mapping[str, int], margins: Margins) -> list[Check]:
@@ -172,5 +175,5 @@ def _above(share: float, most: float) -> float:
     return odds_ratio(min(most, (1 + share) / 2), share)
 
 
-def _either(share: float, points: float) -> Sequence[float]:
-    return _above(share, share + points), _above(1 - share, 1 - share + points)
+def _either(share: float, points: float) -> tuple[float, float, float]:
+    return _above(share, share + points), points, _above(1 - share, 1 - share + points)

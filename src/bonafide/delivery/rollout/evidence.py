@@ -70,6 +70,19 @@ def against_margin(windows: Iterable[Window], margin: float, damping: float = 1.
     return _mixed(sum((_likelihood(each, margin * SAFER, margin) for each in windows), start), damping)
 
 
+def against_share(windows: Iterable[Window], share: float, damping: float = 1.0) -> float:
+    """The logarithm of the evidence that the canary's own share of events stays below ``share``.
+
+    A canary that errs in fewer than 5 of 1,000 requests is not 5 points of 1,000 worse than anybody. Where
+    events are so rare that no window has one, the comparison of the arms says nothing, and this does.
+    """
+    logs, shares = np.zeros(len(SAFER)), share * SAFER
+    for window in windows:
+        good = window.canary_requests - window.canary_events
+        logs += window.canary_events * np.log(SAFER) + good * (np.log1p(-shares) - math.log1p(-share))
+    return _mixed(logs, damping)
+
+
 def paired(worse: int, better: int) -> float:
     """The logarithm of the evidence in replayed requests that changed one way or the other (McNemar).
 

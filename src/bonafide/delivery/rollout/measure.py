@@ -10,7 +10,14 @@ import numpy as np
 
 from bonafide.delivery.rollout.checks import COUNTERS, Check, Counter, Table, choose, table
 from bonafide.delivery.rollout.decide import Evidence, Finding, Rollout
-from bonafide.delivery.rollout.evidence import Window, against_equality, against_margin, dispersion
+from bonafide.delivery.rollout.evidence import (
+    Window,
+    against_equality,
+    against_margin,
+    against_share,
+    combined,
+    dispersion,
+)
 from bonafide.delivery.rollout.samples import Samples, Times
 from bonafide.telemetry import metrics
 
@@ -36,10 +43,9 @@ class Compared:
     def finding(self) -> Finding:
         """The evidence in the windows."""
         here = self.windows[self.step :]
-        safe = against_margin(here, self.check.above, self.damping)
+        safe = self._keeps(here, self.check.above)
         if self.check.below is not None:
-            mirrored = [window.mirrored for window in here]
-            safe = min(safe, against_margin(mirrored, self.check.below, self.damping))
+            safe = min(safe, self._keeps([window.mirrored for window in here], self.check.below))
         return Finding(
             name=self.check.name,
             harm=against_equality(self.windows, self.check.ratios, self.damping),
@@ -48,12 +54,20 @@ class Compared:
             trials=sum(window.canary_requests for window in here),
         )
 
+    def _keeps(self, windows: Sequence[Window], margin: float) -> float:
+        shown = (
+            against_margin(windows, margin, self.damping),
+            against_share(windows, self.check.points, self.damping),
+        )
+        return combined(shown, (0.5, 0.5))
+
     def told(self) -> dict[str, Any]:
         """The counts of each window: the canary's events and requests, the stable version's likewise."""
         return {
             "check": self.check.name,
             "above": self.check.above,
             "below": self.check.below,
+            "points": self.check.points,
             "damping": self.damping,
             "step": self.step,
             "windows": [list(window) for window in self.windows],
