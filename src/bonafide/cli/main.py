@@ -8,6 +8,7 @@ import typer
 from bonafide.cli import api, data, demo, model, pipeline, registry, rollout
 from bonafide.cli.batch import batch
 from bonafide.cli.delivery import promote, rollback, status
+from bonafide.cli.deliver import deliver
 from bonafide.cli.doctor import doctor
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
@@ -35,6 +36,7 @@ app.command()(doctor)
 app.command()(predict)
 app.command()(batch)
 app.command()(serve)
+app.command()(deliver)
 app.command()(api.api)
 app.command("api-token")(api.token)
 

@@ -68,15 +68,26 @@ async def read(request: Request, limits: Limits, take: Take) -> Buffer:
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity" and coding not in WINDOW:
         raise RequestError(f"content-encoding {coding!r} is not supported; use gzip, deflate or none", 415)
+    content = await receive(request, limits, take)
+    return content if coding == "identity" else await _inflate(content, coding, limits.body, take)
+
+
+async def receive(request: Request, limits: Limits, take: Take) -> Buffer:
+    """The body as it was sent.
+
+    Raises:
+        RequestError: 408 it stops coming, 413 it is too large.
+        Overloaded: all requests together hold too much.
+        ClientDisconnect: nobody waits for an answer.
+    """
     if int(request.headers.get("content-length", 0)) > limits.body:
         raise _too_large(limits.body)
     try:
         async with asyncio.timeout(limits.upload_seconds):
-            content = await _receive(request.receive, limits, take)
+            return await _receive(request.receive, limits, take)
     except TimeoutError:
         message = f"the body was not there within {limits.upload_seconds:g} s; send a smaller one"
         raise RequestError(message, 408, "timeout") from None
-    return content if coding == "identity" else await _inflate(content, coding, limits.body, take)
 
 
 async def _receive(receive: Receive, limits: Limits, take: Take) -> Buffer:

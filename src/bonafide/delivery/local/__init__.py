@@ -1,0 +1,1 @@
+"""One environment of the delivery repository, served here: predictors, the split, their samples."""

@@ -1,0 +1,74 @@
+"""Which predictors an InferenceService has, and each one's share of the traffic."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bonafide.config import BAD_YAML
+from bonafide.delivery.current import InService
+from bonafide.delivery.repository import SERVICE
+from bonafide.errors import DeliveryError
+
+ALL = 100
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A predictor of the manifest: its name, what it serves, and its percent of the requests."""
+
+    name: str
+    served: InService
+    percent: int
+
+
+def read_arms(folder: Path, environment: str, task: str) -> tuple[Arm, ...]:
+    """The stable predictor, which takes what the canaries leave, and then the canaries.
+
+    Args:
+        folder: of the delivery repository.
+
+    Raises:
+        DeliveryError: there is no manifest, or it cannot be served here.
+    """
+    path = folder / "environments" / environment / task / SERVICE
+    try:
+        spec = yaml.safe_load(path.read_text())["spec"]
+        if "canaryTrafficPercent" in spec["predictor"]:
+            raise DeliveryError(
+                f"{path} has canaryTrafficPercent, whose other predictor only a cluster knows; use spec.canary"
+            )
+        canaries = [
+            _arm(task, each["predictor"], each["trafficPercent"]) for each in spec.get("canary") or ()
+        ]
+        stable = _arm(task, spec["predictor"], ALL - sum(canary.percent for canary in canaries))
+    except OSError as error:
+        raise DeliveryError(
+            f"nothing is in service for {task} in {environment}; train a model first: make demo"
+        ) from error
+    except (*BAD_YAML, StopIteration) as error:
+        raise DeliveryError(f"{path} is no InferenceService that Bonafide wrote: {error!r}") from error
+    arms = (stable, *canaries)
+    _refuse_wrong(path, arms)
+    return arms
+
+
+def _arm(task: str, predictor: dict[str, Any], percent: int) -> Arm:
+    model = predictor["model"]
+    version = next(item["value"] for item in model["env"] if item["name"] == "BONAFIDE_MODEL_VERSION")
+    served = InService(task, str(version), str(model["storageUri"]))
+    return Arm(str(predictor.get("name") or f"v{version}"), served, percent)
+
+
+def _refuse_wrong(path: Path, arms: tuple[Arm, ...]) -> None:
+    """What KServe's schema lets pass, or its controller refuses."""
+    for arm in arms[1:]:
+        if type(arm.percent) is not int or not 0 <= arm.percent <= ALL:
+            raise DeliveryError(f"{path}: trafficPercent of {arm.name} is {arm.percent!r}; give 0 to {ALL}")
+    if arms[0].percent < 0:
+        total = ALL - arms[0].percent
+        raise DeliveryError(f"{path}: the canaries' trafficPercent is {total} in sum; give {ALL} or less")
+    names = [arm.name for arm in arms]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise DeliveryError(f"{path}: several predictors are named {', '.join(sorted(twice))}")
