@@ -3,6 +3,7 @@
 from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 
 from starlette.requests import ClientDisconnect
 
@@ -14,11 +15,16 @@ from bonafide.telemetry.logs import protocol
 
 
 class Meters:
-    """Counts what one version of a model answers."""
+    """Counts what one version of a model answers.
+
+    Every series is there from the start, at zero: Prometheus takes a series' first value for no growth.
+    """
 
     def __init__(self, model: str, version: str, labels: tuple[str, ...]) -> None:
         key = (model, version)
         self._stages = {stage: metrics.STAGE_SECONDS.labels(*key, stage) for stage in metrics.STAGES}
+        for way, outcome in product(metrics.PROTOCOLS, metrics.OUTCOMES):
+            metrics.REQUESTS.labels(*key, way, outcome)
         self._confidence = metrics.CONFIDENCE.labels(*key)
         self._predictions = [metrics.PREDICTIONS.labels(*key, label) for label in labels]
         self._uncertain = [metrics.UNCERTAIN.labels(*key, label) for label in labels]
