@@ -125,7 +125,6 @@ def _target(scope: Scope) -> bytes:
 
 def _end_to_end(headers: Headers) -> list[tuple[bytes, bytes]]:
     headers = [(name.lower(), value) for name, value in headers]
-    named = {
-        each.strip().lower() for name, value in headers if name == b"connection" for each in value.split(b",")
-    }
-    return [(name, value) for name, value in headers if name not in HOP_BY_HOP | named]
+    connection = b",".join(value for name, value in headers if name == b"connection").lower()
+    own = HOP_BY_HOP.union(name.strip() for name in connection.split(b","))
+    return [(name, value) for name, value in headers if name not in own]

@@ -37,11 +37,10 @@ def read_arms(folder: Path, environment: str, task: str) -> tuple[Arm, ...]:
         spec = yaml.safe_load(path.read_text())["spec"]
         if "canaryTrafficPercent" in spec["predictor"]:
             raise DeliveryError(
-                f"{path} has canaryTrafficPercent, whose other predictor only a cluster knows; use spec.canary"
+                f"{path} has canaryTrafficPercent, whose other version only a cluster knows; use canary"
             )
-        canaries = [
-            _arm(task, each["predictor"], each["trafficPercent"]) for each in spec.get("canary") or ()
-        ]
+        given = spec.get("canary") or ()
+        canaries = [_arm(task, each["predictor"], each["trafficPercent"]) for each in given]
         stable = _arm(task, spec["predictor"], ALL - sum(canary.percent for canary in canaries))
     except OSError as error:
         raise DeliveryError(

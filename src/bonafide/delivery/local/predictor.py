@@ -22,6 +22,7 @@ SETTLED_SECONDS = 60.0
 GRACE_SECONDS = 30.0
 TOLD_BYTES = 1000
 TIMEOUT = httpx.Timeout(30, connect=3, pool=None)  # a predictor gives up after 10 s
+CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 
 
 class Predictor:
@@ -40,11 +41,7 @@ class Predictor:
         self.name = name
         self.served = served
         self.pod = self.url = ""
-        self.http = httpx.AsyncClient(
-            timeout=TIMEOUT,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        )
+        self.http = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False, limits=CONNECTIONS)
         self._public_key = public_key
         self._changed = changed
         self._begun = 0

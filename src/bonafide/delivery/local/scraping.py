@@ -16,7 +16,7 @@ from bonafide.telemetry import metrics
 logger = logging.getLogger(__name__)
 
 NAMES = {
-    metric.describe()[0].name + ending
+    next(iter(metric.describe())).name + ending
     for metric, ending in (
         (metrics.REQUESTS, "_total"),
         (metrics.STAGE_SECONDS, "_bucket"),

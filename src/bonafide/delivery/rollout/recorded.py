@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS scrape (
     layout INTEGER, time REAL, counts BLOB, PRIMARY KEY (layout, time)
 ) WITHOUT ROWID;
 """
-COLUMNS = "environment, task, metric, predictor, pod, labels"
+WHICH = "predictor = ? AND pod = ? AND labels = ?"
+WHOSE = "environment = ? AND task = ? AND metric = ?"
 DTYPE = np.dtype("<f8")
 
 Found = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
@@ -101,9 +102,8 @@ class Recorded:
 
 
 def _layout(database: sqlite3.Connection, key: tuple[str, ...]) -> int:
-    database.execute(f"INSERT OR IGNORE INTO layout ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", key)
-    query = "SELECT id FROM layout WHERE environment = ? AND task = ? AND metric = ?"
-    query += " AND predictor = ? AND pod = ? AND labels = ?"
+    database.execute("INSERT OR IGNORE INTO layout VALUES (NULL, ?, ?, ?, ?, ?, ?)", key)
+    query = f"SELECT id FROM layout WHERE {WHOSE} AND {WHICH}"  # noqa: S608
     return int(database.execute(query, key).fetchone()[0])
 
 
@@ -116,7 +116,7 @@ def _blocks(
     database: sqlite3.Connection, whose: tuple[str, str, str], start: float, end: float
 ) -> Iterator[tuple[str, str, str, Times, Times]]:
     """Predictor, pod, labels, times FP64 [S] and values FP64 [S, L] of each layout, in the order of time."""
-    query = "SELECT id, predictor, pod, labels FROM layout WHERE environment = ? AND task = ? AND metric = ? ORDER BY id"
+    query = f"SELECT id, predictor, pod, labels FROM layout WHERE {WHOSE} ORDER BY id"  # noqa: S608
     for layout, predictor, pod, labels in database.execute(query, whose).fetchall():
         rows = database.execute(
             "SELECT time, counts FROM scrape WHERE layout = ? AND time BETWEEN ? AND ? ORDER BY time",
