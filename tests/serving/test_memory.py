@@ -77,7 +77,7 @@ def peak(process: subprocess.Popen) -> int:
 
 
 def binary(picture: bytes) -> dict:
-    parts = client._question([picture] * 3, ("label",))
+    parts = client.question([picture] * 3, ("label",))
     headers = {client.HEADER: str(len(parts[0])), "content-type": "application/octet-stream"}
     return {"content": b"".join(parts), "headers": headers}
 
@@ -117,7 +117,7 @@ def test_the_predictor_over_rest(own_server, picture, kind):
 
 
 def test_the_predictor_over_grpc(own_server, picture):
-    raw = b"".join(client._question([picture] * 3, ())[1:])
+    raw = b"".join(client.question([picture] * 3, ())[1:])
     tensor = pb.ModelInferRequest.InferInputTensor(name="image", shape=[3], datatype="BYTES")
     request = pb.ModelInferRequest(model_name="colour", inputs=[tensor], raw_input_contents=[raw])
 

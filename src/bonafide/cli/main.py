@@ -12,6 +12,7 @@ from bonafide.cli.deliver import deliver
 from bonafide.cli.doctor import doctor
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
+from bonafide.cli.simulate import simulate
 from bonafide.errors import BonafideError
 
 INTERRUPTED = 130
@@ -37,6 +38,7 @@ app.command()(predict)
 app.command()(batch)
 app.command()(serve)
 app.command()(deliver)
+app.command()(simulate)
 app.command()(api.api)
 app.command("api-token")(api.token)
 

@@ -65,8 +65,8 @@ class Client:
             RequestError: something that was sent is at fault; the message names the image's index.
             Overloaded: there is no answer now.
         """
-        model = await self._name()
-        parts = _question(images, outputs)
+        model = await self.name()
+        parts = question(images, outputs)
         headers = {
             HEADER: str(len(parts[0])),
             "content-type": "application/octet-stream",
@@ -83,7 +83,7 @@ class Client:
     async def ready(self) -> bool:
         """Whether it would answer."""
         try:
-            await self._ask("GET", f"/v2/models/{await self._name()}/ready")
+            await self._ask("GET", f"/v2/models/{await self.name()}/ready")
         except (RequestError, Overloaded):
             return False
         return True
@@ -92,7 +92,12 @@ class Client:
         """Close its connections."""
         await self._http.aclose()
 
-    async def _name(self) -> str:
+    async def name(self) -> str:
+        """The model that is asked.
+
+        Raises:
+            Overloaded: the predictor does not answer, or has not exactly one and none was named.
+        """
         if not self._model:
             response = await self._ask("GET", "/v2/models")
             try:
@@ -187,8 +192,8 @@ def _batches(images: Sequence[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _question(images: Sequence[File], outputs: Sequence[str]) -> list[File]:
-    """The JSON, then each image behind its length."""
+def question(images: Sequence[File], outputs: Sequence[str]) -> list[File]:
+    """The body of a request: the JSON, whose length ``HEADER`` tells, then each image behind its length."""
     tensor = {
         "name": "image",
         "shape": [len(images)],

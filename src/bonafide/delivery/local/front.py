@@ -16,12 +16,11 @@ from bonafide.delivery.local.predictor import Predictor
 from bonafide.serving.edge import body
 from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.gone import cancelled_without_client
-from bonafide.serving.edge.ids import ID_HEADER
+from bonafide.serving.edge.ids import ID_HEADER, PREDICTOR_HEADER
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.serving.v2 import failures
 
-NAME = "x-bonafide-predictor"
 RETRY_SECONDS = 1
 # Of one connection only (RFC 9110, section 7.6.1), and what each server says anew.
 HOP_BY_HOP = {
@@ -63,7 +62,7 @@ class Front:
 
     def _chosen(self, request: Request) -> Predictor:
         """From here to the request's end nothing may wait before the predictor knows that it is busy."""
-        if name := request.headers.get(NAME):
+        if name := request.headers.get(PREDICTOR_HEADER):
             if predictor := self._fleet.find(name):
                 return predictor
             raise RequestError(f"no predictor {name!r} runs; {', '.join(self._fleet.split.percents())} do")
@@ -101,7 +100,7 @@ async def _pass_on(predictor: Predictor, request: Request, content: bytes, send:
     except httpx.HTTPError as error:
         message = f"predictor {predictor.name} does not answer: {type(error).__name__}"
         raise Overloaded(message, RETRY_SECONDS, "predictor") from error
-    headers = [*_end_to_end(answer.headers.raw), (NAME.encode(), predictor.name.encode())]
+    headers = [*_end_to_end(answer.headers.raw), (PREDICTOR_HEADER.encode(), predictor.name.encode())]
     try:
         await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
         async for part in answer.aiter_raw():

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bonafide.telemetry.logs import protocol, request_id
 
 ID_HEADER = "x-request-id"
+PREDICTOR_HEADER = "x-bonafide-predictor"
 _ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 
 

@@ -1,0 +1,1 @@
+"""Simulated traffic: how often, of which images, and how these change on the way."""
