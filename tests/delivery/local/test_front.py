@@ -58,8 +58,6 @@ async def front(stable, *canaries, limits=DEFAULT, sticky=False):
 
 
 def test_a_request_and_its_answer_pass_unchanged():
-    hop = [("Connection", "x-hop"), ("X-Hop", "1"), ("TE", "gzip")]
-
     async def ask(url):
         async with front(running("v1", url)) as client:
             return await client.post(
