@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE, DOUBLINGS = 1.0, 6
 SETTLED_SECONDS = 60.0
 GRACE_SECONDS = 30.0
+# As kserve/runtime.yaml has it for liveness.
+PROBE_SECONDS, PROBE_TIMEOUT, MISSES = 10.0, 5.0, 3
 TOLD_BYTES = 1000
 TIMEOUT = httpx.Timeout(30, connect=3, pool=None)  # a predictor gives up after 10 s
 CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
@@ -114,6 +116,7 @@ class Predictor:
                 self.pod, self.url = pod, addresses[0]
                 logger.info("a predictor is ready", extra=self._fields(pod=pod, url=self.url))
                 self._changed()
+                await self._watch(process)
             code = await process.wait()
             return f"it ended with code {code}: {(await said).strip()}"
         finally:
@@ -122,6 +125,26 @@ class Predictor:
                 self._changed()
             await _end(process)
             said.cancel()
+
+    async def _watch(self, process: Process) -> None:
+        """Until it has ended; one that does not answer any more is killed."""
+        ended, misses = asyncio.create_task(process.wait()), 0
+        try:
+            while misses < MISSES and not ended.done():
+                await asyncio.wait([ended], timeout=PROBE_SECONDS)
+                misses = 0 if ended.done() or await self._lives() else misses + 1
+        finally:
+            ended.cancel()
+        if misses:
+            logger.error("a predictor does not answer", extra=self._fields(pod=self.pod))
+            process.kill()
+
+    async def _lives(self) -> bool:
+        try:
+            answer = await self.http.get(f"{self.url}/v2/health/live", timeout=PROBE_TIMEOUT)
+        except httpx.HTTPError:
+            return False
+        return answer.is_success
 
     def _fields(self, **more: object) -> dict[str, object]:
         return {"predictor": self.name, "version": self.served.version, **more}
