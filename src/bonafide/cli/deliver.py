@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from bonafide.cli.options import TaskOption
+from bonafide.cli.options import EnvironmentOption, TaskOption
 from bonafide.errors import ConfigError
 from bonafide.home import delivery, trusted_keys
 
 
 def deliver(
     local: Annotated[bool, typer.Option("--local", help="On this machine; clusters have Argo CD.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="Environment of the delivery repository.")
-    ] = "dev",
+    environment: EnvironmentOption = "dev",
     task: TaskOption = "authenticity",
     http_port: Annotated[int, typer.Option(min=0, max=65535, help="REST port; 0 takes a free one.")] = 8080,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",

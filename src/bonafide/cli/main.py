@@ -7,9 +7,9 @@ import typer
 
 from bonafide.cli import api, data, demo, model, pipeline, registry, rollout
 from bonafide.cli.batch import batch
-from bonafide.cli.delivery import promote, rollback, status
 from bonafide.cli.deliver import deliver
 from bonafide.cli.doctor import doctor
+from bonafide.cli.environments import promote, rollback, status
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
 from bonafide.cli.simulate import simulate

@@ -74,4 +74,4 @@ def _samples(prometheus: str, environment: str, task: str) -> "Samples":
         return Prometheus(prometheus, f"bonafide-{environment}", task)
     from bonafide.delivery.rollout.recorded import Recorded
 
-    return Recorded()
+    return Recorded(environment, task)

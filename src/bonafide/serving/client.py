@@ -11,11 +11,11 @@ import numpy as np
 
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.serving.answer import Answer, Array, labelled
+from bonafide.serving.edge.ids import PREDICTOR_HEADER
 from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.telemetry.logs import request_id
 
 HEADER = "inference-header-content-length"
-PREDICTOR_HEADER = "x-bonafide-predictor"
 OUTPUTS = ("label", "uncertain", "probabilities")
 BATCH = 32
 BATCH_BYTES = 24 * 2**20

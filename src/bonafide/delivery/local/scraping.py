@@ -9,22 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bonafide.delivery.local.fleet import Fleet
 from bonafide.delivery.local.predictor import Predictor
+from bonafide.delivery.rollout.checks import COUNTERS
+from bonafide.delivery.rollout.measure import LOADED
 from bonafide.delivery.rollout.recorded import Found, Recorded
 from bonafide.errors import DeliveryError
-from bonafide.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-NAMES = {
-    next(iter(metric.describe())).name + ending
-    for metric, ending in (
-        (metrics.REQUESTS, "_total"),
-        (metrics.STAGE_SECONDS, "_bucket"),
-        (metrics.PREDICTIONS, "_total"),
-        (metrics.CONFIDENCE, "_bucket"),
-        (metrics.MODEL_INFO, ""),
-    )
-}
+NAMES = {LOADED, *(counter.metric for counter in COUNTERS)}
 
 
 async def record(fleet: Fleet, recorded: Recorded, seconds: float) -> None:

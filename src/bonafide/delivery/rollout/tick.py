@@ -64,9 +64,9 @@ def tick(place: str, environment: str, task: str, judge: Judge, now: datetime) -
     """
     with lock(home() / "promote.lock"), checkout(place) as delivery:
         for _ in range(ATTEMPTS):
-            follow(delivery, task)
             found = read_rollout(delivery, environment, task)
             if found is None:
+                follow(delivery, task)
                 return None
             rollout, service = found
             evidence, measured = _measure(task, judge, rollout, now)
@@ -78,7 +78,8 @@ def tick(place: str, environment: str, task: str, judge: Judge, now: datetime) -
             _apply(service, decision, running)
             _commit(delivery, environment, task, rollout, service, decision, record)
             if delivery.publish():
-                follow(delivery, task)
+                if decision.verdict is Verdict.FINISH:
+                    follow(delivery, task)
                 return decision
     raise DeliveryError(f"{without_secrets(place)} moved {ATTEMPTS} times meanwhile; look again")
 
