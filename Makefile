@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-e2e lint docs docs-serve compile repro seeds bench-commands bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
+.PHONY: help setup demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-commands bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ setup: $(VENV)/.dev ## Install everything, for work on the code
 
 demo: $(VENV)/.pipelines ## From images to a gated, signed, served detector (DATA=folder for your own images)
 	@$(BIN)/bonafide demo $(if $(DATA),"$(DATA)") $(ARGS)
+
+demo-canary: $(VENV)/.pipelines ## A good version climbs, a slow one is rolled back; after make demo
+	@$(BIN)/bonafide demo-canary $(ARGS)
 
 test: $(VENV)/.dev ## The tests (under 10 minutes on 2 cores)
 	@$(BIN)/pytest -m "not e2e" -n 2 $(ARGS)

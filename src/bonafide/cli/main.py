@@ -8,6 +8,7 @@ import typer
 from bonafide.cli import api, data, demo, model, pipeline, registry, rollout
 from bonafide.cli.batch import batch
 from bonafide.cli.deliver import deliver
+from bonafide.cli.demo_canary import demo_canary
 from bonafide.cli.doctor import doctor
 from bonafide.cli.environments import promote, rollback, status
 from bonafide.cli.predict import predict
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(demo.demo)
+app.command("demo-canary")(demo_canary)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(pipeline.app, name="pipeline")

@@ -32,13 +32,19 @@ class Compared:
 
     Attributes:
         windows: of the whole rollout, in order; ``step`` is the first one of the present step.
+        ends: of the windows.
         damping: 1 / dispersion between the stable version's own pods.
     """
 
     check: Check
     windows: Sequence[Window]
+    ends: Sequence[float]
     step: int
     damping: float
+
+    def harm(self, until: int | None = None) -> float:
+        """The evidence that the canary differs for the worse, in the first windows."""
+        return against_equality(self.windows[:until], self.check.ratios, self.damping)
 
     def finding(self) -> Finding:
         """The evidence in the windows."""
@@ -48,7 +54,7 @@ class Compared:
             safe = min(safe, self._keeps([window.mirrored for window in here], self.check.below))
         return Finding(
             name=self.check.name,
-            harm=against_equality(self.windows, self.check.ratios, self.damping),
+            harm=self.harm(),
             safe=safe,
             weight=self.check.weight,
             trials=sum(window.canary_requests for window in here),
@@ -98,6 +104,7 @@ def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence
         Compared(
             check,
             [windows[index] for index in kept],
+            [float(edges[index + 1]) for index in kept],
             step,
             1 / dispersion(check.blocks(base[check.counter])),
         )
@@ -105,6 +112,16 @@ def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence
         for windows in [check.windows(canary[check.counter], stable[check.counter])]
     ]
     return Evidence([each.finding() for each in compared], ready), compared
+
+
+def harm_by_window(compared: Sequence[Compared]) -> list[tuple[float, float]]:
+    """The end of each window, and the combined evidence of harm until then."""
+    weights = [each.check.weight for each in compared]
+    rest = 1 - sum(weights)
+    return [
+        (end, combined([0.0, *(each.harm(number) for each in compared)], [rest, *weights]))
+        for number, end in enumerate(compared[0].ends if compared else (), start=1)
+    ]
 
 
 def ready_since(samples: Samples, rollout: Rollout, now: datetime) -> datetime | None:

@@ -101,7 +101,7 @@ def findings(replays: Sequence[Replay], points: float) -> list[Finding]:
     ]
 
 
-def told(replays: Sequence[Replay]) -> dict[str, Any]:
+def summary(replays: Sequence[Replay]) -> dict[str, Any]:
     """The answers counted, and the share that differ with its exact interval (Clopper and Pearson 1934)."""
     from scipy.stats import binomtest
 

@@ -19,8 +19,8 @@ from bonafide.delivery.repository import (
     package_digest,
 )
 from bonafide.delivery.rollout.decide import Decision, Evidence, Rollout, Verdict, decide
-from bonafide.delivery.rollout.measure import measure, pods
-from bonafide.delivery.rollout.replay import Replayer, findings, told
+from bonafide.delivery.rollout.measure import harm_by_window, measure, pods
+from bonafide.delivery.rollout.replay import Replayer, findings, summary
 from bonafide.delivery.rollout.samples import Samples
 from bonafide.delivery.rollout.settings import DARK
 from bonafide.delivery.rollout.state import read_rollout
@@ -90,8 +90,9 @@ def _measure(task: str, judge: Judge, rollout: Rollout, now: datetime) -> tuple[
     if rollout.weight == DARK and evidence.ready and judge.replayer:
         replays = judge.replayer.replay(task, rollout)
         points = rollout.settings.margins.label_points
-        return replace(evidence, findings=findings(replays, points)), {"replays": told(replays)}
-    return evidence, {"compared": [each.told() for each in compared]}
+        return replace(evidence, findings=findings(replays, points)), {"replays": summary(replays)}
+    told = {"compared": [each.told() for each in compared], "harm_by_window": harm_by_window(compared)}
+    return evidence, told
 
 
 def _record(rollout: Rollout, evidence: Evidence, decision: Decision, now: datetime) -> dict[str, Any]:

@@ -1,0 +1,177 @@
+"""``make demo-canary``: two rollouts under simulated traffic, judged as anywhere else."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from bonafide.delivery.checkout import checkout
+from bonafide.delivery.demo.variants import make, rounded, slowed
+from bonafide.delivery.repository import Promotion, folder_of, promote
+from bonafide.delivery.rollout.decide import Decision
+from bonafide.delivery.rollout.recorded import Recorded
+from bonafide.delivery.rollout.replay import Replayer
+from bonafide.delivery.rollout.settings import SETTINGS
+from bonafide.delivery.rollout.tick import Judge, tick
+from bonafide.errors import BonafideError
+from bonafide.files import sha256
+from bonafide.home import keys, trusted_keys
+from bonafide.model import package
+from bonafide.model.signing import ensure_key
+from bonafide.sources.sample import build_sample
+
+ENVIRONMENT = "dev"
+IMAGES, SIZE, SEED, RATE = 240, 64, 1, 25.0
+BASELINE_SECONDS, LOOK_SECONDS, LONGEST_SECONDS = 20, 3.0, 300
+# Short waits and wide margins, so that minutes show what takes hours at the default settings.
+ROLLOUT = """\
+# Short waits and wide margins, for a demonstration.
+steps: [0, 25, 50, 100]
+bake_minutes: 0.25
+warm_up_minutes: 0.1
+deadline_minutes: 4
+window_seconds: 3
+minimum_requests: 50
+replays: 150
+margins: {errors_points: 0.05, slow_points: 0.15, label_points: 0.25, confidence_points: 0.25}
+"""
+ANNOUNCED = re.compile(r" at (http://\S+)")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Story:
+    """How a rollout went: seconds from its first traffic to its end, and the last decision."""
+
+    version: str
+    seconds: float
+    decision: Decision
+
+
+def demonstrate(source: Path, folder: Path, tell: Tell) -> list[Story]:
+    """Roll out a version that is as good as ``source`` and one that is slow, in a folder of their own.
+
+    Args:
+        source: the package of the stable version.
+        folder: emptied first; state, packages, delivery repository and samples lie there.
+        tell: called with what happens.
+
+    Raises:
+        BonafideError: a server does not start, or a rollout does not end.
+    """
+    trusted = trusted_keys()
+    shutil.rmtree(folder, ignore_errors=True)
+    with _home(folder):
+        versions = _packages(source, folder / "packages", trusted)
+        task = package.verify(source, keys()).task
+        images = build_sample(folder / "images", IMAGES, SIZE, SEED)
+        place = folder / "delivery"
+        _promote(place, task, "1", source)
+        with checkout(str(place)) as delivery:
+            delivery.change({folder_of(ENVIRONMENT, task) / SETTINGS: ROLLOUT}, "Judge what comes")
+        with _delivering(place) as url, _asking(url, images):
+            tell(f"version 1 serves at {url}; {RATE:g} requests a second")
+            time.sleep(BASELINE_SECONDS)
+            judge = Judge(Recorded(ENVIRONMENT, task), Replayer(url, images))
+            return [_roll_out(place, task, number, made, judge, tell) for number, made in versions.items()]
+
+
+def _packages(source: Path, out: Path, trusted: Path) -> dict[str, Path]:
+    """A good version and a bad one, by their numbers."""
+    pair = ensure_key(keys())
+    for number, public in enumerate(sorted(trusted.glob("*.pub")) if trusted.is_dir() else [trusted]):
+        shutil.copyfile(public, keys() / f"{number}.pub")
+    for name, change in (("2", rounded), ("3", slowed)):
+        make(source, out / name, pair.private, keys(), change)
+    return {name: out / name for name in ("2", "3")}
+
+
+def _roll_out(place: Path, task: str, number: str, source: Path, judge: Judge, tell: Tell) -> Story:
+    _promote(place, task, number, source)
+    tell(f"version {number} is a canary without traffic")
+    begun, until, last = time.monotonic(), time.monotonic() + LONGEST_SECONDS, None
+    said = ""
+    while time.monotonic() < until:
+        decision = tick(str(place), ENVIRONMENT, task, judge, datetime.now(UTC))
+        if decision is None:
+            assert last
+            return Story(number, time.monotonic() - begun, last)
+        if last and last.weight == 0 != decision.weight:
+            begun = time.monotonic()
+        if (told := f"version {number}: {decision.verdict}, {decision.why}; {decision.weight} %") != said:
+            tell(told)
+        said, last = told, decision
+        time.sleep(LOOK_SECONDS)
+    raise BonafideError(f"the rollout of version {number} did not end within {LONGEST_SECONDS} seconds")
+
+
+def _promote(place: Path, task: str, number: str, source: Path) -> None:
+    digest = sha256(source / package.SUMS)
+    info = package.verify(source, keys())
+    promotion = Promotion(
+        task=task,
+        version=number,
+        package_uri=source.as_uri(),
+        run=info.run_id or "none",
+        model_digest=info.model_digest,
+        data_digest=info.data_digest,
+        package_digest=digest,
+        code_version=info.code_version,
+        gate="none: a demonstration",
+    )
+    with checkout(str(place)) as delivery:
+        promote(delivery, ENVIRONMENT, promotion)
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[None]:
+    """State lies in ``folder``, for the processes started meanwhile too."""
+    changed = {"BONAFIDE_HOME": str(folder), "BONAFIDE_DELIVERY": str(folder / "delivery")}
+    before = {name: os.environ.get(name) for name in (*changed, "MLFLOW_TRACKING_URI")}
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def _delivering(place: Path) -> Iterator[str]:
+    options = ["--local", "--http-port", "0", "--scrape-seconds", "1"]
+    log = place.parent / "deliver.log"
+    with log.open("w") as errors, _running(["deliver", *options], errors, subprocess.PIPE) as process:
+        assert process.stdout
+        if not (found := ANNOUNCED.search(process.stdout.readline())):
+            raise BonafideError(f"local delivery did not start; {log} says why")
+        yield found[1]
+
+
+@contextmanager
+def _asking(url: str, images: Path) -> Iterator[None]:
+    with (images.parent / "simulate.log").open("w") as log:
+        options = ["--images", str(images), "--rate", f"{RATE:g}", "--seconds", "3600"]
+        with _running(["simulate", url, *options], log, log):
+            yield
+
+
+@contextmanager
+def _running(command: list[str], errors: IO[str], output: IO[str] | int) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
+        [sys.executable, "-m", "bonafide", *command], stdout=output, stderr=errors, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()

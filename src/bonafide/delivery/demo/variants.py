@@ -1,0 +1,74 @@
+"""Other versions of a package, for a demonstration: one that is as good and one that is slow on purpose."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bonafide.model import package
+from bonafide.model.info import MODEL
+from bonafide.model.package import INFO, SIGNATURE, SUMS
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+WRITTEN = (INFO, MODEL, SIGNATURE, SUMS)
+SIDE = 640
+OUTPUT, INPUT = "probabilities", "pixels"
+
+
+def make(
+    source: Path, out: Path, key: str | Path, public_key: Path, change: Callable[["ModelProto"], None]
+) -> None:
+    """Sign a copy of the package whose network was changed.
+
+    Args:
+        key: to sign with; ``public_key`` is what ``source`` was signed for.
+
+    Raises:
+        PackageError: ``source`` is refused, or the key cannot be used.
+    """
+    import onnx
+
+    info = package.verify(source, public_key)
+    model = onnx.load(source / MODEL)
+    change(model)
+    others = {path.name: path for path in source.iterdir() if path.name not in WRITTEN}
+    package.build(out, info, others | {MODEL: model.SerializeToString()}, key)
+
+
+def rounded(model: "ModelProto") -> None:
+    """Weights in half precision: answers differ in the third digit."""
+    from onnx import TensorProto, numpy_helper
+
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+
+def slowed(model: "ModelProto") -> None:
+    """The same answers after a product of matrices that nobody needs."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    producer = next(node for node in graph.node if OUTPUT in node.output)
+    producer.output[list(producer.output).index(OUTPUT)] = "answer"
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.full((SIDE, SIDE), 1e-6, np.float32), "useless"),
+            numpy_helper.from_array(np.float32(0), "nothing"),
+        ]
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Cast", [INPUT], ["as_float"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["as_float"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["useless", "mean"], ["factor"]),
+            helper.make_node("MatMul", ["factor", "factor"], ["product"]),
+            helper.make_node("ReduceMean", ["product"], ["left"], keepdims=0),
+            helper.make_node("Mul", ["left", "nothing"], ["zero"]),
+            helper.make_node("Add", ["answer", "zero"], [OUTPUT]),
+        ]
+    )
