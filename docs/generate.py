@@ -2,7 +2,8 @@
 
 ``reference/cli.md`` comes from the ``bonafide`` command, ``reference/task.md`` from the task's schema and the
 meanings in ``reference/task-keys.yaml``, ``reference/engines.md`` from the schemas of ``engines/*.yaml`` and
-``reference/engine-keys.yaml``, ``reference/metrics.md`` from what ``telemetry`` declares. A test holds the
+``reference/engine-keys.yaml``, ``reference/rollout.md`` from that of ``rollout.yaml`` and
+``reference/rollout-keys.yaml``, ``reference/metrics.md`` from what ``telemetry`` declares. A test holds the
 committed pages against what this makes.
 """
 
@@ -18,6 +19,7 @@ from prometheus_client.metrics import Histogram, MetricWrapperBase
 from pydantic import TypeAdapter
 
 from bonafide.cli.main import app
+from bonafide.delivery.rollout.settings import RolloutSettings
 from bonafide.files import write_text
 from bonafide.source import OneSource, Source
 from bonafide.task import Label, Task, TaskName
@@ -73,6 +75,57 @@ What [Kubeflow Pipelines](../how-to/kubeflow.md) or [Vertex AI](../how-to/vertex
 pipeline is one YAML file, `engines/NAME.yaml`. `engines/kubeflow.example.yaml` and
 `engines/vertex.example.yaml` are there to be copied. An unknown key is an error that names the nearest
 valid one.
+"""
+
+ROLLOUT_HEAD = """# Rollouts
+
+`environments/ENVIRONMENT/TASK/rollout.yaml` in the delivery repository says how a new version takes over.
+Every key may be left out. [Roll out a version](../how-to/rollouts.md) shows how to use it, and [decision
+0027](../decisions/0027-canary-judge.md) has the reasons.
+
+## What is compared
+
+Each check is a share of events among trials, counted in windows of time for both versions.
+
+| Check | Event | Trial | Weight |
+|---|---|---|---|
+| errors | a request that failed or found the queue full | a request that was not refused | 0.3 |
+| slow | `infer` took longer than 90 % of the stable version's answers | an answer | 0.2 |
+| each label | an image that got the label | an image | 0.2, divided among the labels |
+| confidence | a probability up to the middle of the stable version's | an image | 0.15 |
+
+The rest of the weight, 0.15, is kept for people's feedback. Bounds and margins are chosen from what the
+stable version did in the day before the canary had traffic.
+
+## When it is rolled back
+
+In a window the canary has a events among n trials, and both versions have e among n + m. If they do not
+differ, each choice of e trials is as likely as any other, whatever the hour does to both. Let M(ψ) be the
+sum over u of C(n, u) C(m, e − u) ψ^u, divided by C(n + m, e). Then the product of ψ^a / M(ψ) over the
+windows is evidence against "no difference" in favour of the odds ratio ψ. A check's evidence is its mean
+over ratios from 1.25 to 8, or, where a change in either direction is harm, from 1/3 to 3. The evidence of a
+rollout is the weighted mean over its checks. It ever reaches 1/`alpha` with a probability of at most
+`alpha`, if the versions do not differ, so one may look at any time ([Ville; Lindon and Malek 2022; Turner
+and Grünwald 2023; Vovk and Wang 2021](../decisions/0027-canary-judge.md)).
+
+Pods of one version may differ more than chance allows. From the day before, each stable pod is held against
+the others in blocks of half an hour; the mean of the squared, scaled differences is the dispersion, and
+each window's evidence is raised to the power 1/dispersion.
+
+## When it goes a step further
+
+Each check must show that its margin holds, with evidence of at least 1/`advance_alpha` in the windows of
+the present step: that the odds ratio is below the margin, or that the canary's own share of events is below
+the margin's points. Until then the rollout waits, and past the deadline it is rolled back.
+
+In the dark step, requests are replayed to both versions. What changed for the worse is held against what
+changed for the better, exactly (McNemar), for failures and for each label; the margin of a label is
+`label_points`, that of failures 2 points.
+
+## Evidence
+
+Each change is a commit with a file in `evidence/` beside the InferenceService: verdict, reason, counts of
+every window, margins, dispersion, and the evidence of each check in natural logarithms.
 """
 
 METRICS_HEAD = """# Metrics
@@ -176,6 +229,18 @@ def engines_page() -> str:
     return "\n".join([ENGINES_HEAD, *told])
 
 
+def rollout_page() -> str:
+    """Every key of ``rollout.yaml``, and how its figures are used."""
+    schema = RolloutSettings.model_json_schema()
+    meanings = yaml.safe_load((REFERENCE / "rollout-keys.yaml").read_text())
+    sections = {"RolloutSettings": schema, **schema["$defs"]}
+    prefixes = {"RolloutSettings": "", "Margins": "margins."}
+    told = [
+        _section(title, section, prefixes[title], meanings.pop(title)) for title, section in sections.items()
+    ]
+    return "\n".join([ROLLOUT_HEAD, *told])
+
+
 def _section(title: str, section: dict[str, Any], prefix: str, told: dict[str, str]) -> str:
     about = section["description"].replace("``", "`")
     rows = [
@@ -230,6 +295,7 @@ def _table_of(field: dict[str, Any]) -> str:
 def _limits(field: dict[str, Any]) -> str:
     words = {
         "exclusiveMinimum": "above {:g}",
+        "exclusiveMaximum": "below {:g}",
         "minimum": "{:g} or more",
         "maximum": "at most {:g}",
         "multipleOf": "a multiple of {:g}",
@@ -290,7 +356,13 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-PAGES = {"cli.md": cli_page, "task.md": task_page, "engines.md": engines_page, "metrics.md": metrics_page}
+PAGES = {
+    "cli.md": cli_page,
+    "task.md": task_page,
+    "engines.md": engines_page,
+    "rollout.md": rollout_page,
+    "metrics.md": metrics_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -85,7 +85,7 @@ def test_links_of_the_pages_outside_the_site_hold(path):
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["cli.md", "engines.md", "metrics.md", "task.md"])
+@pytest.mark.parametrize("name", ["cli.md", "engines.md", "metrics.md", "rollout.md", "task.md"])
 def test_generated_pages_are_fresh(name):
     assert page(f"reference/{name}") == GENERATE["PAGES"][name](), "run: python docs/generate.py"
 

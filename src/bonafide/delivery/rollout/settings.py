@@ -1,11 +1,11 @@
 """``rollout.yaml``: how a new version takes over in one environment."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import yaml
 from pydantic import Field, model_validator
 
-from bonafide.config import BAD_YAML, Config, Fraction, parse
+from bonafide.config import BAD_YAML, Config, parse
 from bonafide.errors import ConfigError
 
 SETTINGS = "rollout.yaml"
@@ -13,6 +13,7 @@ DARK, ALL = 0, 100
 
 Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 30)]
 Percent = Annotated[int, Field(ge=DARK, le=ALL)]
+Points = Annotated[float, Field(gt=0, lt=1)]
 Ratio = Annotated[float, Field(gt=1, le=100)]
 
 
@@ -23,11 +24,11 @@ class Margins(Config):
     """
 
     errors_ratio: Ratio = 2.0
-    errors_points: Fraction = 0.005
+    errors_points: Points = 0.005
     slow_ratio: Ratio = 2.0
-    slow_points: Fraction = 0.05
-    label_points: Fraction = 0.10
-    confidence_points: Fraction = 0.10
+    slow_points: Points = 0.05
+    label_points: Points = 0.10
+    confidence_points: Points = 0.10
 
 
 class RolloutSettings(Config):
@@ -37,7 +38,6 @@ class RolloutSettings(Config):
     at or past a margin goes a step further.
     """
 
-    mode: Literal["standard", "knative"] = "standard"
     steps: Annotated[tuple[Percent, ...], Field(min_length=1)] = (0, 10, 25, 50, 100)
     bake_minutes: Minutes = 10
     warm_up_minutes: Minutes = 2
