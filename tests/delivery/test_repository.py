@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -65,6 +66,7 @@ def test_a_promotion_is_one_commit_with_trailers(folder):
     assert git(folder, "show", "--format=", "--name-only").splitlines() == [
         f"{place}/inferenceservice.yaml",
         f"{place}/kustomization.yaml",
+        "overlays/dev/kustomization.yaml",
     ]
     written = yaml.safe_load((folder / place / "inferenceservice.yaml").read_text())
     assert written == inference_service("authenticity", "1", "file:///models/1/package", "bonafide-dev")
@@ -119,6 +121,44 @@ def test_changes_of_others_are_refused_and_kept(folder, staged):
     git(folder, "commit", "--all", "--message=mine", "--author=A <a@localhost>")
     promote(folder, "dev", SECOND)
     assert foreign.read_text() == "mine: true\n"
+
+
+def test_the_environments_overlay_is_there_from_the_first_promotion_on_and_then_the_teams(folder):
+    promote(folder, "dev", FIRST)
+    mine = folder / "overlays/dev/kustomization.yaml"
+    assert mine.read_text() == (Path(__file__).parents[2] / "kserve" / "overlays/dev" / mine.name).read_text()
+    task = folder / "environments/dev/authenticity"
+    (named,) = yaml.safe_load((task / "kustomization.yaml").read_text())["components"]
+    assert (task / named).resolve() == mine.parent.resolve()
+    mine.write_text("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n")
+    git(folder, "commit", "--all", "--message=mine", "--author=A <a@localhost>")
+    promote(folder, "dev", SECOND)
+    promote(folder, "dev", replace(FIRST, task="pets"))
+    assert "patches" not in mine.read_text()
+
+
+def test_an_environment_without_an_overlay_names_none_and_one_that_the_team_made_is_named(folder):
+    written = folder / "environments/lab/authenticity/kustomization.yaml"
+    promote(folder, "lab", FIRST)
+    assert "components" not in yaml.safe_load(written.read_text())
+    overlay = folder / "overlays/lab/kustomization.yaml"
+    overlay.parent.mkdir(parents=True)
+    overlay.write_text("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--message=mine", "--author=A <a@localhost>")
+    promote(folder, "lab", replace(FIRST, task="pets"))
+    written = folder / "environments/lab/pets/kustomization.yaml"
+    assert yaml.safe_load(written.read_text())["components"] == ["../../../overlays/lab"]
+
+
+def test_a_first_promotion_that_was_cut_off_leaves_no_overlay_in_the_way(folder, monkeypatch):
+    promote(folder, "prod", FIRST)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Checkout, "commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        promote(folder, "dev", FIRST)
+    commit = promote(folder, "dev", FIRST)
+    assert "overlays/dev/kustomization.yaml" in git(folder, "show", "--format=", "--name-only", commit)
+    assert git(folder, "status", "--porcelain") == ""
 
 
 def test_a_folder_that_is_inside_another_repository_has_its_own(tmp_path):

@@ -121,7 +121,7 @@ def test_a_delivered_service_uses_the_runtime_and_its_format():
 
 def test_every_manifest_belongs_to_the_kustomization():
     named = {FOLDER / resource for resource in load("kustomization.yaml")["resources"]}
-    assert named == {path for path in FOLDER.rglob("*.yaml") if path.name != "kustomization.yaml"}
+    assert named == {path for path in FOLDER.glob("*.yaml") if path.name != "kustomization.yaml"}
 
 
 def test_kustomize_renders_the_runtime(kustomize):

@@ -9,6 +9,9 @@ CONTAINER = "kserve-container"
 PROMETHEUS = "http://prometheus-operated.monitoring.svc:9090"
 QUEUE, QUEUE_LIMIT = "bonafide_queue_images", "bonafide_queue_limit_images"
 QUEUE_SHARE = "0.25"
+# The least and the most. They stand in the InferenceService, where a rollout reads and raises them.
+REPLICAS = {"bonafide-prod": (2, 6)}
+FEW_REPLICAS = (1, 3)
 
 
 def inference_service(task: str, version: str, package_uri: str, namespace: str) -> dict[str, Any]:
@@ -21,6 +24,7 @@ def inference_service(task: str, version: str, package_uri: str, namespace: str)
         namespace: where it is to run.
     """
     predictor = f"v{version}"
+    least, most = REPLICAS.get(namespace, FEW_REPLICAS)
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -37,8 +41,8 @@ def inference_service(task: str, version: str, package_uri: str, namespace: str)
                 "name": predictor,
                 "labels": {"bonafide.dev/predictor": predictor},
                 "automountServiceAccountToken": False,
-                "minReplicas": 1,
-                "maxReplicas": 3,
+                "minReplicas": least,
+                "maxReplicas": most,
                 "autoScaling": {"metrics": [_queue(task, predictor, namespace)]},
                 "model": {
                     "name": CONTAINER,
@@ -69,14 +73,19 @@ def _queue(task: str, predictor: str, namespace: str) -> dict[str, Any]:
     }
 
 
-def kustomization(namespace: str) -> dict[str, Any]:
-    """What Argo CD builds for one environment of one task."""
-    return {
+def kustomization(namespace: str, overlay: str = "") -> dict[str, Any]:
+    """What Argo CD builds for one environment of one task.
+
+    Args:
+        overlay: the folder, seen from the task's, of what the environment's services have in common.
+    """
+    content = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": namespace,
         "resources": ["inferenceservice.yaml"],
     }
+    return content | {"components": [overlay]} if overlay else content
 
 
 def to_yaml(manifest: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bonafide.delivery.checkout import Checkout
 from bonafide.delivery.manifests import inference_service, kustomization, to_yaml
+from bonafide.delivery.overlay import overlay
 from bonafide.delivery.rollout.settings import SETTINGS, RolloutSettings, parse_settings
 from bonafide.delivery.service import Served, Service
 from bonafide.errors import DeliveryError
@@ -106,8 +107,9 @@ def promote(delivery: Checkout, environment: str, promotion: Promotion) -> str:
     did, files = "Promote", {}
     if service is None:
         made = inference_service(promotion.task, promotion.version, promotion.package_uri, namespace)
-        files["kustomization.yaml"] = to_yaml(kustomization(namespace))
-        files[SERVICE] = to_yaml(made)
+        common, files = overlay(delivery, environment)
+        files[folder / "kustomization.yaml"] = to_yaml(kustomization(namespace, common))
+        files[folder / SERVICE] = to_yaml(made)
     elif promotion.served not in (service.stable, service.canary):
         if read_settings(delivery, environment, promotion.task):
             _refuse_second_canary(service, promotion, environment)
@@ -115,10 +117,9 @@ def promote(delivery: Checkout, environment: str, promotion: Promotion) -> str:
             did = "Open the rollout of"
         else:
             service.replace(promotion.served)
-        files[SERVICE] = service.text
+        files[folder / SERVICE] = service.text
     if files:
-        written = {folder / name: content for name, content in files.items()}
-        delivery.change(written, promotion.message(did, environment))
+        delivery.change(files, promotion.message(did, environment))
     return last_change(delivery, environment, promotion.task)
 
 
