@@ -1,6 +1,8 @@
 """Argo CD applies what `bonafide` commits to the delivery repository, and may do nothing more."""
 
+import json
 import re
+import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -15,6 +17,9 @@ PROJECT = yaml.safe_load((FOLDER / "project.yaml").read_text())
 SET = yaml.safe_load((FOLDER / "applicationset.yaml").read_text())
 (GENERATOR,) = [generator["git"] for generator in SET["spec"]["generators"]]
 ENVIRONMENTS = ("dev", "staging", "prod")
+
+
+PLATFORM = {item["kind"]: item for item in yaml.safe_load_all((FOLDER / "platform.yaml").read_text())}
 
 
 @pytest.fixture
@@ -110,5 +115,59 @@ def test_only_the_status_is_left_to_kserve():
     assert ignored["jsonPointers"] == ["/status"]
 
 
-def test_the_folder_renders(kustomize):
-    assert {item["kind"] for item in kustomize(FOLDER)} == {"AppProject", "ApplicationSet"}
+def test_the_folder_renders_what_its_own_application_may_write(kustomize):
+    project, application = PLATFORM["AppProject"]["spec"], PLATFORM["Application"]["spec"]
+    allowed = {(entry["group"], entry["kind"]) for entry in project["namespaceResourceWhitelist"]}
+    rendered = kustomize(FOLDER)
+    assert {(item["apiVersion"].split("/")[0], item["kind"]) for item in rendered} == allowed
+    assert project["clusterResourceWhitelist"] == []
+    assert {item["metadata"]["namespace"] for item in rendered} == {
+        entry["namespace"] for entry in project["destinations"]
+    }
+    assert application["project"] == PLATFORM["AppProject"]["metadata"]["name"]
+    assert [application["source"]["repoURL"]] == project["sourceRepos"]
+    assert (FOLDER.parent / application["source"]["path"]).samefile(FOLDER)
+    assert application["destination"] in project["destinations"]
+    assert "*" not in json.dumps({**project, "syncWindows": []})
+
+
+def test_no_window_holds_a_rollback_back():
+    assert "syncWindows" not in PROJECT["spec"]
+    (window,) = PLATFORM["AppProject"]["spec"]["syncWindows"]
+    assert (window["kind"], window["manualSync"]) == ("allow", True)
+    assert window["applications"] == [PLATFORM["Application"]["metadata"]["name"]]
+    named = {application(f"environments/{name}/authenticity")["metadata"]["name"] for name in ENVIRONMENTS}
+    assert not named & set(window["applications"])
+
+
+def test_what_a_commit_takes_out_is_taken_out_of_the_cluster():
+    for spec in (SET["spec"]["template"]["spec"], PLATFORM["Application"]["spec"]):
+        assert "ServerSideApply=true" in spec["syncPolicy"]["syncOptions"]
+
+
+def test_settings_patch_an_installation(tmp_path, kubectl):
+    names = ("argocd-cm", "argocd-notifications-cm")
+    shutil.copytree(FOLDER / "settings", tmp_path / "settings")
+    for name in names:
+        installed = {"name": name, "namespace": "argocd"}
+        content = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": installed, "data": {"yours": "stays"}}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    resources = [f"{name}.yaml" for name in names]
+    (tmp_path / "kustomization.yaml").write_text(
+        yaml.safe_dump({"resources": resources, "components": ["settings"]})
+    )
+    built = {item["metadata"]["name"]: item for item in yaml.safe_load_all(kubectl("kustomize", tmp_path))}
+    for name in names:
+        delivered = yaml.safe_load((FOLDER / "settings" / f"{name}.yaml").read_text())
+        assert built[name]["data"] == {"yours": "stays", **delivered["data"]}
+
+
+def test_every_trigger_sends_a_template_that_is_there():
+    data = yaml.safe_load((FOLDER / "settings/argocd-notifications-cm.yaml").read_text())["data"]
+    triggers = {name: yaml.safe_load(text) for name, text in data.items() if name.startswith("trigger.")}
+    assert set(triggers) == {
+        f"trigger.on-{name}" for name in ("delivered", "degraded", "not-applied", "rolled-back")
+    }
+    sent = {template for conditions in triggers.values() for item in conditions for template in item["send"]}
+    assert {f"template.{name}" for name in sent} == {name for name in data if name.startswith("template.")}
+    assert all(item["oncePer"] for conditions in triggers.values() for item in conditions)
