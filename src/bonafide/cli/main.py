@@ -14,6 +14,7 @@ from bonafide.cli.environments import promote, rollback, status
 from bonafide.cli.predict import predict
 from bonafide.cli.serve import serve
 from bonafide.cli.simulate import simulate
+from bonafide.cli.smoke import smoke
 from bonafide.errors import BonafideError
 
 INTERRUPTED = 130
@@ -41,6 +42,7 @@ app.command()(batch)
 app.command()(serve)
 app.command()(deliver)
 app.command()(simulate)
+app.command()(smoke)
 app.command()(api.api)
 app.command("api-token")(api.token)
 
