@@ -132,15 +132,24 @@ def test_predictors_get_no_token(environment):
     assert environment["ServiceAccount", "default"]["automountServiceAccountToken"] is False
 
 
-def test_a_task_at_full_scale_fits_beside_a_canary_and_a_training_run(environment):
+def test_a_task_at_full_scale_fits_beside_its_canary_a_training_run_the_judge_and_the_smoke_test(environment):
     hard = environment["ResourceQuota", "environment"]["spec"]["hard"]
-    predictor = inference_service("authenticity", "1", "s3://models/1", "bonafide-dev")["spec"]["predictor"]
-    replicas = predictor["maxReplicas"] + predictor["minReplicas"]
+    name = namespace(environment)["metadata"]["name"]
+    predictor = inference_service("authenticity", "1", "s3://models/1", name)["spec"]["predictor"]
+    judge = yaml.safe_load((ROOT / "infra/rollout/base/cronjob.yaml").read_text())["spec"]["jobTemplate"]
+    smoke = yaml.safe_load((ROOT / "kserve/overlays/staging/smoke.yaml").read_text())
     training = heaviest_step()
     for resource in ("cpu", "memory"):
-        asked = replicas * parse_quantity(runtime()["resources"]["requests"][resource])
+        # A rollout keeps the stable predictor's replicas, and gives the canary as many in the end.
+        asked = 2 * predictor["maxReplicas"] * parse_quantity(runtime()["resources"]["requests"][resource])
         asked += parse_quantity(training[resource])
+        asked += sum(requested(job, resource) for job in (judge, smoke))
         assert asked <= parse_quantity(hard[f"requests.{resource}"])
+
+
+def requested(job: dict, resource: str):
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    return parse_quantity(container["resources"]["requests"][resource])
 
 
 def heaviest_step() -> dict[str, str]:
