@@ -149,5 +149,5 @@ def test_the_job_rolls_back_after_a_verdict_only(tmp_path, printed, code, rolls_
     called = tmp_path / "called"
     assert called.exists() is rolls_back
     if rolls_back:
-        expected = ["rollback", "colour", "--env", "staging", "--why", f"smoke test {printed}"]
+        expected = ["rollback", "--task", "colour", "--env", "staging", "--why", f"smoke test {printed}"]
         assert called.read_text().splitlines() == expected

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bonafide.delivery.checkout import checkout
 from bonafide.delivery.manifests import PROMETHEUS
 from bonafide.delivery.repository import Promotion, promote
 from bonafide.home import is_remote
+from tests.manifests.commands import parsed_command
 from tests.manifests.security import violations
 
 ROOT = Path(__file__).parents[2]
@@ -63,8 +65,16 @@ def test_it_looks_at_its_own_environment_in_the_metrics_that_scale_predictors(en
     )
     assert told["PROMETHEUS"] == PROMETHEUS
     assert is_remote(told["BONAFIDE_DELIVERY"])
-    asked = " ".join(only(judge(environment))["args"])
-    assert asked == "rollout tick --env=$(BONAFIDE_ENVIRONMENT) --prometheus=$(PROMETHEUS)"
+    given = re.sub(r"\$\((\w+)\)", lambda match: told[match[1]], " ".join(only(judge(environment))["args"]))
+    options = parsed_command(given.split())
+    assert options["environment"] == told["BONAFIDE_ENVIRONMENT"]
+    assert (options["task"], options["prometheus"]) == (told["TASK"], PROMETHEUS)
+    assert options["url"].format(predictor="v4") == "http://authenticity-v4-predictor", (
+        "as KServe names Services"
+    )
+    assert str(options["images"]) in [
+        mount["mountPath"] for mount in only(judge(environment))["volumeMounts"]
+    ]
     assert only(judge(environment))["envFrom"] == [{"configMapRef": {"name": "delivery"}}]
 
 
@@ -105,6 +115,10 @@ def test_what_they_write_and_read_is_mounted(environment, smoke):
 def test_the_smoke_test_is_the_tasks_own_and_asks_its_host(smoke):
     assert smoke["metadata"]["name"] == "authenticity-smoke"
     assert smoke["metadata"]["annotations"]["argocd.argoproj.io/hook"] == "PostSync"
+    (script,) = only(smoke["spec"]["template"])["args"]
+    asked, back = re.findall(r"bonafide (.*?)(?: >/tmp/smoke| ;;)\n", script.replace("\\\n", " "))
+    assert parsed_command(shlex.split(asked))["environment"] == "staging"
+    assert parsed_command(shlex.split(back))["environment"] == "staging"
     variables = {item["name"]: item["value"] for item in only(smoke["spec"]["template"])["env"]}
     assert variables["TASK"] == "authenticity"
     (script,) = only(smoke["spec"]["template"])["args"]

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 import bonafide
+from tests.manifests.commands import parsed_command
 from tests.manifests.security import violations
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,17 @@ def test_our_pods_are_refused_nothing():
         assert {mount["name"] for mount in container["volumeMounts"]} <= {
             volume["name"] for volume in pod["volumes"]
         }
+
+
+@pytest.mark.parametrize("name", ["train", "promote", "deploy"])
+def test_a_template_starts_a_command_with_its_parameters(name):
+    (container,) = pods()[name]["containers"]
+    assert container["command"] == ["bonafide"]
+    given = {parameter["name"]: parameter["value"] for parameter in spec(MINE)["arguments"]["parameters"]}
+    options = parsed_command(
+        [PARAMETER.sub(lambda match: given[match[1]], word) for word in container["args"]]
+    )
+    assert (options["task"], options["environment"]) == (given["task"], given["environment"])
 
 
 def test_they_are_set_up_as_the_judge_is():

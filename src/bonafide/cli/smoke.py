@@ -21,7 +21,9 @@ def smoke(
     environment: Annotated[
         str,
         typer.Option(
-            "--env", help="Exits 2 on failure if what serves in this environment was rolled back to."
+            "--env",
+            "--environment",
+            help="Exits 2 on failure if what serves in this environment was rolled back to.",
         ),
     ] = "",
 ) -> None:

@@ -9,6 +9,7 @@ from io import BytesIO
 import numpy as np
 
 from bonafide.delivery.checkout import checkout
+from bonafide.delivery.repository import ROLLED_BACK, history
 from bonafide.errors import DeliveryError
 from bonafide.serving.answer import Answer
 from bonafide.serving.client import Client
@@ -17,7 +18,6 @@ from bonafide.serving.errors import Overloaded, RequestError
 IMAGES, SIDE = 8, 256
 SURE = 1e-3  # how far probabilities may be from 1 together
 WAIT_SECONDS = 60
-ROLLED_BACK = "Rolled-Back: "
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,10 @@ def refuse_second_rollback(place: str, environment: str, task: str) -> None:
         DeliveryError: says so; or the repository cannot be reached.
     """
     with checkout(place) as delivery:
-        path = f"environments/{environment}/{task}/inferenceservice.yaml"
-        last = next(delivery.repository.iter_commits(paths=path, max_count=1), None)
-    if last and ROLLED_BACK in str(last.message):
+        commit, told = next(history(delivery, environment, task), (None, {}))
+    if commit and ROLLED_BACK in told:
         raise DeliveryError(
-            f"{task} was rolled back in {environment} already, by commit {last.hexsha[:12]}, and its "
+            f"{task} was rolled back in {environment} already, by commit {commit.hexsha[:12]}, and its "
             "smoke test fails as before; look at the environment"
         )
 
