@@ -170,6 +170,11 @@ def load_task(name: str, overrides: list[str] | None = None) -> Task:
     return parse(Task, content, where=str(path))
 
 
+def task_name(task: str) -> str:
+    """The name of a task that is named, known here or not, or lies at a path."""
+    return load_task(task).name if task.endswith((".yaml", ".yml")) else task
+
+
 def _find(name: str) -> Path:
     local = [Path(name)] if name.endswith((".yaml", ".yml")) else [Path("tasks") / f"{name}.yaml"]
     package = Path(str(resources.files("bonafide")))

@@ -171,10 +171,10 @@ def test_register_says_how_to_promote_and_promote_says_what_is_in_service(made, 
     shutil.copytree(made.keys, registry / "keys")
     folders = (made.package, made.dataset, made.evaluation, made.gate)
     told = bonafide("model", "register", *folders, home=registry).stdout
-    command = re.search(r"bonafide (model promote .*)", told)[1]
-    assert command == "model promote 1 --task authenticity"
+    command = re.search(r"bonafide (promote .*)", told)[1]
+    assert command == "promote 1 --task authenticity"
     promoted = bonafide(*command.split(), home=registry).stdout
-    assert re.match(r"authenticity version 1 is in service in dev: commit \w{12}$", promoted)
+    assert re.match(r"authenticity version 1 is delivered to dev: commit \w{12}$", promoted)
 
 
 @pytest.mark.parametrize("file", ["evaluation.json", "comparison.json"])

@@ -22,9 +22,9 @@ def promote(
 ) -> None:
     """Bring a version into an environment: at once, or as a canary where there is a rollout.yaml."""
     from bonafide.delivery.promote import promote_version
-    from bonafide.task import load_task
+    from bonafide.task import task_name
 
-    name = load_task(task).name
+    name = task_name(task)
     commit = promote_version(name, version, delivery(), environment, again)
     typer.echo(f"{name} version {version} is delivered to {environment}: commit {commit[:12]}")
 
@@ -37,9 +37,9 @@ def rollback(
 ) -> None:
     """End a canary's trial; where none is open, bring back the version before."""
     from bonafide.delivery.rollout.hand import roll_back
-    from bonafide.task import load_task
+    from bonafide.task import task_name
 
-    name = load_task(task).name
+    name = task_name(task)
     version = roll_back(delivery(), environment, name, to, why)
     typer.echo(f"{name} version {version} has all traffic in {environment}")
 

@@ -34,9 +34,9 @@ def tick(
 
     from bonafide.delivery.rollout.replay import Replayer
     from bonafide.delivery.rollout.tick import Judge, tick
-    from bonafide.task import load_task
+    from bonafide.task import task_name
 
-    name = load_task(task).name
+    name = task_name(task)
     replayer = Replayer(url, images) if images else None
     judge = Judge(_samples(prometheus, environment, name), replayer)
     decision = tick(delivery(), environment, name, judge, datetime.now(UTC))
@@ -60,9 +60,9 @@ def resume(environment: EnvironmentOption = "dev", task: TaskOption = "authentic
 
 def _pause(environment: str, task: str, paused: bool) -> None:
     from bonafide.delivery.rollout.hand import pause
-    from bonafide.task import load_task
+    from bonafide.task import task_name
 
-    name = load_task(task).name
+    name = task_name(task)
     pause(delivery(), environment, name, paused)
     typer.echo(f"rollouts of {name} in {environment} are {'paused' if paused else 'going on'}")
 

@@ -93,8 +93,8 @@ def read_settings(delivery: Checkout, environment: str, task: str) -> RolloutSet
 def promote(delivery: Checkout, environment: str, promotion: Promotion) -> str:
     """Bring a model version into an environment, as one commit that is still to be published.
 
-    Where there is a ``rollout.yaml``, the version starts as a canary without traffic; else, and where nothing
-    serves yet, it gets all of it. Promoting what is already there changes nothing.
+    Where there is a ``rollout.yaml``, the version starts as a canary at its first step; else, and where
+    nothing serves yet, it gets all traffic. Promoting what is already there changes nothing.
 
     Returns:
         the commit that holds the promotion.
@@ -104,16 +104,18 @@ def promote(delivery: Checkout, environment: str, promotion: Promotion) -> str:
     """
     folder, namespace = folder_of(environment, promotion.task), f"bonafide-{environment}"
     service = read_service(delivery, environment, promotion.task)
-    did, files = "Promote", {}
+    settings = read_settings(delivery, environment, promotion.task)
+    did, files = "Promote", dict[Path, str]()
     if service is None:
         made = inference_service(promotion.task, promotion.version, promotion.package_uri, namespace)
         common, files = overlay(delivery, environment)
         files[folder / "kustomization.yaml"] = to_yaml(kustomization(namespace, common))
         files[folder / SERVICE] = to_yaml(made)
     elif promotion.served not in (service.stable, service.canary):
-        if read_settings(delivery, environment, promotion.task):
+        if settings:
             _refuse_second_canary(service, promotion, environment)
             service.open(promotion.served)
+            service.weigh(settings.steps[0], 1)
             did = "Open the rollout of"
         else:
             service.replace(promotion.served)

@@ -76,8 +76,9 @@ class Service:
         for key in SCALING:
             predictor.pop(key, None)
         _identify(predictor, canary)
+        least = str(predictor.get("minReplicas", 1))
         predictor["minReplicas"] = 1
-        predictor.setdefault("annotations", {})[SCALER] = "none"
+        predictor.setdefault("annotations", {}).update({SCALER: "none", MIN_REPLICAS: least})
         self._spec["canary"] = [{"trafficPercent": 0, "predictor": predictor}]
         self.canary, self.weight = canary, 0
 
@@ -90,10 +91,8 @@ class Service:
                 a canary may not have more than it.
         """
         stable, canary = self._spec["predictor"], self._spec["canary"][0]
-        annotations = self._content["metadata"].setdefault("annotations", {})
-        annotations.setdefault(MIN_REPLICAS, str(stable.get("minReplicas", 1)))
         most = int(stable.get("maxReplicas") or pods)
-        stable["minReplicas"] = max(int(annotations[MIN_REPLICAS]), min(pods, most))
+        stable["minReplicas"] = max(self._least(), min(pods, most))
         canary["predictor"]["minReplicas"] = max(1, math.ceil(stable["minReplicas"] * weight / 100))
         canary["trafficPercent"] = self.weight = weight
 
@@ -104,11 +103,15 @@ class Service:
 
     def drop(self) -> None:
         """All traffic to the stable version, as before the canary."""
+        if self.canary:
+            self._spec["predictor"]["minReplicas"] = self._least()
         self._spec.pop("canary", None)
-        least = self._content["metadata"].get("annotations", {}).pop(MIN_REPLICAS, None)
-        if least is not None:
-            self._spec["predictor"]["minReplicas"] = int(least)
         self.canary, self.weight = None, 0
+
+    def _least(self) -> int:
+        """The stable predictor's own minReplicas. As a note on the service it would restart every pod."""
+        annotations = self._spec["canary"][0]["predictor"].get("annotations", {})
+        return int(annotations.get(MIN_REPLICAS, self._spec["predictor"].get("minReplicas", 1)))
 
     def _read_canary(self) -> tuple[Served | None, int]:
         canaries = self._spec.get("canary") or []

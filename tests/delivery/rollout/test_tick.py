@@ -111,7 +111,7 @@ def test_replicas_carry_the_share_and_go_back_afterwards(folder, measured):
     canary = content["canary"][0]["predictor"]
     assert canary["minReplicas"] == 2
     assert not {"maxReplicas", "autoScaling"} & set(canary)
-    assert canary["annotations"] == {"serving.kserve.io/autoscalerClass": "none"}
+    assert canary["annotations"]["serving.kserve.io/autoscalerClass"] == "none"
     while look(folder) is not None:
         pass
     assert serving(folder)._spec["predictor"]["minReplicas"] == 1
