@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from scipy.stats import binom, nchypergeom_fisher
 
 from bonafide.delivery.rollout import evidence
-from bonafide.delivery.rollout.evidence import EITHER, HIGHER, SAFER, Window, against_equality, against_margin
+from bonafide.delivery.rollout.evidence import (
+    EITHER,
+    HIGHER,
+    SAFER,
+    Against,
+    Window,
+    against_equality,
+    against_margin,
+)
 
 counts = st.integers(0, 12)
 
@@ -137,3 +145,36 @@ def test_a_canary_that_errs_twice_as_often_is_seen_within_the_expected_requests(
             seen += n
         found.append(seen)
     assert median / 2 < np.median(found) < median * 2
+
+
+@pytest.mark.parametrize("null", [1.0, 2.5])
+@pytest.mark.parametrize(
+    ("n", "m", "e"), [(3000, 3000, 3100), (150, 1350, 700), (40, 10, 45), (300, 2700, 9)]
+)
+def test_large_windows_have_the_same_law(null, n, m, e):
+    a = round(n * e / (n + m))
+    ratios = np.array([0.1, 0.7, 1.6, 6.0])
+    [[logs]] = evidence.likelihoods(np.array([[a, n, e - a, m]]), Against(ratios, np.array([null])))
+    expected = [law(n, m, e, null * each).logpmf(a) - law(n, m, e, null).logpmf(a) for each in ratios]
+    for log, truth in zip(logs, expected, strict=True):
+        if truth > -600:  # beyond, scipy's underflows
+            assert log == pytest.approx(truth, abs=1e-6)
+
+
+def test_windows_add_up_whatever_their_sizes():
+    windows = [Window(3, 40, 20, 300), Window(0, 0, 4, 9), Window(70, 130, 200, 420), Window(1, 1, 0, 0)]
+    nulls = np.array([1.0, 1.5, 2.0, 3.0])
+    equality = Against(HIGHER, np.ones(1))
+    both = evidence.likelihoods(np.array(windows), Against(SAFER, nulls), equality)
+    for at, window in enumerate(windows):
+        alone = evidence.likelihoods(np.array([window]), Against(SAFER, nulls[at : at + 1]), equality)
+        for together, single in zip(both, alone, strict=True):
+            assert together[at] == pytest.approx(single[0])
+    assert [against_equality([], HIGHER), against_margin([], 2.0)] == pytest.approx([0, 0])
+
+
+def test_what_is_no_event_has_the_margin_s_reciprocal():
+    window = Window(40, 120, 610, 1080)
+    [mirrored] = evidence.likelihoods(np.array([window.mirrored]), Against(SAFER, np.array([1.5])))
+    [same] = evidence.likelihoods(np.array([window]), Against(1 / SAFER, np.array([1 / 1.5])))
+    assert mirrored == pytest.approx(same)

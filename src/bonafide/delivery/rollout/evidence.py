@@ -20,6 +20,9 @@ HIGHER = np.geomspace(1.25, 8, 12)
 EITHER = np.concatenate([1 / np.geomspace(1.15, 3, 8)[::-1], np.geomspace(1.15, 3, 8)])
 SAFER = 1 / np.geomspace(1.15, 16, 14)
 
+CELLS = 20_000  # numbers at once, so that they stay in a core's cache
+BLOCK = 64  # powers of a ratio that a float holds with ease
+
 Ratios = npt.NDArray[np.float64]
 
 
@@ -47,6 +50,22 @@ class Window(NamedTuple):
         )
 
 
+class Against(NamedTuple):
+    """Odds ratios, and the one that they are held against.
+
+    Attributes:
+        ratios: FP64 [K], as multiples of ``null``.
+        null: FP64 [1], or [W] if each window has its own.
+    """
+
+    ratios: Ratios
+    null: Ratios
+
+    def of(self, part: slice, count: int) -> "Against":
+        """For a part of so many windows."""
+        return Against(self.ratios, np.broadcast_to(self.null, count)[part])
+
+
 def against_equality(windows: Iterable[Window], ratios: Ratios, damping: float = 1.0) -> float:
     """The logarithm of the evidence that the arms' odds ratio is one of ``ratios`` rather than 1.
 
@@ -54,8 +73,8 @@ def against_equality(windows: Iterable[Window], ratios: Ratios, damping: float =
         ratios: of the canary's odds to the stable version's; all above 1 where only more events are bad.
         damping: 1 or less, 1 / :func:`dispersion`; what pods differ by anyway weighs less then.
     """
-    start = np.zeros(len(ratios))
-    return _mixed(sum((_likelihood(each, ratios, 1.0) for each in windows), start), damping)
+    [logs] = likelihoods(_counts(windows), Against(ratios, np.ones(1)))
+    return _mixed(logs.sum(0), damping)
 
 
 def against_margin(windows: Iterable[Window], margin: float, damping: float = 1.0) -> float:
@@ -66,8 +85,23 @@ def against_margin(windows: Iterable[Window], margin: float, damping: float = 1.
         margin: an odds ratio above 1.
         damping: as in :func:`against_equality`.
     """
-    start = np.zeros(len(SAFER))
-    return _mixed(sum((_likelihood(each, margin * SAFER, margin) for each in windows), start), damping)
+    [logs] = likelihoods(_counts(windows), Against(SAFER, np.full(1, margin)))
+    return _mixed(logs.sum(0), damping)
+
+
+def likelihoods(windows: npt.NDArray[np.int64], *tests: Against) -> list[Ratios]:
+    """Logarithms of each window's likelihood ratios, FP64 [W, K] a test; sums over windows are what is mixed.
+
+    Args:
+        windows: INT64 [W, 4], the numbers of each :class:`Window`.
+    """
+    widest = int(np.minimum(windows[:, 1], windows[:, 0] + windows[:, 2]).max(initial=0)) + 1
+    at_once = max(1, CELLS // widest)
+    found = [[np.empty((0, len(test.ratios))) for test in tests]]
+    for start in range(0, len(windows), at_once):
+        part = slice(start, start + at_once)
+        found.append(_likelihoods(windows[part], [test.of(part, len(windows)) for test in tests]))
+    return [np.concatenate(each) for each in zip(*found, strict=True)]
 
 
 def against_share(windows: Iterable[Window], share: float, damping: float = 1.0) -> float:
@@ -140,27 +174,49 @@ def _square(block: Window) -> float:
     return (block.canary_events - e * n / total) ** 2 / variance if variance else 1.0
 
 
-def _likelihood(window: Window, ratios: Ratios, null: float) -> Ratios:
-    """Logarithms of the likelihood ratios of ``ratios`` against ``null``."""
-    gain = window.canary_events * np.log(ratios / null)
-    return gain - _log_normaliser(window, ratios) + _log_normaliser(window, np.array([null]))
+def _counts(windows: Iterable[Window]) -> npt.NDArray[np.int64]:
+    return np.array(list(windows), np.int64).reshape(-1, 4)
 
 
-def _log_normaliser(window: Window, ratios: Ratios) -> Ratios:
-    """log M(ψ)."""
-    from scipy.special import gammaln, logsumexp
+def _likelihoods(windows: npt.NDArray[np.int64], tests: Sequence[Against]) -> list[Ratios]:
+    """Without the constant of each window's M(ψ), which a ratio does not need.
 
-    n, m, e = window.canary_requests, window.stable_requests, window.events
-    u = np.arange(max(0, e - m), min(n, e) + 1)
+    The sum over u goes by blocks: in each, a product of matrices holds the powers of all ratios.
+    """
+    first, logs = _laws(windows)
+    steps = np.arange(logs.shape[2])
+    highest = np.maximum(logs.max(-1, keepdims=True), np.finfo(np.float64).min)
+    chances = np.exp(logs - highest)
+    found = []
+    for test in tests:
+        ratios, null = np.append(test.ratios, 1.0), test.null[:, None, None]
+        sums = (chances * null**steps) @ ratios ** steps[:, None]
+        with np.errstate(divide="ignore"):  # a block beyond a window's last u
+            blocks = np.log(sums) + highest + first[..., None] * np.log(null * ratios)
+        normalisers = np.logaddexp.reduce(blocks, axis=1)
+        gains = windows[:, :1].astype(np.float64) * np.log(test.ratios)
+        found.append(gains - normalisers[:, :-1] + normalisers[:, -1:])
+    return found
 
-    def log_choose(total: int, chosen: npt.NDArray[np.int64] | int) -> Ratios:
-        chosen = np.asarray(chosen, np.float64)
-        logs: Ratios = gammaln(total + 1.0) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
-        return logs
 
-    weights = log_choose(n, u) + log_choose(m, e - u) - log_choose(n + m, e)
-    logs: Ratios = logsumexp(weights + u * np.log(ratios)[:, None], axis=1)
-    return logs
+def _laws(windows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Ratios]:
+    """The first u of each block, INT64 [W, B], and log C(n,u) C(m,e-u) but for a constant, FP64 [W, B, S].
+
+    An u that cannot be has the factorial of a negative number, which is infinite.
+    """
+    from scipy.special import gammaln
+
+    n, m, e = windows[:, 1, None], windows[:, 3, None], windows[:, :1] + windows[:, 2, None]
+    least, most = np.maximum(0, e - m), np.minimum(n, e)
+    size = min(BLOCK, int((most - least).max()) + 1)
+    first = least + np.arange(0, (most - least).max() + 1, size)
+    u = first[..., None] + np.arange(size)
+    beyond = first.shape[1] * size
+    factorials = np.append(np.full(beyond, np.inf), gammaln(np.arange((n + m).max() + beyond + 1) + 1.0))
+    logs = -factorials[u + beyond]
+    for rest in (n[..., None] - u, e[..., None] - u, (m - e)[..., None] + u):
+        logs -= factorials[rest + beyond]
+    return first, logs
 
 
 def _mixed(logs: Ratios, damping: float) -> float:
