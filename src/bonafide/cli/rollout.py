@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bonafide.cli.options import EnvironmentOption, TaskOption
+from bonafide.errors import ConfigError
 from bonafide.home import delivery
 
 if TYPE_CHECKING:
     from bonafide.delivery.rollout.samples import Samples
+    from bonafide.delivery.rollout.settings import RolloutSettings
 
 app = typer.Typer(help="Canaries that judge themselves.", no_args_is_help=True)
 
@@ -47,6 +49,32 @@ def tick(
 
 
 @app.command()
+def plan(
+    rate: Annotated[float, typer.Option(min=0.001, help="Requests a second.")],
+    errors: Annotated[float, typer.Option(min=1e-6, max=0.2, help="The share of errors, e.g. 0.005.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[ROLLOUT_YAML]", help="A rollout.yaml. [default: its defaults]")
+    ] = None,
+    labels: Annotated[int, typer.Option(min=2, max=100, help="How many labels the model answers.")] = 2,
+) -> None:
+    """Tell what each step can see and how long it takes; refuse a deadline that is too short."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bonafide.delivery.rollout.plan import plan, refuse_short
+
+    settings = _settings(file)
+    needs = plan(settings, rate, errors, labels)
+    table = Table("at", "to", "canary requests", "minutes", title="Half of all canaries / 95 % need at most")
+    for need in needs:
+        requests, minutes = (f"{half:,.0f} / {most:,.0f}" for half, most in (need.requests, need.minutes))
+        table.add_row(f"{need.weight} %", need.what, requests, minutes)
+    Console().print(table)
+    typer.echo("Errors × 1.5 are a grey zone: such a canary may be rolled back, wait or go on.")
+    refuse_short(settings, needs)
+
+
+@app.command()
 def pause(environment: EnvironmentOption = "dev", task: TaskOption = "authenticity") -> None:
     """Stop rollouts at their step; harm that is proven still rolls back."""
     _pause(environment, task, True)
@@ -65,6 +93,17 @@ def _pause(environment: str, task: str, paused: bool) -> None:
     name = task_name(task)
     pause(delivery(), environment, name, paused)
     typer.echo(f"rollouts of {name} in {environment} are {'paused' if paused else 'going on'}")
+
+
+def _settings(file: Path | None) -> "RolloutSettings":
+    from bonafide.delivery.rollout.settings import RolloutSettings, parse_settings
+
+    if file is None:
+        return RolloutSettings()
+    try:
+        return parse_settings(file.read_text(), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
 
 
 def _samples(prometheus: str, environment: str, task: str) -> "Samples":
