@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-commands bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
+.PHONY: help setup demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench-serving: $(VENV)/.pipelines ## Servers against each other and the bare loo
 
 bench-pipeline: $(VENV)/.pipelines ## Orchestrated run against the same library calls; writes docs/benchmarks/pipeline.md
 	$(BIN)/python -m benchmarks.pipeline
+
+bench-canary: $(VENV)/.pipelines ## Simulated canaries, judged here and by others' rules; writes docs/benchmarks/canary.md
+	$(BIN)/python -m benchmarks.canary $(ARGS)
 
 bench-commands: $(VENV)/.pipelines ## How long commands take to answer; writes docs/benchmarks/commands.md
 	$(BIN)/python -m benchmarks.commands
