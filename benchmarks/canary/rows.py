@@ -52,7 +52,7 @@ class Row:
     """One world, and how it is followed.
 
     Attributes:
-        table: where it stands: same, lasting, worse, grey, shifted.
+        table: where it stands: same, lasting, worse, grey, shifted, both.
         noise: of :data:`NOISES` or :data:`LASTING`.
     """
 
@@ -84,6 +84,7 @@ def rows() -> Iterator[Row]:
     yield Row("grey", GREY, World(20, canary_errors=0.0075))
     lit = RolloutSettings(steps=RolloutSettings().steps[1:])
     yield from (Row("shifted", "shifted", World(rate, shifted=0.05), settings=lit) for rate in RATES)
+    yield from (Row("both", "shifted after the dark", World(rate, shifted=0.05)) for rate in RATES)
 
 
 def simulate(row: Row, runs: int, seed: int) -> Figures:

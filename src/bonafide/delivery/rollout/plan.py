@@ -115,13 +115,9 @@ class _Step:
         yield "see errors × 2", self._harm(failing, errors, 2 * errors)
         yield "see errors × 3", self._harm(failing, errors, 3 * errors)
         yield f"see errors + {100 * points:g} points", self._harm(failing, errors, errors + points)
-        often = f"see {100 * SLOW:g} % of answers as slow as {100 * SLOWEST:g} % were"
-        yield often, self._harm(slow, SLOWEST, SLOW)
-        shift = self.settings.margins.label_points
-        yield (
-            f"see a label's share + {100 * shift:g} points",
-            self._harm(label, 1 / labels, 1 / labels + shift),
-        )
+        yield f"see slow answers × {SLOW / SLOWEST:g}", self._harm(slow, SLOWEST, SLOW)
+        share, shift = 1 / labels, self.settings.margins.label_points
+        yield f"see a label's share + {100 * shift:g} points", self._harm(label, share, share + shift)
 
     def _safe(self, check: Check, share: float) -> Requests:
         tests = [Against(SAFER, np.full(1, check.above))]
