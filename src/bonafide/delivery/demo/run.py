@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from PIL import Image, ImageFilter
+
 from bonafide.delivery.checkout import checkout
 from bonafide.delivery.demo.variants import make, rounded, slowed
 from bonafide.delivery.repository import Promotion, folder_of, promote
@@ -26,7 +28,7 @@ from bonafide.files import sha256
 from bonafide.home import keys, trusted_keys
 from bonafide.model import package
 from bonafide.model.signing import ensure_key
-from bonafide.sources.sample import build_sample
+from bonafide.sources.sample import cut
 
 ENVIRONMENT = "dev"
 IMAGES, SIZE, SEED, RATE = 240, 64, 1, 25.0
@@ -40,7 +42,7 @@ warm_up_minutes: 0.1
 deadline_minutes: 4
 window_seconds: 3
 minimum_requests: 50
-replays: 150
+replays: 400
 margins: {errors_points: 0.05, slow_points: 0.15, label_points: 0.25, confidence_points: 0.25}
 """
 ANNOUNCED = re.compile(r" at (http://\S+)")
@@ -73,7 +75,7 @@ def demonstrate(source: Path, folder: Path, tell: Tell) -> list[Story]:
     with _home(folder):
         versions = _packages(source, folder / "packages", trusted)
         task = package.verify(source, keys()).task
-        images = build_sample(folder / "images", IMAGES, SIZE, SEED)
+        images = _pictures(folder / "images")
         place = folder / "delivery"
         _promote(place, task, "1", source)
         with checkout(str(place)) as delivery:
@@ -83,6 +85,16 @@ def demonstrate(source: Path, folder: Path, tell: Tell) -> list[Story]:
             time.sleep(BASELINE_SECONDS)
             judge = Judge(Recorded(ENVIRONMENT, task), Replayer(url, images))
             return [_roll_out(place, task, number, made, judge, tell) for number, made in versions.items()]
+
+
+def _pictures(folder: Path) -> Path:
+    """Patches of photographs, half of them blurred, so that answers differ."""
+    folder.mkdir()
+    for number, patch in enumerate(cut(IMAGES, SIZE, SEED)[1]):
+        image = Image.fromarray(patch)
+        blurred = image.filter(ImageFilter.GaussianBlur(1.5)) if number % 2 else image
+        blurred.save(folder / f"{number}.jpg", quality=95)
+    return folder
 
 
 def _packages(source: Path, out: Path, trusted: Path) -> dict[str, Path]:
