@@ -1,5 +1,6 @@
 """``bonafide demo-canary``."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ def demo_canary(task: TaskOption = "authenticity") -> None:
     from bonafide.task import load_task
 
     lean.import_kserve()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers that were started end too
     console = Console(file=sys.stdout, highlight=False)
     name = load_task(task).name
     current, folder = in_service(delivery(), ENVIRONMENT, name), home() / "canary"

@@ -1,0 +1,50 @@
+import math
+
+import pytest
+
+from bonafide.delivery.rollout.replay import Replay, Replayer, findings, summary
+from bonafide.delivery.rollout.settings import RolloutSettings
+from bonafide.errors import ConfigError
+
+SAME = [Replay("real", "real")] * 500 + [Replay("fake", "fake")] * 400
+
+
+def found(replays):
+    return {each.name: each for each in findings(replays, 0.1)}
+
+
+def test_answers_that_do_not_change_keep_every_margin():
+    told = found(SAME)
+    assert set(told) == {"errors", "label fake", "label real"}
+    assert all(each.harm <= 0 and each.safe > math.log(50) and each.trials == 900 for each in told.values())
+
+
+def test_changes_in_both_directions_are_no_harm():
+    told = found([*SAME, *[Replay("real", "fake")] * 30, *[Replay("fake", "real")] * 30])
+    assert max(each.harm for each in told.values()) < 0
+
+
+@pytest.mark.parametrize("replay", [Replay("real", "fake"), Replay("fake", "real")])
+def test_a_share_that_moves_either_way_is_harm(replay):
+    told = found([*SAME, *[replay] * 90])
+    assert told["label fake"].harm > math.log(1000) and told["label real"].harm > math.log(1000)
+    assert told["label fake"].safe < math.log(50)
+
+
+def test_only_more_failures_are_harm():
+    assert found([*SAME, *[Replay("real", None)] * 20])["errors"].harm > math.log(1000)
+    assert found([*SAME, *[Replay(None, "real")] * 20])["errors"].harm < 0
+
+
+def test_what_differs_is_told_with_an_exact_interval():
+    told = summary([*SAME, *[Replay("real", None)] * 100])
+    assert told["requests"] == 1000
+    assert told["differ"]["share"] == 0.1
+    assert told["differ"]["interval"] == pytest.approx([0.0821, 0.1203], abs=1e-4)  # R: binom.test(100, 1000)
+    assert {"stable": "real", "canary": None, "requests": 100} in told["answers"]
+
+
+def test_a_folder_without_images_is_told(tmp_path):
+    replayer = Replayer("http://127.0.0.1:1", tmp_path)
+    with pytest.raises(ConfigError, match="holds no image to replay"):
+        replayer.replay("pets", rollout=type("R", (), {"settings": RolloutSettings()})())
