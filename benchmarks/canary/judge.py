@@ -14,7 +14,15 @@ from benchmarks.canary.traffic import LABELS, MINUTES, PODS, Array, World, day, 
 from bonafide.delivery.rollout.checks import ERRORS, PREDICTIONS, REQUESTS, SECONDS, Check, Counter, choose
 from bonafide.delivery.rollout.checks import LABELS as LABELS_WEIGHT
 from bonafide.delivery.rollout.decide import Evidence, Finding, Rollout, Verdict, decide
-from bonafide.delivery.rollout.evidence import SAFER, Against, dispersion, likelihoods, paired, paired_margin
+from bonafide.delivery.rollout.evidence import (
+    SAFER,
+    Against,
+    dispersion,
+    likelihoods,
+    paired,
+    paired_margin,
+    rarities,
+)
 from bonafide.delivery.rollout.replay import FAILURE_POINTS
 from bonafide.delivery.rollout.settings import ALL, DARK, Margins, RolloutSettings
 
@@ -100,6 +108,7 @@ class Judged:
         if checks[0].below is not None:  # the margin of what is no event
             self._tests.append(Against(1 / SAFER, 1 / np.array([check.below for check in checks])))
         self._logs = [np.zeros((len(checks), len(test.ratios))) for test in self._tests]
+        self._own = [np.zeros((len(checks), len(SAFER))) for _ in self._tests[1:]]
         self.harm, self.safe = np.zeros(len(checks)), np.zeros(len(checks))
 
     def add(self, runs: Indices, windows: Indices) -> None:
@@ -107,13 +116,19 @@ class Judged:
         tests = [Against(test.ratios, test.null[runs]) for test in self._tests]
         for logs, gains in zip(self._logs, likelihoods(windows, *tests), strict=True):
             logs[runs] += gains
-        self.harm[runs], *safe = (_mixed(logs[runs], self.damping[runs]) for logs in self._logs)
-        self.safe[runs] = np.min(safe, axis=0)
+        mirrored = windows.copy()
+        mirrored[:, ::2] = windows[:, 1::2] - windows[:, ::2]
+        for logs, counts in zip(self._own, (windows, mirrored), strict=False):
+            logs[runs] += rarities(counts, self.checks[0].points)
+        self.harm[runs], *margins = (_mixed(logs[runs], self.damping[runs]) for logs in self._logs)
+        own = (_mixed(logs[runs], self.damping[runs]) for logs in self._own)
+        kept = [np.logaddexp(*both) - math.log(2) for both in zip(margins, own, strict=True)]
+        self.safe[runs] = np.min(kept, axis=0)
 
     def restart(self, run: int) -> None:
         """A new step begins."""
         self.safe[run] = 0
-        for logs in self._logs[1:]:
+        for logs in (*self._logs[1:], *self._own):
             logs[run] = 0
 
 

@@ -22,8 +22,8 @@ from bonafide.delivery.rollout.checks import (
 Array = NDArray[np.float64]
 
 PODS, BLOCKS, MINUTES = 4, 48, 30
-# Bounds of the buckets of inference times; those of telemetry.metrics.STAGE_SECONDS once its ratio is 1.2.
-BOUNDS = tuple(float(f"{0.005 * 1.2**step:.4g}") for step in range(27))
+# The bounds around the working range in telemetry.metrics.STAGE_SECONDS.
+BOUNDS = tuple(float(f"{0.005 * 100 ** (step / 26):.4g}") for step in range(27))
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 MEDIAN, SPREAD = 0.03, 0.3
 LABELS = ("ai", "real")

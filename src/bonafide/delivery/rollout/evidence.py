@@ -110,11 +110,18 @@ def against_share(windows: Iterable[Window], share: float, damping: float = 1.0)
     A canary that errs in fewer than 5 of 1,000 requests is not 5 points of 1,000 worse than anybody. Where
     events are so rare that no window has one, the comparison of the arms says nothing, and this does.
     """
-    logs, shares = np.zeros(len(SAFER)), share * SAFER
-    for window in windows:
-        good = window.canary_requests - window.canary_events
-        logs += window.canary_events * np.log(SAFER) + good * (np.log1p(-shares) - math.log1p(-share))
-    return _mixed(logs, damping)
+    return _mixed(rarities(_counts(windows), share).sum(0), damping)
+
+
+def rarities(windows: npt.NDArray[np.int64], share: float) -> Ratios:
+    """Logarithms of each window's likelihood ratios of shares below ``share``, FP64 [W, K].
+
+    Args:
+        windows: as in :func:`likelihoods`.
+    """
+    events, good = windows[:, :1], windows[:, 1:2] - windows[:, :1]
+    logs: Ratios = events * np.log(SAFER) + good * (np.log1p(-share * SAFER) - math.log1p(-share))
+    return logs
 
 
 def paired(worse: int, better: int) -> float:

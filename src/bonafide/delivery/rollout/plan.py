@@ -20,7 +20,7 @@ from bonafide.delivery.rollout.checks import (
     Table,
     choose,
 )
-from bonafide.delivery.rollout.evidence import SAFER, Against, Ratios, likelihoods
+from bonafide.delivery.rollout.evidence import SAFER, Against, Ratios, likelihoods, rarities
 from bonafide.delivery.rollout.settings import ALL, DARK, RolloutSettings
 from bonafide.errors import ConfigError
 
@@ -123,25 +123,43 @@ class _Step:
         tests = [Against(SAFER, np.full(1, check.above))]
         if check.below is not None:  # of what is no event
             tests.append(Against(1 / SAFER, np.full(1, 1 / check.below)))
-        return self._until(-math.log(self.settings.advance_alpha), tests, share, share)
+        return self._until(-math.log(self.settings.advance_alpha), tests, share, share, check.points)
 
     def _harm(self, check: Check, stable: float, canary: float) -> Requests:
         rest = 1 / self.settings.alpha - 1 + check.weight  # what the other checks, at 1 each, do not bring
         return self._until(math.log(rest / check.weight), [Against(check.ratios, np.ones(1))], stable, canary)
 
-    def _until(self, threshold: float, tests: list[Against], stable: float, canary: float) -> Requests:
+    def _until(
+        self,
+        threshold: float,
+        tests: list[Against],
+        stable: float,
+        canary: float,
+        points: float | None = None,
+    ) -> Requests:
         """After how many canary requests the evidence of all tests is enough.
 
         Windows grow with what was seen, so that looks are few.
+
+        Args:
+            points: a share of the canary's own that is next to nothing, of events and of what is none; 0 if
+                only the comparison counts.
         """
         found, waiting, seen = np.zeros(RUNS), np.arange(RUNS), 0
         logs = [np.zeros((RUNS, len(test.ratios))) for test in tests]
+        own = [np.zeros((RUNS, len(SAFER))) for _ in tests if points]
         while len(waiting):
             windows = self._windows(len(waiting), max(self.window, int(GROWTH * seen)), stable, canary)
             seen += int(windows[0, 1])
             for log, gains in zip(logs, likelihoods(windows, *tests), strict=True):
                 log[waiting] += gains
-            least = np.min([_mixed(log[waiting]) for log in logs], axis=0)
+            shown = [_mixed(log[waiting]) for log in logs]
+            if points:
+                for log, counts in zip(own, (windows, _mirrored(windows)), strict=False):
+                    log[waiting] += rarities(counts, points)
+                both = zip(shown, own, strict=True)
+                shown = [np.logaddexp(each, _mixed(log[waiting])) - math.log(2) for each, log in both]
+            least = np.min(shown, axis=0)
             found[waiting[least >= threshold]] = seen
             waiting = waiting[least < threshold]
         return found
@@ -166,6 +184,12 @@ def _past(errors: float, labels: int) -> Mapping[Counter, Table]:
         counter: Table(tuple(of), np.rint(BASE * np.array([*of.values()])).astype(np.int64)[None, :, None])
         for counter, of in shares.items()
     }
+
+
+def _mirrored(windows: Windows) -> Windows:
+    mirrored = windows.copy()
+    mirrored[:, ::2] = windows[:, 1::2] - windows[:, ::2]
+    return mirrored
 
 
 def _mixed(logs: Ratios) -> Requests:
