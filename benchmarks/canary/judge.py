@@ -17,7 +17,6 @@ from bonafide.delivery.rollout.decide import Evidence, Finding, Rollout, Verdict
 from bonafide.delivery.rollout.evidence import (
     SAFER,
     Against,
-    dispersion,
     likelihoods,
     paired,
     paired_margin,
@@ -82,7 +81,7 @@ def past(world: World, count: int, margins: Margins) -> Past:
         base = day(world, factors[:, run], rng)
         found = [each for each in choose(base, margins) if each.name != f"label {LABELS[1]}"]
         checks.append(found)
-        damping.append([1 / dispersion(check.blocks(base[check.counter])) for check in found])
+        damping.append([check.damping(base[check.counter]) for check in found])
     return Past(factors, list(zip(*checks, strict=True)), list(zip(*damping, strict=True)))
 
 

@@ -124,12 +124,20 @@ def test_windows_without_requests_in_an_arm_say_nothing():
 
 def test_pods_that_differ_only_by_chance_have_no_dispersion():
     rng = np.random.default_rng(1)
-    events = rng.binomial(1000, 0.02, (200, 2))
-    blocks = [Window(int(a), 1000, int(b), 1000) for a, b in events]
-    assert evidence.dispersion(blocks) == pytest.approx(1, abs=0.3)
-    uneven = [Window(int(2 * a), 1000, int(b), 1000) for a, b in events]
-    assert evidence.dispersion(uneven) > 3
-    assert evidence.dispersion([]) == 1
+    trials = np.full((2, 200), 1000)
+    events = rng.binomial(trials, 0.02)
+    assert evidence.dispersion(events, trials) == pytest.approx(1, abs=0.3)
+    assert evidence.dispersion(events * [[2], [1]], trials) > 3
+    assert evidence.dispersion(events[:1], trials[:1]) == 1
+    assert evidence.dispersion(0 * events, 0 * trials) == 1
+
+
+def test_a_pod_that_takes_another_s_place_does_not_differ_by_the_hour():
+    rng = np.random.default_rng(2)
+    share = np.repeat([0.02, 0.2], 30)
+    trials = np.array([[500] * 60, [500] * 30 + [0] * 30, [0] * 30 + [500] * 30])
+    events = rng.binomial(trials, share)
+    assert evidence.dispersion(events, trials, together=60) < 2
     assert SAFER.max() < 1
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bonafide.delivery.rollout.evidence import EITHER, HIGHER, Ratios, Window, odds_ratio
+from bonafide.delivery.rollout.evidence import EITHER, HIGHER, Ratios, Window, dispersion, odds_ratio
 from bonafide.delivery.rollout.samples import Counts, Series, Times
 from bonafide.delivery.rollout.settings import Margins
 from bonafide.telemetry import metrics
@@ -94,12 +94,13 @@ class Check:
         arms = [each.of(parts).sum(0) for each in (canary, stable) for parts in (self.events, self.trials)]
         return [Window(*map(int, counts)) for counts in zip(*arms, strict=True)]
 
-    def blocks(self, stable: Table) -> list[Window]:
-        """Each of the stable version's pods against the others."""
-        events, trials = stable.of(self.events), stable.of(self.trials)
-        others = events.sum(0) - events, trials.sum(0) - trials
-        arms = zip(*(each.ravel() for each in (events, trials, *others)), strict=True)
-        return [each for each in (Window(*map(int, counts)) for counts in arms) if 0 not in each[1::2]]
+    def damping(self, stable: Table, together: int = 1) -> float:
+        """What pods of one version differ by anyway makes the evidence weigh less; 1 if they do not.
+
+        Args:
+            together: how many of the table's windows make a block.
+        """
+        return 1 / dispersion(stable.of(self.events), stable.of(self.trials), together)
 
 
 def choose(base: Mapping[Counter, Table], margins: Margins) -> list[Check]:

@@ -23,6 +23,7 @@ SAFER = 1 / np.geomspace(1.15, 16, 14)
 CELLS = 20_000  # numbers at once, so that they stay in a core's cache
 BLOCK = 64  # powers of a ratio that a float holds with ease
 
+Counts = npt.NDArray[np.int64]
 Ratios = npt.NDArray[np.float64]
 
 
@@ -165,20 +166,25 @@ def odds_ratio(share: float, other: float) -> float:
     return (share / (1 - share)) / (other / (1 - other))
 
 
-def dispersion(blocks: Iterable[Window]) -> float:
+def dispersion(events: Counts, trials: Counts, together: int = 1) -> float:
     """How much more one pod differs from the others than chance allows, 1 or more.
 
-    The mean of (a - E)² / V over blocks in which one stable pod is taken for a canary.
+    The mean of (A - E)² / V over blocks in which one of the pods is taken for a canary. Within a block the
+    pods are compared window by window, so that the hour does not count where a pod came or went.
+
+    Args:
+        events: INT64 [P, W] for P pods and W windows; ``trials`` likewise.
+        together: how many windows make a block.
     """
-    squares = [_square(block) for block in blocks]
-    return max(1.0, float(np.mean(squares))) if squares else 1.0
-
-
-def _square(block: Window) -> float:
-    n, m, e = block.canary_requests, block.stable_requests, block.events
-    total = n + m
-    variance = n * m * e * (total - e) / (total**2 * (total - 1)) if total > 1 else 0.0
-    return (block.canary_events - e * n / total) ** 2 / variance if variance else 1.0
+    every, total = events.sum(0), np.maximum(trials.sum(0), 2)
+    others = total - trials
+    compared = (trials > 0) & (others > 0)
+    gaps = np.where(compared, events - every * trials / total, 0)
+    spread = trials * others * (every * (total - every) / (total**2.0 * (total - 1)))
+    starts = np.arange(0, events.shape[1], together)
+    gaps, spread = (np.add.reduceat(each, starts, axis=1) for each in (gaps, np.where(compared, spread, 0)))
+    told = spread > 0
+    return max(1.0, float(np.mean(gaps[told] ** 2 / spread[told]))) if told.any() else 1.0
 
 
 def _counts(windows: Iterable[Window]) -> npt.NDArray[np.int64]:

@@ -16,7 +16,6 @@ from bonafide.delivery.rollout.evidence import (
     against_margin,
     against_share,
     combined,
-    dispersion,
 )
 from bonafide.delivery.rollout.samples import Samples, Times
 from bonafide.telemetry import metrics
@@ -93,7 +92,7 @@ def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence
     judged = rollout.began.timestamp() + warm_up
     width = rollout.settings.window_seconds
     edges = _edges(judged, now.timestamp(), width)
-    past = np.arange(judged, judged - min(DAY, MOST_SAMPLES * width), -BLOCK)[::-1]
+    past = np.arange(judged, judged - min(DAY, MOST_SAMPLES * width) - 1e-6, -width)[::-1]
     base = _tables(samples, rollout.stable, past, width)
     checks = choose(base, rollout.settings.margins)
     stable, canary = (_tables(samples, version, edges) for version in (rollout.stable, rollout.canary))
@@ -106,7 +105,7 @@ def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence
             [windows[index] for index in kept],
             [float(edges[index + 1]) for index in kept],
             step,
-            1 / dispersion(check.blocks(base[check.counter])),
+            check.damping(base[check.counter], round(max(1, BLOCK / width))),
         )
         for check in checks
         for windows in [check.windows(canary[check.counter], stable[check.counter])]
