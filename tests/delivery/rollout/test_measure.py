@@ -131,3 +131,13 @@ def test_without_samples_nothing_is_found_and_nothing_is_shown():
     evidence, _ = measure(Traffic(), rollout(), at(BEGAN + HOUR))
     assert evidence.ready is None
     assert all(finding.trials == 0 and finding.safe < math.log(50) for finding in evidence.findings)
+
+
+@pytest.mark.parametrize("label", [0.03, 0.97])
+def test_a_rare_label_need_not_be_shown_to_be_no_rarer_by_the_margin(label):
+    made, end = Traffic(), BEGAN + 2 * HOUR
+    made.pod("1", 0, end, 18, label=label)
+    made.pod("2", OPENED, end, 2, label=label)
+    evidence, compared = measure(made, rollout(), at(end))
+    assert [each.check.below for each in compared if each.check.name.startswith("label")] == [None, None]
+    assert all(finding.safe > math.log(50) for finding in evidence.findings)

@@ -1,7 +1,8 @@
 """What a canary is compared by: events among trials, counted in windows of time for each pod."""
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ class Check:
         events: how often each key of the counter counts as an event; ``trials`` likewise.
         ratios: odds ratios that would be harm.
         above: the margin as an odds ratio of events; ``below`` of what is no event, None where fewer events
-            harm nobody.
+            harm nobody or cannot be fewer by the margin.
         points: the margin of a share that is next to nothing.
     """
 
@@ -85,8 +86,8 @@ class Check:
     events: Mapping[str, int]
     trials: Mapping[str, int]
     ratios: Ratios
-    above: float
-    points: float
+    above: float = math.inf
+    points: float = 1.0
     below: float | None = None
 
     def windows(self, canary: Table, stable: Table) -> list[Window]:
@@ -140,11 +141,14 @@ def _slow(buckets: Mapping[str, int], margins: Margins) -> list[Check]:
 
 
 def _labels(counts: Mapping[str, int], margins: Margins) -> list[Check]:
-    trials, points = _once(counts), margins.label_points
     total, weight = sum(counts.values()), LABELS / max(1, len(counts))
     return [
-        Check(f"label {label}", PREDICTIONS, weight, {label: 1}, trials, EITHER, *_either(share, points))
-        for label, share in ((label, _share(count, total)) for label, count in counts.items())
+        _either(
+            Check(f"label {label}", PREDICTIONS, weight, {label: 1}, _once(counts), EITHER),
+            _share(count, total),
+            margins.label_points,
+        )
+        for label, count in counts.items()
     ]
 
 
@@ -152,9 +156,19 @@ def _confidence(buckets: Mapping[str, int], margins: Margins) -> list[Check]:
     kept = _kept(buckets)
     if not (limit := min(kept, key=lambda bound: abs(kept[bound] - MIDDLE), default="")):
         return []
-    both = _either(_share(buckets[limit], buckets[EVERY]), margins.confidence_points)
-    name = f"confidence up to {limit}"
-    return [Check(name, CONFIDENCES, CONFIDENCE, {limit: 1}, {EVERY: 1}, EITHER, *both)]
+    name, share = f"confidence up to {limit}", _share(buckets[limit], buckets[EVERY])
+    check = Check(name, CONFIDENCES, CONFIDENCE, {limit: 1}, {EVERY: 1}, EITHER)
+    return [_either(check, share, margins.confidence_points)]
+
+
+def _either(check: Check, share: float, points: float) -> Check:
+    """With margins in both directions, but where the share leaves no room for so large a change."""
+    if share + points >= 1:
+        keys = check.trials.keys() | check.events.keys()
+        others = {key: check.trials.get(key, 0) - check.events.get(key, 0) for key in keys}
+        check, share = replace(check, events=others), 1 - share
+    below = _above(1 - share, 1 - share + points) if share > points else None
+    return replace(check, above=_above(share, share + points), below=below, points=points)
 
 
 def _kept(buckets: Mapping[str, int]) -> dict[str, float]:
@@ -174,7 +188,3 @@ def _share(events: int, trials: int) -> float:
 
 def _above(share: float, most: float) -> float:
     return odds_ratio(min(most, (1 + share) / 2), share)
-
-
-def _either(share: float, points: float) -> tuple[float, float, float]:
-    return _above(share, share + points), points, _above(1 - share, 1 - share + points)

@@ -14,6 +14,7 @@ DARK, ALL = 0, 100
 Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 30)]
 Percent = Annotated[int, Field(ge=DARK, le=ALL)]
 Points = Annotated[float, Field(gt=0, lt=1)]
+Half = Annotated[float, Field(gt=0, lt=0.5)]
 Ratio = Annotated[float, Field(gt=1, le=100)]
 
 
@@ -27,8 +28,8 @@ class Margins(Config):
     errors_points: Points = 0.005
     slow_ratio: Ratio = 2.0
     slow_points: Points = 0.05
-    label_points: Points = 0.10
-    confidence_points: Points = 0.10
+    label_points: Half = 0.10
+    confidence_points: Half = 0.10
 
 
 class RolloutSettings(Config):
