@@ -68,7 +68,7 @@ def test_a_canary_is_ready_once_all_its_pods_answer(weight):
     assert ready_since(made, rollout(weight, replicas=2), at(BEGAN + 60)) is None
     made.pod("2", BEGAN + 90, 12 * HOUR, 1, name="second")
     assert ready_since(made, rollout(weight, replicas=2), at(BEGAN + 300)) == at(BEGAN + 90)
-    assert pods(made, rollout(weight), at(BEGAN + 300)) == 3
+    assert pods(made, rollout(weight), at(BEGAN + 300)) == 1
     assert ready_since(made, rollout(weight), at(13 * HOUR)) is None
 
 

@@ -132,9 +132,8 @@ def ready_since(samples: Samples, rollout: Rollout, now: datetime) -> datetime |
 
 
 def pods(samples: Samples, rollout: Rollout, now: datetime) -> int:
-    """How many pods answer now, of both versions."""
-    versions = rollout.stable, rollout.canary
-    return sum(len(_answering(samples, version, rollout, now)) for version in versions)
+    """How many of the stable version's pods answer now; it was scaled for all of the traffic."""
+    return len(_answering(samples, rollout.stable, rollout, now))
 
 
 def _answering(samples: Samples, version: str, rollout: Rollout, now: datetime) -> list[float]:
