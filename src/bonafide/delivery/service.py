@@ -87,8 +87,8 @@ class Service:
 
         Args:
             weight: in percent.
-            pods: how many the stable version has, which carry all of the traffic. It keeps no fewer meanwhile,
-                because a canary may not have more than it.
+            pods: how many the stable version has, which carry all of the traffic. It keeps as many meanwhile,
+                because a canary may not have more.
         """
         stable, canary = self._spec["predictor"], self._spec["canary"][0]
         most = int(stable.get("maxReplicas") or pods)
