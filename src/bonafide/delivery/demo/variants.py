@@ -54,21 +54,21 @@ def slowed(model: "ModelProto") -> None:
 
     graph = model.graph
     producer = next(node for node in graph.node if OUTPUT in node.output)
-    producer.output[list(producer.output).index(OUTPUT)] = "answer"
+    producer.output[list(producer.output).index(OUTPUT)] = "slow/answer"
     graph.initializer.extend(
         [
-            numpy_helper.from_array(np.full((SIDE, SIDE), 1e-6, np.float32), "useless"),
-            numpy_helper.from_array(np.float32(0), "nothing"),
+            numpy_helper.from_array(np.full((SIDE, SIDE), 1e-6, np.float32), "slow/useless"),
+            numpy_helper.from_array(np.float32(0), "slow/nothing"),
         ]
     )
     graph.node.extend(
         [
-            helper.make_node("Cast", [INPUT], ["as_float"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceMean", ["as_float"], ["mean"], keepdims=0),
-            helper.make_node("Mul", ["useless", "mean"], ["factor"]),
-            helper.make_node("MatMul", ["factor", "factor"], ["product"]),
-            helper.make_node("ReduceMean", ["product"], ["left"], keepdims=0),
-            helper.make_node("Mul", ["left", "nothing"], ["zero"]),
-            helper.make_node("Add", ["answer", "zero"], [OUTPUT]),
+            helper.make_node("Cast", [INPUT], ["slow/as_float"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["slow/as_float"], ["slow/mean"], keepdims=0),
+            helper.make_node("Mul", ["slow/useless", "slow/mean"], ["slow/factor"]),
+            helper.make_node("MatMul", ["slow/factor", "slow/factor"], ["slow/product"]),
+            helper.make_node("ReduceMean", ["slow/product"], ["slow/left"], keepdims=0),
+            helper.make_node("Mul", ["slow/left", "slow/nothing"], ["slow/zero"]),
+            helper.make_node("Add", ["slow/answer", "slow/zero"], [OUTPUT]),
         ]
     )
