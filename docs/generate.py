@@ -118,8 +118,8 @@ Each check must show that its margin holds, with evidence of at least 1/`advance
 the present step: that the odds ratio is below the margin, or that the canary's own share of events is below
 the margin's points. Until then the rollout waits, and past the deadline it is rolled back.
 
-In the dark step, requests are replayed to both versions. What changed for the worse is held against what
-changed for the better, exactly (McNemar), for failures and for each label; the margin of a label is
+In the dark step, images are sent to both versions, each once. Changes for the worse are compared with
+changes for the better, exactly (McNemar), for failures and for each label. The margin of a label is
 `label_points`, that of failures 2 points.
 
 ## Evidence

@@ -102,6 +102,7 @@ def promote(delivery: Checkout, environment: str, promotion: Promotion) -> str:
     Raises:
         DeliveryError: another canary is on trial, Git cannot be used, or somebody left changes in the folder.
     """
+    refuse_unknown(delivery, environment)
     folder, namespace = folder_of(environment, promotion.task), f"bonafide-{environment}"
     service = read_service(delivery, environment, promotion.task)
     settings = read_settings(delivery, environment, promotion.task)
@@ -147,6 +148,23 @@ def tasks(delivery: Checkout) -> list[str]:
     )
 
 
+def refuse_unknown(delivery: Checkout, environment: str) -> None:
+    """Stop at a name that is no environment.
+
+    Raises:
+        DeliveryError: it is none of the three, and the repository has no folder of that name.
+    """
+    tree = delivery.repository.head.commit.tree
+    if environment in ORDER or (ENVIRONMENTS / environment).as_posix() in (
+        each.path for each in tree.traverse()
+    ):
+        return
+    raise DeliveryError(
+        f"there is no environment {environment!r}: give {', '.join(ORDER)}, or commit a folder "
+        f"{ENVIRONMENTS / environment} for one of your own"
+    )
+
+
 def environments(delivery: Checkout, task: str) -> list[str]:
     """Those that serve a task, in the order that a version goes through them."""
     tree = delivery.repository.head.commit.tree
@@ -188,5 +206,5 @@ def _refuse_second_canary(service: Service, promotion: Promotion, environment: s
     if service.canary:
         raise DeliveryError(
             f"version {service.canary.version} of {promotion.task} is on trial in {environment}; wait for "
-            f"its end, or end it: bonafide rollback {promotion.task} --env {environment}"
+            f"its end, or end it: bonafide rollback --task {promotion.task} --env {environment}"
         )

@@ -46,5 +46,5 @@ def test_what_differs_is_told_with_an_exact_interval():
 
 def test_a_folder_without_images_is_told(tmp_path):
     replayer = Replayer("http://127.0.0.1:1", tmp_path)
-    with pytest.raises(ConfigError, match="holds no image to replay"):
+    with pytest.raises(ConfigError, match=r"holds 0 images, and rollout\.yaml asks for 1,000 replays"):
         replayer.replay("pets", rollout=type("R", (), {"settings": RolloutSettings()})())

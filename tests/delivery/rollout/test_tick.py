@@ -209,3 +209,27 @@ def test_the_state_of_all_environments_is_told(folder, measured):
 def test_a_second_canary_waits(folder):
     with checkout(str(folder)) as delivery, pytest.raises(DeliveryError, match=r"version 2 .* is on trial"):
         promote(delivery, "dev", replace(SECOND, version="3", package_uri="file:///models/3/package"))
+
+
+def test_a_canary_that_is_ended_by_hand_is_remembered(folder, measured):
+    assert roll_back(str(folder), "dev", TASK, to="1") == "1"
+    assert git(folder, "log", "-1", "--format=%(trailers:key=Rolled-Back,valueonly)") == SECOND.package_digest
+
+
+def test_rolling_back_again_goes_further_back_and_not_to_what_was_bad(folder, measured):
+    while look(folder) is not None:
+        pass
+    third = replace(SECOND, version="3", package_uri="file:///models/3/package", package_digest="5" * 64)
+    git(folder, "rm", "--quiet", str(PLACE / "rollout.yaml"))
+    git(folder, "-c", "user.name=A", "-c", "user.email=a@localhost", "commit", "--message=at once")
+    commit_promotion(folder, "dev", third)
+    assert [roll_back(str(folder), "dev", TASK) for _ in range(2)] == ["2", "1"]
+    with pytest.raises(DeliveryError, match="another version never had all traffic"):
+        roll_back(str(folder), "dev", TASK)
+
+
+def test_a_name_that_is_no_environment_is_refused(folder):
+    with pytest.raises(DeliveryError, match=r"no environment 'prdo': give dev, staging, prod"):
+        commit_promotion(folder, "prdo", FIRST)
+    with pytest.raises(DeliveryError, match="no environment 'prdo'"):
+        tick(str(folder), "prdo", TASK, Judge(Traffic()), datetime.now(UTC))

@@ -31,7 +31,7 @@ from bonafide.model.signing import ensure_key
 from bonafide.sources.sample import cut
 
 ENVIRONMENT = "dev"
-IMAGES, SIZE, SEED, RATE = 240, 64, 1, 25.0
+IMAGES, SIZE, SEED, RATE = 480, 64, 1, 25.0
 BASELINE_SECONDS, LOOK_SECONDS, LONGEST_SECONDS = 20, 3.0, 300
 # Short waits and wide margins, so that minutes show what takes hours at the default settings.
 ROLLOUT = """\

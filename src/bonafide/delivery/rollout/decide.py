@@ -119,13 +119,18 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     return _hold(rollout, missing)
 
 
+def has_baked(rollout: Rollout, ready: datetime | None, now: datetime) -> bool:
+    """Whether a step has lasted as long as it must, since its pods are ready."""
+    least = timedelta(minutes=rollout.settings.warm_up_minutes + rollout.settings.bake_minutes)
+    return ready is not None and now >= max(ready, rollout.since) + least
+
+
 def _missing(rollout: Rollout, evidence: Evidence, now: datetime) -> str:
     """What the step still lacks, in words; empty if nothing."""
     settings = rollout.settings
     if evidence.ready is None:
         return "its pods are not ready"
-    began = max(evidence.ready, rollout.since)
-    if now < began + timedelta(minutes=settings.warm_up_minutes + settings.bake_minutes):
+    if not has_baked(rollout, evidence.ready, now):
         return "the step has not baked"
     if rollout.weight == ALL:  # the stable version has no requests left to compare with
         return ""

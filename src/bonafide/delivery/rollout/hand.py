@@ -14,6 +14,7 @@ from bonafide.delivery.repository import (
     package_digest,
     read_service,
     read_settings,
+    rolled_back,
 )
 from bonafide.delivery.rollout.settings import SETTINGS
 from bonafide.delivery.service import Service, round_trip
@@ -58,7 +59,7 @@ def roll_back(place: str, environment: str, task: str, to: str = "", why: str = 
         service = read_service(delivery, environment, task)
         if service is None:
             raise DeliveryError(f"nothing serves {task} in {environment}")
-        bad = service.canary if service.canary and not to else service.stable
+        bad = service.canary or service.stable
         if service.canary and to in ("", service.stable.version):
             service.drop()
         else:
@@ -88,12 +89,14 @@ def _commit(place: str, task: str, change: Callable[[Checkout], str]) -> str:
 
 
 def _found(delivery: Checkout, environment: str, task: str, now: Service, to: str) -> Service:
-    """The last time that ``to``, or without it another version than now, was stable."""
-    seen = []
+    """The last time that ``to``, or without it another version that was not rolled back, was stable."""
+    seen, bad = [], rolled_back(delivery, environment, task)
     for _, then in earlier(delivery, environment, task):
-        if then.stable.version == to or (not to and then.stable != now.stable):
+        version = then.stable.version
+        other = then.stable != now.stable and package_digest(delivery, environment, task, version) not in bad
+        if version == to or (not to and other):
             return then
-        seen.append(then.stable.version)
+        seen.append(version)
     wanted = f"version {to}" if to else "another version"
     known = ", ".join(dict.fromkeys(seen))
     raise DeliveryError(

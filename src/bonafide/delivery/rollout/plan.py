@@ -68,10 +68,16 @@ def plan(settings: RolloutSettings, rate: float, errors: float, labels: int, see
             canary = rate * weight / 100
             step = _Step(settings, checks, weight / 100, max(1, round(canary * settings.window_seconds)), rng)
             needs += [
-                _need(what, weight, requests, settings.warm_up_minutes + requests / (60 * canary))
+                _need(what, weight, requests, _minutes(settings, what, requests / (60 * canary)))
                 for what, requests in step.needs(errors, labels)
             ]
     return needs
+
+
+def _minutes(settings: RolloutSettings, what: str, judged: Requests) -> Requests:
+    """From a step's beginning; a step that goes well has to bake too."""
+    least = settings.bake_minutes if what == GOOD else 0.0
+    return settings.warm_up_minutes + np.maximum(judged, least)
 
 
 def refuse_short(settings: RolloutSettings, needs: list[Need]) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ class Replayer:
     Args:
         url: of a predictor, with ``{predictor}`` where its name belongs; without it the front that divides
             the traffic, which takes the name from a header.
-        images: a folder of them; they are asked for in turn, as often as the settings say.
+        images: a folder of them. Each is asked for once: a second time would tell nothing new.
     """
 
     url: str
@@ -47,13 +46,16 @@ class Replayer:
         """The answers to ``rollout.settings.replays`` requests.
 
         Raises:
-            ConfigError: the folder holds no image.
+            ConfigError: the folder holds fewer images.
         """
         found = sorted(path for path in self.images.rglob("*") if path.suffix.lower() in SUFFIXES)
-        if not found:
-            raise ConfigError(f"{self.images} holds no image to replay")
-        asked = islice(cycle(found), rollout.settings.replays)
-        return asyncio.run(self._ask(task, rollout, asked))
+        wanted = rollout.settings.replays
+        if len(found) < wanted:
+            raise ConfigError(
+                f"{self.images} holds {len(found):,} images, and rollout.yaml asks for {wanted:,} replays; "
+                "add images, or lower replays"
+            )
+        return asyncio.run(self._ask(task, rollout, iter(found[:wanted])))
 
     async def _ask(self, task: str, rollout: Rollout, images: Iterator[Path]) -> list[Replay]:
         stable, canary = (

@@ -19,7 +19,7 @@ Ratio = Annotated[float, Field(gt=1, le=100)]
 
 
 class Margins(Config):
-    """How much worse than the stable version a canary may not be.
+    """How much worse than the stable version a canary may be.
 
     Of errors and slow answers the larger of both bounds counts: a ratio of shares, or points of a share.
     """

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from bonafide.delivery.checkout import Checkout
-from bonafide.delivery.repository import earlier, folder_of, read_service, read_settings
+from bonafide.delivery.repository import earlier, folder_of, read_service, read_settings, refuse_unknown
 from bonafide.delivery.rollout.decide import Rollout
 from bonafide.delivery.rollout.settings import SETTINGS
 from bonafide.delivery.service import Service
@@ -19,6 +19,7 @@ def read_rollout(delivery: Checkout, environment: str, task: str) -> tuple[Rollo
         ConfigError: the settings are not valid.
         DeliveryError: they are missing, or the InferenceService is none that Bonafide wrote.
     """
+    refuse_unknown(delivery, environment)
     service = read_service(delivery, environment, task)
     if service is None or service.canary is None:
         return None

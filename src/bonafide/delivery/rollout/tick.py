@@ -18,7 +18,7 @@ from bonafide.delivery.repository import (
     message,
     package_digest,
 )
-from bonafide.delivery.rollout.decide import Decision, Evidence, Rollout, Verdict, decide
+from bonafide.delivery.rollout.decide import Decision, Evidence, Rollout, Verdict, decide, has_baked
 from bonafide.delivery.rollout.measure import harm_by_window, measure, pods
 from bonafide.delivery.rollout.replay import Replayer, findings, summary
 from bonafide.delivery.rollout.samples import Samples
@@ -87,7 +87,7 @@ def tick(place: str, environment: str, task: str, judge: Judge, now: datetime) -
 def _measure(task: str, judge: Judge, rollout: Rollout, now: datetime) -> tuple[Evidence, dict[str, Any]]:
     """The evidence, and the counts that it was made from."""
     evidence, compared = measure(judge.samples, rollout, now)
-    if rollout.weight == DARK and evidence.ready and judge.replayer:
+    if rollout.weight == DARK and judge.replayer and has_baked(rollout, evidence.ready, now):
         replays = judge.replayer.replay(task, rollout)
         points = rollout.settings.margins.label_points
         return replace(evidence, findings=findings(replays, points)), {"replays": summary(replays)}
