@@ -244,7 +244,7 @@ class Rollouts:
         weight = int(self.weight[run])
         steps = tuple(self._time(start) for start in self.starts[run])
         replicas = int(pods(weight))
-        return Rollout(self.settings, "1", "2", weight, replicas, steps, self.settings.steps[0] == DARK)
+        return Rollout(self.settings, "1", "2", weight, replicas, steps, self.settings.steps[: len(steps)])
 
     def _time(self, windows: int) -> datetime:
         return OPENED + timedelta(seconds=windows * self.settings.window_seconds)
@@ -290,8 +290,9 @@ def pods(weight: Indices | int) -> Indices:
 
 def _chance(shares: Mapping[Counter, Mapping[str, float]], check: Check) -> float:
     of = shares[check.counter]
+    every = check.trials or dict.fromkeys(of, 1)
     events, trials = (
-        sum(times * of.get(key, 0) for key, times in parts.items()) for parts in (check.events, check.trials)
+        sum(times * of.get(key, 0) for key, times in parts.items()) for parts in (check.events, every)
     )
     return events / trials
 

@@ -88,10 +88,13 @@ class Checkout:
         """
         begun, paths = Path(self.repository.git_dir, "bonafide-change"), sorted(map(Path.as_posix, files))
         try:
+            head = str(self.repository.head.commit.hexsha)
             if begun.exists():
-                self._take_back(json.loads(begun.read_text()))
+                left = json.loads(begun.read_text())
+                if left["head"] == head:  # else it was committed
+                    self._take_back(left["paths"])
             self._refuse_uncommitted()
-            write_json(begun, paths)
+            write_json(begun, {"head": head, "paths": paths})
             for path, content in files.items():
                 write_text(self.folder / path, content)
             self.repository.index.add(paths)

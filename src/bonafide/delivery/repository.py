@@ -208,3 +208,8 @@ def _refuse_second_canary(service: Service, promotion: Promotion, environment: s
             f"version {service.canary.version} of {promotion.task} is on trial in {environment}; wait for "
             f"its end, or end it: bonafide rollback --task {promotion.task} --env {environment}"
         )
+    if service.stable.version == promotion.version:
+        raise DeliveryError(
+            f"another package serves {promotion.task} in {environment} as version {promotion.version}; "
+            "predictors are told apart by their versions, so register this one once more"
+        )

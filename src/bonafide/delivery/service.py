@@ -62,7 +62,7 @@ class Service:
     @property
     def replicas(self) -> int:
         """How many pods the canary is to have."""
-        return int(self._spec["canary"][0]["predictor"].get("minReplicas", 1)) if self.canary else 0
+        return max(1, int(self._spec["canary"][0]["predictor"].get("minReplicas", 1))) if self.canary else 0
 
     def replace(self, served: Served) -> None:
         """All traffic to a version, at once."""

@@ -17,7 +17,9 @@ SURE = math.log(1000)
 def rollout(weight=10, waited=60.0, **settings):
     steps = tuple(NOON - timedelta(minutes=waited + 30 * n) for n in (1, 0))
     changed = SETTINGS.model_copy(update=settings)
-    return Rollout(changed, stable="1", canary="2", weight=weight, replicas=1, steps=steps, dark=True)
+    return Rollout(
+        changed, stable="1", canary="2", weight=weight, replicas=1, steps=steps, weights=(0, weight)
+    )
 
 
 def finding(name="errors", harm=0.0, safe=SURE, weight=0.3, trials=5000):
@@ -113,3 +115,20 @@ def test_traffic_rises_only_by_a_passing_judgement(told, weight, waited, ready, 
         assert past.harm < math.log(100)
     harmed = replace(past, findings=(*told, finding(harm=20.0, weight=0.1)))
     assert decide(rollout(weight, waited, paused=paused), harmed, NOON).verdict is Verdict.ROLL_BACK
+
+
+def test_a_gap_in_the_samples_is_no_missing_pod():
+    blind = Evidence((), None, NOON - timedelta(minutes=40), blind=True)
+    assert decide(rollout(10), blind, NOON).why == "nothing is seen of either version"
+    assert decide(rollout(10, waited=24 * 60 + 1), blind, NOON).verdict is Verdict.ROLL_BACK
+
+
+def test_pods_that_are_lost_have_their_time_to_come_back():
+    for minutes, verdict in ((14, Verdict.HOLD), (16, Verdict.ROLL_BACK)):
+        lost = Evidence((), None, NOON - timedelta(minutes=minutes))
+        assert decide(rollout(10), lost, NOON).verdict is verdict
+
+
+def test_time_that_a_person_paused_does_not_count():
+    resumed = replace(rollout(10, waited=30 * 60), resumed=NOON - timedelta(minutes=5))
+    assert decide(resumed, evidence(finding(trials=150)), NOON).verdict is Verdict.HOLD

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from bonafide.delivery.rollout.checks import REQUESTS, table
 from bonafide.delivery.rollout.decide import Rollout
-from bonafide.delivery.rollout.measure import measure, pods, ready_since
+from bonafide.delivery.rollout.measure import harm_by_window, measure, pods, presence
 from bonafide.delivery.rollout.samples import Series
 from bonafide.delivery.rollout.settings import RolloutSettings
 from tests.delivery.rollout.traffic import MIDNIGHT, Traffic
@@ -21,7 +22,7 @@ def at(seconds):
 
 def rollout(weight=10, replicas=1):
     steps = (at(OPENED), at(BEGAN))[: 1 + bool(weight)]
-    return Rollout(RolloutSettings(), "1", "2", weight, replicas, steps, dark=True)
+    return Rollout(RolloutSettings(), "1", "2", weight, replicas, steps, (0, weight)[: len(steps)])
 
 
 def traffic(hours=2.0, rate=20.0, **canary):
@@ -61,15 +62,15 @@ def test_counts_are_summed_over_other_labels_and_kept_apart_by_pod():
 def test_a_canary_is_ready_once_all_its_pods_answer(weight):
     made = Traffic()
     made.pod("1", 0, 12 * HOUR, 1)
-    assert ready_since(made, rollout(weight), at(BEGAN + 60)) is None
+    assert presence(made, rollout(weight), at(BEGAN + 60)).ready is None
     made.pod("2", OPENED + 30, 12 * HOUR, 1)
     began = OPENED + 30 if not weight else BEGAN
-    assert ready_since(made, rollout(weight), at(BEGAN + 60)) == at(began)
-    assert ready_since(made, rollout(weight, replicas=2), at(BEGAN + 60)) is None
+    assert presence(made, rollout(weight), at(BEGAN + 60)).ready == at(began)
+    assert presence(made, rollout(weight, replicas=2), at(BEGAN + 60)).ready is None
     made.pod("2", BEGAN + 90, 12 * HOUR, 1, name="second")
-    assert ready_since(made, rollout(weight, replicas=2), at(BEGAN + 300)) == at(BEGAN + 90)
+    assert presence(made, rollout(weight, replicas=2), at(BEGAN + 300)).ready == at(BEGAN + 90)
     assert pods(made, rollout(weight), at(BEGAN + 300)) == 1
-    assert ready_since(made, rollout(weight), at(13 * HOUR)) is None
+    assert presence(made, rollout(weight), at(13 * HOUR)).ready is None
 
 
 def test_versions_that_do_not_differ_keep_their_margins_and_are_not_harmed():
@@ -105,7 +106,7 @@ def test_each_kind_of_harm_is_seen_by_its_check(change, name):
 def test_windows_of_a_warm_up_are_left_out_and_a_step_has_its_own():
     made, now = traffic(hours=1)
     later = rollout()
-    later = Rollout(later.settings, "1", "2", 25, 1, (*later.steps, at(BEGAN + 1800)), dark=True)
+    later = Rollout(later.settings, "1", "2", 25, 1, (*later.steps, at(BEGAN + 1800)), (0, 10, 25))
     (_, first), (_, second) = (measure(made, each, now) for each in (rollout(), later))
     assert (len(first[0].windows), first[0].step) == (58, 0)
     assert (len(second[0].windows), second[0].step) == (56, 28)
@@ -139,5 +140,73 @@ def test_a_rare_label_need_not_be_shown_to_be_no_rarer_by_the_margin(label):
     made.pod("1", 0, end, 18, label=label)
     made.pod("2", OPENED, end, 2, label=label)
     evidence, compared = measure(made, rollout(), at(end))
-    assert [each.check.below for each in compared if each.check.name.startswith("label")] == [None, None]
+    labels = [each.check for each in compared if each.check.name.startswith("label")]
+    assert all((check.above is None) != (check.below is None) for check in labels)
     assert all(finding.safe > math.log(50) for finding in evidence.findings)
+
+
+def test_without_a_day_before_every_check_waits():
+    made, end = Traffic(), BEGAN + 2 * HOUR
+    made.pod("1", OPENED + 300, end, 18)
+    made.pod("2", OPENED + 300, end, 2, label=0.9, slow=0.9)
+    evidence, _ = measure(made, rollout(), at(end))
+    assert len(evidence.findings) == 4
+    assert {finding.trials for finding in evidence.findings} == {0}
+    assert all("showed too little" in finding.name for finding in evidence.findings)
+
+
+def test_a_label_that_the_stable_version_never_gave_moves_the_others():
+    made, end = Traffic(), BEGAN + 2 * HOUR
+    made.pod("1", 0, end, 18, label=0.5)
+    made.pod("2", OPENED, end, 2, label=0.5)
+    new = [each for each in made.series if each.predictor == "v2" and each.labels.get("label") == "fake"]
+    made.series += [replace(each, labels={"label": "new"}, values=2 * each.values) for each in new]
+    evidence, _ = measure(made, rollout(), at(end))
+    assert evidence.harm > math.log(100)
+
+
+def test_margins_do_not_grow_where_yesterday_was_better():
+    """At 76 % of such canaries a margin from yesterday's share let the canary go on."""
+    made, end = Traffic(), BEGAN + 3 * HOUR
+    for start, stop, errors, name in ((0, BEGAN, 0.0002, "a"), (BEGAN, end, 0.005, "b")):
+        made.pod("1", start, stop, 45, errors=errors, name=name)
+    made.pod("2", BEGAN, end, 5, errors=0.02)
+    evidence, _ = measure(made, rollout(), at(end))
+    errors = next(finding for finding in evidence.findings if finding.name == "errors")
+    assert errors.safe < math.log(50)
+    assert errors.harm > math.log(100)
+
+
+def test_a_canary_with_all_traffic_that_fails_is_harmed():
+    made, end = Traffic(), BEGAN + HOUR
+    made.pod("1", 0, BEGAN, 20)
+    made.pod("2", BEGAN, end, 20, errors=0.9)
+    found, _ = measure(made, rollout(weight=100), at(end))
+    assert found.harm > math.log(100)
+    good, end = Traffic(), BEGAN + HOUR
+    good.pod("1", 0, BEGAN, 20)
+    good.pod("2", BEGAN, end, 20)
+    assert measure(good, rollout(weight=100), at(end))[0].harm < math.log(2)
+
+
+def test_replays_in_a_second_step_without_traffic_are_not_judged():
+    made, now = traffic(hours=1)
+    again = (at(OPENED), at(BEGAN), at(BEGAN + 1200), at(BEGAN + 2400))
+    twice = Rollout(RolloutSettings(), "1", "2", 10, 1, again, (0, 10, 0, 10))
+    _, compared = measure(made, twice, now)
+    ends = np.array(compared[0].ends) - at(0).timestamp() - BEGAN
+    assert len(ends) == 18 + 18
+    assert not ((ends > 1200) & (ends <= 2400 + 120)).any()
+
+
+def test_the_evidence_by_window_ends_with_that_of_all():
+    made, now = traffic(hours=1, errors=0.02)
+    evidence, compared = measure(made, rollout(), now)
+    assert harm_by_window(compared)[-1][1] == pytest.approx(evidence.harm)
+
+
+def test_samples_that_are_missing_of_both_versions_are_no_missing_pods():
+    made, _ = traffic(hours=1)
+    seen = presence(made, rollout(), at(BEGAN + HOUR + 600))
+    assert (seen.ready, seen.blind) == (None, True)
+    assert seen.last == at(BEGAN + HOUR)

@@ -48,3 +48,10 @@ def test_a_folder_without_images_is_told(tmp_path):
     replayer = Replayer("http://127.0.0.1:1", tmp_path)
     with pytest.raises(ConfigError, match=r"holds 0 images, and rollout\.yaml asks for 1,000 replays"):
         replayer.replay("pets", rollout=type("R", (), {"settings": RolloutSettings()})())
+
+
+def test_what_nobody_answers_is_no_trial():
+    told = findings([Replay(None, None)] * 1000, 0.1)
+    assert [(each.name, each.trials) for each in told] == [("errors", 0)]
+    half = findings([*SAME, *[Replay(None, "real")] * 300, *[Replay(None, None)] * 300], 0.1)
+    assert {each.trials for each in half} == {900}

@@ -1,5 +1,6 @@
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from bonafide.delivery.repository import folder_of, promote
 from bonafide.delivery.rollout import tick as looking
 from bonafide.delivery.rollout.decide import Evidence, Finding, Verdict
 from bonafide.delivery.rollout.hand import pause, roll_back
+from bonafide.delivery.rollout.state import read_rollout
 from bonafide.delivery.rollout.tick import Judge, tick
 from bonafide.delivery.service import Service
 from bonafide.delivery.status import statuses
@@ -47,10 +49,9 @@ def measured(monkeypatch):
     found = {"findings": GOOD, "ready": datetime(2026, 1, 1, tzinfo=UTC), "pods": 3}
 
     def measure(task, judge, rollout, now):
-        return Evidence(found["findings"], found["ready"]), {"compared": []}
+        return Evidence(found["findings"], found["ready"]), {"pods": found["pods"]}
 
     monkeypatch.setattr(looking, "_measure", measure)
-    monkeypatch.setattr(looking, "pods", lambda *_: found["pods"])
     return found
 
 
@@ -143,8 +144,7 @@ def test_a_look_that_was_killed_is_made_good_by_the_next(folder, measured, monke
     with pytest.raises(KeyboardInterrupt):
         look(folder)
     monkeypatch.undo()
-    monkeypatch.setattr(looking, "_measure", lambda *_: (Evidence(BAD, None), {}))
-    monkeypatch.setattr(looking, "pods", lambda *_: 1)
+    monkeypatch.setattr(looking, "_measure", lambda *_: (Evidence(BAD, None), {"pods": 1}))
     assert git(folder, "rev-parse", "HEAD") == head
     look(folder)
     assert git(folder, "status", "--porcelain") == ""
@@ -233,3 +233,66 @@ def test_a_name_that_is_no_environment_is_refused(folder):
         commit_promotion(folder, "prdo", FIRST)
     with pytest.raises(DeliveryError, match="no environment 'prdo'"):
         tick(str(folder), "prdo", TASK, Judge(Traffic()), datetime.now(UTC))
+
+
+def test_a_person_and_a_look_that_roll_back_at_once_do_it_once(folder, measured, monkeypatch):
+    """The person's push comes second: what was meant is gone already, and the stable version stays."""
+    real, lost = checkouts.Checkout.publish, []
+
+    def publish(delivery):
+        if not lost:
+            lost.append(True)
+            git(folder, "reset", "--quiet", "--hard", "HEAD~1")
+            measured["findings"] = BAD
+            with monkeypatch.context() as patch:
+                patch.setattr(looking, "lock", lambda _: nullcontext())
+                look(folder)
+            return False
+        return real(delivery)
+
+    monkeypatch.setattr(checkouts.Checkout, "publish", publish)
+    assert roll_back(str(folder), "dev", TASK) == "1"
+    assert git(folder, "log", "--format=%s").splitlines()[:2] == [
+        "Roll back authenticity version 2 in dev",
+        "Open the rollout of authenticity version 2 in dev",
+    ]
+
+
+def test_a_deadline_passes_though_nothing_can_be_measured(folder, monkeypatch):
+    def away(*_):
+        raise DeliveryError("Prometheus is away")
+
+    monkeypatch.setattr(looking, "_measure", away)
+    with pytest.raises(DeliveryError, match="Prometheus is away"):
+        look(folder)
+    assert look(folder, minutes=60 * 25).verdict is Verdict.ROLL_BACK
+    told = git(folder, "log", "-1", "--format=%(trailers:key=Evidence,valueonly)")
+    assert json.loads((folder / PLACE / told).read_text())["trouble"] == "Prometheus is away"
+
+
+def test_an_edit_after_a_kill_that_had_committed_stays(folder, measured, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkouts.Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        look(folder)
+    service = folder / PLACE / "inferenceservice.yaml"
+    service.write_text(service.read_text() + "# mine\n")
+    with pytest.raises(DeliveryError, match="uncommitted changes"):
+        look(folder)
+    assert service.read_text().endswith("# mine\n")
+
+
+def test_another_package_of_the_same_version_is_refused(folder, measured):
+    while look(folder) is not None:
+        pass
+    with checkout(str(folder)) as delivery, pytest.raises(DeliveryError, match="another package serves"):
+        promote(delivery, "dev", replace(SECOND, package_uri="file:///elsewhere/2/package"))
+
+
+def test_a_pause_that_ended_is_known_by_its_commit(folder, measured):
+    with checkout(str(folder)) as delivery:
+        assert read_rollout(delivery, "dev", TASK)[0].resumed is None
+    pause(str(folder), "dev", TASK, True)
+    pause(str(folder), "dev", TASK, False)
+    with checkout(str(folder)) as delivery:
+        resumed = read_rollout(delivery, "dev", TASK)[0].resumed
+        assert resumed == delivery.repository.head.commit.committed_datetime

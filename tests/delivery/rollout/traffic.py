@@ -49,7 +49,7 @@ class Traffic:
             add("bonafide_confidence_bucket", {"le": bound}, grown)
         add("bonafide_model_info", {}, 0 * tried)
 
-    def read(self, metric, start, end, step=0):
+    def read(self, metric, start, end, step=0, where=None):
         found = []
         for each in self.series:
             inside = (each.times >= start) & (each.times <= end)

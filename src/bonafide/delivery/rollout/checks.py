@@ -1,13 +1,12 @@
 """What a canary is compared by: events among trials, counted in windows of time for each pod."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from bonafide.delivery.rollout.evidence import EITHER, HIGHER, Ratios, Window, dispersion, odds_ratio
+from bonafide.delivery.rollout.evidence import EITHER, HIGHER, Ratios, Window, dispersion
 from bonafide.delivery.rollout.samples import Counts, Series, Times
 from bonafide.delivery.rollout.settings import Margins
 from bonafide.telemetry import metrics
@@ -16,6 +15,10 @@ from bonafide.telemetry import metrics
 ERRORS, SLOW, LABELS, CONFIDENCE = 0.3, 0.2, 0.2, 0.15
 # The share of the stable version's answers that are slow, at most; and the middle of its confidence.
 SLOWEST, MIDDLE = 0.1, 0.5
+# How many trials of the stable version a check must have to go by.
+FEWEST = 100
+# Where nothing is left to compare with, only this share of errors, or this multiple of it before, is harm.
+GROSS, GROSS_RATIO = 0.1, 4
 FAILED, TRIED = ("failed", "overloaded"), ("ok", "failed", "overloaded")
 EVERY = "+Inf"
 
@@ -46,9 +49,9 @@ class Table(NamedTuple):
     keys: tuple[str, ...]
     counts: Counts
 
-    def of(self, parts: Mapping[str, int]) -> Counts:
-        """The sum of some keys, each as often as ``parts`` says, INT64 [P, W]."""
-        factors = np.array([parts.get(key, 0) for key in self.keys], np.int64)
+    def of(self, parts: Mapping[str, int] | None) -> Counts:
+        """The sum of some keys, each as often as ``parts`` says, or of all, INT64 [P, W]."""
+        factors = np.array([1 if parts is None else parts.get(key, 0) for key in self.keys], np.int64)
         return np.asarray(np.einsum("pkw,k->pw", self.counts, factors))
 
 
@@ -73,22 +76,24 @@ class Check:
 
     Attributes:
         weight: in the combined evidence of harm.
-        events: how often each key of the counter counts as an event; ``trials`` likewise.
+        events: how often each key of the counter counts as an event; ``trials`` likewise, None for all keys.
         ratios: odds ratios that would be harm.
-        above: the margin as an odds ratio of events; ``below`` of what is no event, None where fewer events
-            harm nobody or cannot be fewer by the margin.
+        above: the margin as an odds ratio of events; ``below`` of what is no event. None where there is no
+            harm in that direction, or no room for it.
         points: the margin of a share that is next to nothing.
+        gross: the canary's own share that is harm where the stable version has no traffic left.
     """
 
     name: str
     counter: Counter
     weight: float
     events: Mapping[str, int]
-    trials: Mapping[str, int]
+    trials: Mapping[str, int] | None
     ratios: Ratios
-    above: float = math.inf
-    points: float = 1.0
+    above: float | None = None
+    points: float = 0.5
     below: float | None = None
+    gross: float | None = None
 
     def windows(self, canary: Table, stable: Table) -> list[Window]:
         """Both arms' events and trials, window by window."""
@@ -105,17 +110,19 @@ class Check:
 
 
 def choose(base: Mapping[Counter, Table], margins: Margins) -> list[Check]:
-    """The checks that what the stable version did beforehand allows, and their thresholds.
+    """The checks, with thresholds from what the stable version did beforehand.
+
+    A check that has too little to go by counts no trials, so that the canary waits.
 
     Args:
-        base: its counters, from before the canary had traffic.
+        base: its counters, from before the canary was there.
     """
     sums = {counter: dict(zip(found.keys, _sums(found), strict=True)) for counter, found in base.items()}
     return [
-        *_errors(sums[REQUESTS], margins),
-        *_slow(sums[SECONDS], margins),
+        _errors(sums[REQUESTS], margins),
+        _slow(sums[SECONDS], margins),
         *_labels(sums[PREDICTIONS], margins),
-        *_confidence(sums[CONFIDENCES], margins),
+        _confidence(sums[CONFIDENCES], margins),
     ]
 
 
@@ -123,68 +130,71 @@ def _sums(found: Table) -> list[int]:
     return [int(each) for each in found.counts.sum((0, 2))]
 
 
-def _errors(counts: Mapping[str, int], margins: Margins) -> list[Check]:
-    share = _share(sum(counts.get(key, 0) for key in FAILED), sum(counts.get(key, 0) for key in TRIED))
-    above = _above(share, max(share * margins.errors_ratio, share + margins.errors_points))
-    points = margins.errors_points
-    return [Check("errors", REQUESTS, ERRORS, _once(FAILED), _once(TRIED), HIGHER, above, points)]
+def _blind(name: str, counter: Counter, weight: float) -> Check:
+    return Check(f"{name}, of which the stable version showed too little", counter, weight, {}, {}, HIGHER)
 
 
-def _slow(buckets: Mapping[str, int], margins: Margins) -> list[Check]:
+def _errors(counts: Mapping[str, int], margins: Margins) -> Check:
+    failed, tried = (sum(counts.get(key, 0) for key in keys) for keys in (FAILED, TRIED))
+    if tried < FEWEST:
+        return _blind("errors", REQUESTS, ERRORS)
+    return Check(
+        name="errors",
+        counter=REQUESTS,
+        weight=ERRORS,
+        events=dict.fromkeys(FAILED, 1),
+        trials=dict.fromkeys(TRIED, 1),
+        ratios=HIGHER,
+        above=margins.errors_ratio,
+        points=margins.errors_points,
+        gross=max(GROSS, GROSS_RATIO * failed / tried),
+    )
+
+
+def _slow(buckets: Mapping[str, int], margins: Margins) -> Check:
     kept = _kept(buckets)
     if not (limit := next((bound for bound, share in kept.items() if share >= 1 - SLOWEST), "")):
-        return []
-    share = _share(buckets[EVERY] - buckets[limit], buckets[EVERY])
-    above = _above(share, max(share * margins.slow_ratio, share + margins.slow_points))
-    name, events, points = f"slower than {limit} s", {EVERY: 1, limit: -1}, margins.slow_points
-    return [Check(name, SECONDS, SLOW, events, {EVERY: 1}, HIGHER, above, points)]
+        return _blind("slow answers", SECONDS, SLOW)
+    events = {EVERY: 1, limit: -1}
+    above, points = margins.slow_ratio, margins.slow_points
+    return Check(f"slower than {limit} s", SECONDS, SLOW, events, {EVERY: 1}, HIGHER, above, points)
 
 
 def _labels(counts: Mapping[str, int], margins: Margins) -> list[Check]:
-    total, weight = sum(counts.values()), LABELS / max(1, len(counts))
+    """Trials are all labels, also those that the stable version never gave."""
+    if (total := sum(counts.values())) < FEWEST:
+        return [_blind("labels", PREDICTIONS, LABELS)]
+    weight = LABELS / len(counts)
     return [
         _either(
-            Check(f"label {label}", PREDICTIONS, weight, {label: 1}, _once(counts), EITHER),
-            _share(count, total),
+            Check(f"label {label}", PREDICTIONS, weight, {label: 1}, None, EITHER),
+            count / total,
             margins.label_points,
         )
         for label, count in counts.items()
     ]
 
 
-def _confidence(buckets: Mapping[str, int], margins: Margins) -> list[Check]:
+def _confidence(buckets: Mapping[str, int], margins: Margins) -> Check:
     kept = _kept(buckets)
     if not (limit := min(kept, key=lambda bound: abs(kept[bound] - MIDDLE), default="")):
-        return []
-    name, share = f"confidence up to {limit}", _share(buckets[limit], buckets[EVERY])
-    check = Check(name, CONFIDENCES, CONFIDENCE, {limit: 1}, {EVERY: 1}, EITHER)
-    return [_either(check, share, margins.confidence_points)]
+        return _blind("confidence", CONFIDENCES, CONFIDENCE)
+    check = Check(f"confidence up to {limit}", CONFIDENCES, CONFIDENCE, {limit: 1}, {EVERY: 1}, EITHER)
+    return _either(check, kept[limit], margins.confidence_points)
 
 
 def _either(check: Check, share: float, points: float) -> Check:
-    """With margins in both directions, but where the share leaves no room for so large a change."""
-    if share + points >= 1:
-        keys = check.trials.keys() | check.events.keys()
-        others = {key: check.trials.get(key, 0) - check.events.get(key, 0) for key in keys}
-        check, share = replace(check, events=others), 1 - share
-    below = _above(1 - share, 1 - share + points) if share > points else None
-    return replace(check, above=_above(share, share + points), below=below, points=points)
+    """With margins in both directions, but where the share leaves no room for so large a change.
+
+    A change by that many points is a ratio of at least ((1 + points) / (1 - points))², whatever the share.
+    """
+    margin = ((1 + points) / (1 - points)) ** 2
+    below, above = (margin if room > points else None for room in (share, 1 - share))
+    return replace(check, above=above, below=below, points=points)
 
 
 def _kept(buckets: Mapping[str, int]) -> dict[str, float]:
-    """By each bound of a bucket, lowest first, the share of the observations up to it; empty without any."""
+    """By each bound of a bucket, lowest first, the share of the observations up to it; empty with too few."""
     total = buckets.get(EVERY, 0)
     bounds = sorted((bound for bound in buckets if bound != EVERY), key=float)
-    return {bound: buckets[bound] / total for bound in bounds} if total else {}
-
-
-def _once(keys: Iterable[str]) -> dict[str, int]:
-    return dict.fromkeys(keys, 1)
-
-
-def _share(events: int, trials: int) -> float:
-    return (events + 0.5) / (trials + 1)
-
-
-def _above(share: float, most: float) -> float:
-    return odds_ratio(min(most, (1 + share) / 2), share)
+    return {bound: buckets[bound] / total for bound in bounds} if total >= FEWEST else {}

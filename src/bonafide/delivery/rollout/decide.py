@@ -29,7 +29,8 @@ class Rollout:
         weight: the canary's share of the traffic, in percent.
         replicas: how many pods the canary is to have.
         steps: when each share began that the canary had so far, in order; the first is that of its opening.
-        dark: whether the first of them is without traffic.
+        weights: those shares.
+        resumed: when a person last let it go on; None if it was never paused.
     """
 
     settings: RolloutSettings
@@ -38,7 +39,8 @@ class Rollout:
     weight: int
     replicas: int
     steps: tuple[datetime, ...]
-    dark: bool
+    weights: tuple[int, ...]
+    resumed: datetime | None = None
 
     @property
     def since(self) -> datetime:
@@ -48,7 +50,8 @@ class Rollout:
     @property
     def began(self) -> datetime:
         """When the canary first had traffic; the present step's beginning if it has none yet."""
-        return self.steps[min(int(self.dark), len(self.steps) - 1)]
+        first = next((number for number, weight in enumerate(self.weights) if weight), -1)
+        return self.steps[first]
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,14 @@ class Evidence:
     Attributes:
         findings: one a check.
         ready: since when enough of the canary's pods answer; None if they do not.
+        last: when they did last; None if never in this step.
+        blind: whether nothing is seen of the stable version either.
     """
 
     findings: Sequence[Finding]
     ready: datetime | None
+    last: datetime | None = None
+    blind: bool = False
 
     @property
     def harm(self) -> float:
@@ -104,12 +111,12 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     Harm that is proven rolls back, at any time. A step is left for the next when it has baked and every check
     is shown to keep its margin. Too little evidence waits, and past the deadline it rolls back.
     """
-    settings, waited = rollout.settings, now - rollout.since
+    settings, waited = rollout.settings, now - max(rollout.since, rollout.resumed or rollout.since)
     if evidence.harm >= -math.log(settings.alpha):
         return _back(f"{_worst(evidence)} speaks against version {rollout.canary}")
     if settings.paused:
         return _hold(rollout, "a person paused the rollout")
-    if evidence.ready is None and waited > timedelta(minutes=settings.ready_minutes):
+    if _gone(rollout, evidence, now) > timedelta(minutes=settings.ready_minutes):
         return _back(f"its pods were not ready within {settings.ready_minutes:g} minutes")
     missing = _missing(rollout, evidence, now)
     if not missing:
@@ -117,6 +124,13 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     if waited > timedelta(minutes=settings.deadline_minutes):
         return _back(f"after {settings.deadline_minutes:g} minutes {missing}")
     return _hold(rollout, missing)
+
+
+def _gone(rollout: Rollout, evidence: Evidence, now: datetime) -> timedelta:
+    """For how long the canary has lacked pods, though others are seen."""
+    if evidence.ready or evidence.blind:
+        return timedelta()
+    return now - max(filter(None, (rollout.since, rollout.resumed, evidence.last)))
 
 
 def has_baked(rollout: Rollout, ready: datetime | None, now: datetime) -> bool:
@@ -127,22 +141,27 @@ def has_baked(rollout: Rollout, ready: datetime | None, now: datetime) -> bool:
 
 def _missing(rollout: Rollout, evidence: Evidence, now: datetime) -> str:
     """What the step still lacks, in words; empty if nothing."""
-    settings = rollout.settings
+    if evidence.blind:
+        return "nothing is seen of either version"
     if evidence.ready is None:
         return "its pods are not ready"
     if not has_baked(rollout, evidence.ready, now):
         return "the step has not baked"
     if rollout.weight == ALL:  # the stable version has no requests left to compare with
         return ""
+    return _unshown(rollout, evidence)
+
+
+def _unshown(rollout: Rollout, evidence: Evidence) -> str:
+    """Which check does not show yet that it keeps its margin."""
+    settings = rollout.settings
     least = settings.replays if rollout.weight == DARK else settings.minimum_requests
-    if not evidence.findings:
-        return "nothing was measured"
     for finding in evidence.findings:
         if finding.trials < least:
             return f"{finding.name} has {finding.trials:,} of {least:,} trials"
         if finding.safe < -math.log(settings.advance_alpha):
             return f"{finding.name} is not shown to keep its margin"
-    return ""
+    return "" if evidence.findings else "nothing was measured"
 
 
 def _worst(evidence: Evidence) -> str:

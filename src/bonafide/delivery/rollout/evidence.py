@@ -78,6 +78,13 @@ def against_equality(windows: Iterable[Window], ratios: Ratios, damping: float =
     return _mixed(logs.sum(0), damping)
 
 
+def growing(windows: Iterable[Window], ratios: Ratios, damping: float = 1.0) -> Ratios:
+    """As :func:`against_equality`, after each window, FP64 [W]."""
+    [logs] = likelihoods(_counts(windows), Against(ratios, np.ones(1)))
+    mixed: Ratios = np.logaddexp.reduce(damping * np.cumsum(logs, 0), axis=1) - math.log(len(ratios))
+    return mixed
+
+
 def against_margin(windows: Iterable[Window], margin: float, damping: float = 1.0) -> float:
     """The logarithm of the evidence that the canary's odds ratio stays below ``margin``.
 
@@ -114,14 +121,20 @@ def against_share(windows: Iterable[Window], share: float, damping: float = 1.0)
     return _mixed(rarities(_counts(windows), share).sum(0), damping)
 
 
-def rarities(windows: npt.NDArray[np.int64], share: float) -> Ratios:
-    """Logarithms of each window's likelihood ratios of shares below ``share``, FP64 [W, K].
+def beyond_share(windows: Iterable[Window], share: float) -> float:
+    """The logarithm of the evidence that the canary's own share of events is above ``share``."""
+    most = HIGHER[HIGHER * share < 1]
+    return _mixed(rarities(_counts(windows), share, most).sum(0), 1.0)
+
+
+def rarities(windows: npt.NDArray[np.int64], share: float, multiples: Ratios = SAFER) -> Ratios:
+    """Logarithms of each window's likelihood ratios of multiples of ``share``, FP64 [W, K].
 
     Args:
         windows: as in :func:`likelihoods`.
     """
     events, good = windows[:, :1], windows[:, 1:2] - windows[:, :1]
-    logs: Ratios = events * np.log(SAFER) + good * (np.log1p(-share * SAFER) - math.log1p(-share))
+    logs: Ratios = events * np.log(multiples) + good * (np.log1p(-share * multiples) - math.log1p(-share))
     return logs
 
 
@@ -159,11 +172,6 @@ def paired_margin(worse: int, better: int, same: int, margin: float) -> float:
 def combined(logs: Sequence[float], weights: Sequence[float]) -> float:
     """The logarithm of the weighted mean, which is evidence under any dependence (Vovk and Wang 2021)."""
     return float(np.logaddexp.reduce(np.asarray(logs) + np.log(weights)))
-
-
-def odds_ratio(share: float, other: float) -> float:
-    """Of two shares, each within 0 and 1."""
-    return (share / (1 - share)) / (other / (1 - other))
 
 
 def dispersion(events: Counts, trials: Counts, together: int = 1) -> float:

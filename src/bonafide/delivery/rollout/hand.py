@@ -17,7 +17,7 @@ from bonafide.delivery.repository import (
     rolled_back,
 )
 from bonafide.delivery.rollout.settings import SETTINGS
-from bonafide.delivery.service import Service, round_trip
+from bonafide.delivery.service import Served, Service, round_trip
 from bonafide.errors import DeliveryError
 from bonafide.files import lock
 from bonafide.home import home, without_secrets
@@ -55,11 +55,16 @@ def roll_back(place: str, environment: str, task: str, to: str = "", why: str = 
         DeliveryError: nothing serves there, no such version did, or the repository cannot be reached.
     """
 
+    meant: list[Served] = []
+
     def change(delivery: Checkout) -> str:
         service = read_service(delivery, environment, task)
         if service is None:
             raise DeliveryError(f"nothing serves {task} in {environment}")
         bad = service.canary or service.stable
+        meant.append(bad)
+        if bad != meant[0]:  # somebody else rolled it back meanwhile
+            return service.stable.version
         if service.canary and to in ("", service.stable.version):
             service.drop()
         else:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from bonafide.delivery.rollout.checks import COUNTERS, Check, Counter, Table, choose, table
 from bonafide.delivery.rollout.decide import Evidence, Finding, Rollout
@@ -15,9 +16,12 @@ from bonafide.delivery.rollout.evidence import (
     against_equality,
     against_margin,
     against_share,
+    beyond_share,
     combined,
+    growing,
 )
-from bonafide.delivery.rollout.samples import Samples, Times
+from bonafide.delivery.rollout.samples import Samples, Series, Times
+from bonafide.delivery.rollout.settings import ALL, DARK
 from bonafide.telemetry import metrics
 
 LOADED = metrics.name(metrics.MODEL_INFO)
@@ -33,6 +37,7 @@ class Compared:
         windows: of the whole rollout, in order; ``step`` is the first one of the present step.
         ends: of the windows.
         damping: 1 / dispersion between the stable version's own pods.
+        alone: whether the stable version has no traffic left.
     """
 
     check: Check
@@ -40,24 +45,18 @@ class Compared:
     ends: Sequence[float]
     step: int
     damping: float
-
-    def harm(self, until: int | None = None) -> float:
-        """The evidence that the canary differs for the worse, in the first windows."""
-        return against_equality(self.windows[:until], self.check.ratios, self.damping)
+    alone: bool = False
 
     def finding(self) -> Finding:
         """The evidence in the windows."""
         here = self.windows[self.step :]
-        safe = self._keeps(here, self.check.above)
-        if self.check.below is not None:
-            safe = min(safe, self._keeps([window.mirrored for window in here], self.check.below))
-        return Finding(
-            name=self.check.name,
-            harm=self.harm(),
-            safe=safe,
-            weight=self.check.weight,
-            trials=sum(window.canary_requests for window in here),
-        )
+        harm = against_equality(self.windows, self.check.ratios, self.damping)
+        if self.alone and self.check.gross is not None:
+            harm = max(harm, beyond_share(here, self.check.gross))
+        sides = (self.check.above, here), (self.check.below, [window.mirrored for window in here])
+        shown = [self._keeps(windows, margin) for margin, windows in sides if margin is not None]
+        trials = sum(window.canary_requests for window in here)
+        return Finding(self.check.name, harm, min(shown, default=0.0), self.check.weight, trials)
 
     def _keeps(self, windows: Sequence[Window], margin: float) -> float:
         shown = (
@@ -75,30 +74,30 @@ class Compared:
             "points": self.check.points,
             "damping": self.damping,
             "step": self.step,
+            "ends": list(self.ends),
             "windows": [list(window) for window in self.windows],
         }
 
 
 def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence, list[Compared]]:
-    """What the samples say of a canary that has traffic, and the counts behind it.
+    """What the samples say of a canary, and the counts behind it.
 
     Raises:
         DeliveryError: the samples cannot be read.
     """
-    ready = ready_since(samples, rollout, now)
+    seen = presence(samples, rollout, now)
     if not rollout.weight:
-        return Evidence((), ready), []
-    warm_up = 60 * rollout.settings.warm_up_minutes
-    judged = rollout.began.timestamp() + warm_up
-    width = rollout.settings.window_seconds
-    edges = _edges(judged, now.timestamp(), width)
-    past = np.arange(judged, judged - min(DAY, MOST_SAMPLES * width) - 1e-6, -width)[::-1]
+        return Evidence((), *seen), []
+    warm_up, width = 60 * rollout.settings.warm_up_minutes, rollout.settings.window_seconds
+    opened = rollout.steps[0].timestamp()
+    past = np.arange(opened, opened - min(DAY, MOST_SAMPLES * width) - 1e-6, -width)[::-1]
     base = _tables(samples, rollout.stable, past, width)
-    checks = choose(base, rollout.settings.margins)
+    edges = _edges(rollout.began.timestamp() + warm_up, now.timestamp(), width)
     stable, canary = (_tables(samples, version, edges) for version in (rollout.stable, rollout.canary))
     begins = edges[:-1]
-    kept = np.flatnonzero(_warm(begins, rollout.steps, warm_up))
-    step = int(np.searchsorted(begins[kept], max(rollout.since, ready or now).timestamp() + warm_up))
+    kept = np.flatnonzero(_judged(begins, rollout, warm_up))
+    began = max(rollout.since, seen.ready or now).timestamp() + warm_up
+    step = int(np.searchsorted(begins[kept], began))
     compared = [
         Compared(
             check,
@@ -106,45 +105,83 @@ def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence
             [float(edges[index + 1]) for index in kept],
             step,
             check.damping(base[check.counter], round(max(1, BLOCK / width))),
+            rollout.weight == ALL,
         )
-        for check in checks
+        for check in choose(base, rollout.settings.margins)
         for windows in [check.windows(canary[check.counter], stable[check.counter])]
     ]
-    return Evidence([each.finding() for each in compared], ready), compared
+    return Evidence([each.finding() for each in compared], *seen), compared
 
 
 def harm_by_window(compared: Sequence[Compared]) -> list[tuple[float, float]]:
     """The end of each window, and the combined evidence of harm until then."""
+    if not compared:
+        return []
+    logs = [growing(each.windows, each.check.ratios, each.damping) for each in compared]
     weights = [each.check.weight for each in compared]
-    rest = 1 - sum(weights)
+    rows = np.array([np.zeros(len(logs[0])), *logs]).T
     return [
-        (end, combined([0.0, *(each.harm(number) for each in compared)], [rest, *weights]))
-        for number, end in enumerate(compared[0].ends if compared else (), start=1)
+        (end, combined(list(row), [1 - sum(weights), *weights]))
+        for end, row in zip(compared[0].ends, rows, strict=True)
     ]
 
 
-def ready_since(samples: Samples, rollout: Rollout, now: datetime) -> datetime | None:
-    """Since when, in its present step, the canary has the pods that it is to have; None if it lacks any."""
-    first = sorted(_answering(samples, rollout.canary, rollout, now))
-    if len(first) < rollout.replicas:
-        return None
-    return datetime.fromtimestamp(max(first[rollout.replicas - 1], rollout.since.timestamp()), UTC)
+class Presence(NamedTuple):
+    """What is there of a rollout's pods.
+
+    Attributes:
+        ready: since when, in its present step, the canary has the pods that it is to have; None if it lacks
+            any.
+        last: when it had them last; None if never in this step.
+        blind: whether not even the stable version is seen.
+    """
+
+    ready: datetime | None
+    last: datetime | None
+    blind: bool
+
+
+def presence(samples: Samples, rollout: Rollout, now: datetime) -> Presence:
+    """Whether the pods of both versions answer, by the samples that they gave.
+
+    Raises:
+        DeliveryError: the samples cannot be read.
+    """
+    spans = [_span(times) for times in _pods(samples, rollout.canary, rollout, now)]
+    recent = now.timestamp() - 2 * rollout.settings.window_seconds
+    first = sorted(start for start, end in spans if end >= recent)
+    ends = sorted((end for _, end in spans), reverse=True)
+    enough, blind = len(first) >= rollout.replicas, not pods(samples, rollout, now)
+    return Presence(
+        ready=_time(max(first[rollout.replicas - 1], rollout.since.timestamp())) if enough else None,
+        last=_time(ends[rollout.replicas - 1]) if len(ends) >= rollout.replicas else None,
+        blind=blind,
+    )
 
 
 def pods(samples: Samples, rollout: Rollout, now: datetime) -> int:
     """How many of the stable version's pods answer now; it was scaled for all of the traffic."""
-    return len(_answering(samples, rollout.stable, rollout, now))
+    recent = now.timestamp() - 2 * rollout.settings.window_seconds
+    return sum(max(times) >= recent for times in _pods(samples, rollout.stable, rollout, now))
 
 
-def _answering(samples: Samples, version: str, rollout: Rollout, now: datetime) -> list[float]:
-    """When each pod that answers now was first seen in the present step."""
-    end, recent = now.timestamp(), 2 * rollout.settings.window_seconds
-    start = min(rollout.since.timestamp(), end - recent)
+def _pods(samples: Samples, version: str, rollout: Rollout, now: datetime) -> list[list[float]]:
+    """When each pod was seen in the present step."""
+    end, name = now.timestamp(), predictor(version)
+    start = min(rollout.since.timestamp(), end - 2 * rollout.settings.window_seconds)
     times: dict[str, list[float]] = {}
-    for series in samples.read(LOADED, start, end):
-        if series.predictor == predictor(version):
+    for series in samples.read(LOADED, start, end, where={"predictor": name}):
+        if series.predictor == name and len(series.times):
             times.setdefault(series.pod, []).extend(series.times)
-    return [min(seen) for seen in times.values() if seen and max(seen) >= end - recent]
+    return list(times.values())
+
+
+def _span(times: Sequence[float]) -> tuple[float, float]:
+    return min(times), max(times)
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def predictor(version: str) -> str:
@@ -153,11 +190,12 @@ def predictor(version: str) -> str:
 
 
 def _tables(samples: Samples, version: str, edges: Times, step: float = 0) -> Mapping[Counter, Table]:
-    start, end = float(edges[0]) - step, float(edges[-1])
-    return {
-        counter: table(samples.read(counter.metric, start, end, step), counter, predictor(version), edges)
-        for counter in COUNTERS
-    }
+    start, end, name = float(edges[0]) - step, float(edges[-1]), predictor(version)
+
+    def read(counter: Counter) -> Sequence[Series]:
+        return samples.read(counter.metric, start, end, step, {"predictor": name, **dict(counter.only)})
+
+    return {counter: table(read(counter), counter, name, edges) for counter in COUNTERS}
 
 
 def _edges(start: float, end: float, width: int) -> Times:
@@ -166,10 +204,12 @@ def _edges(start: float, end: float, width: int) -> Times:
     return np.arange(first, max(end, first) + 1e-6, width, dtype=np.float64)
 
 
-def _warm(begins: Times, steps: Sequence[datetime], warm_up: float) -> np.ndarray:
-    """Which windows begin after the warm-up of the step they are in."""
-    cold = np.zeros(len(begins), bool)
-    for step in steps:
-        began = step.timestamp()
-        cold |= (begins >= began - 1e-6) & (begins < began + warm_up)
-    return ~cold
+def _judged(begins: Times, rollout: Rollout, warm_up: float) -> npt.NDArray[np.bool_]:
+    """Which windows begin while the canary has traffic, and after the warm-up of the step they are in."""
+    left_out = np.zeros(len(begins), bool)
+    ends = (*rollout.steps[1:], None)
+    for began, ended, weight in zip(rollout.steps, ends, rollout.weights, strict=True):
+        start = began.timestamp()
+        end = (ended.timestamp() if ended else math.inf) if weight == DARK else start + warm_up
+        left_out |= (begins >= start - 1e-6) & (begins < end)
+    return ~left_out

@@ -53,9 +53,11 @@ def draw(place: str, environment: str, task: str, out: Path) -> Path:
         above.step(each.times, each.percents, where="post", color=colour, label=f"version {each.version}")
         _mark(above, each, [record for record in records if record["canary"] == each.version], colour)
         _evidence(below, [record for record in records if record["canary"] == each.version], colour)
-    limit = records[-1]["harm"]["rolls_back_at"] / math.log(10)
-    below.axhline(limit, color="#5c6773", linestyle="--", linewidth=1)
-    below.annotate("rolls back", (0.01, limit), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
+    for limit in {record["harm"]["rolls_back_at"] / math.log(10) for record in records}:
+        below.axhline(limit, color="#5c6773", linestyle="--", linewidth=1)
+        below.annotate(
+            "rolls back", (0.01, limit), xycoords=("axes fraction", "data"), va="bottom", fontsize=8
+        )
     above.set(ylabel="canary's share of the traffic, %", ylim=(-3, 112), title=f"{task} in {environment}")
     above.legend(loc="center left", frameon=False)
     below.set(ylabel="evidence of harm, log10", xlabel="time (UTC)")

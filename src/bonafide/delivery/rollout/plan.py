@@ -126,7 +126,9 @@ class _Step:
         yield f"see a label's share + {100 * shift:g} points", self._harm(label, share, share + shift)
 
     def _safe(self, check: Check, share: float) -> Requests:
-        tests = [Against(SAFER, np.full(1, check.above))]
+        tests = []
+        if check.above is not None:
+            tests.append(Against(SAFER, np.full(1, check.above)))
         if check.below is not None:  # of what is no event
             tests.append(Against(1 / SAFER, np.full(1, 1 / check.below)))
         return self._until(-math.log(self.settings.advance_alpha), tests, share, share, check.points)

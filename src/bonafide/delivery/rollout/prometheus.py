@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from bonafide.delivery.rollout.samples import Series
+from bonafide.delivery.rollout.samples import NONE, Series
 from bonafide.errors import DeliveryError
 from bonafide.home import without_secrets
 
@@ -43,7 +43,9 @@ class Prometheus:
         self._url = url.rstrip("/")
         self._whose = {"namespace": namespace, "inferenceservice": service}
 
-    def read(self, metric: str, start: float, end: float, step: float = 0) -> Sequence[Series]:
+    def read(
+        self, metric: str, start: float, end: float, step: float = 0, where: Mapping[str, str] = NONE
+    ) -> Sequence[Series]:
         """All series of a metric from ``start`` to ``end``, in seconds since 1970.
 
         Args:
@@ -52,7 +54,7 @@ class Prometheus:
         Raises:
             DeliveryError: Prometheus does not answer, refuses the question, or says something else.
         """
-        chosen = ",".join(f'{name}="{value}"' for name, value in self._whose.items())
+        chosen = ",".join(f'{name}="{value}"' for name, value in {**self._whose, **where}.items())
         selector = f"{metric}{{{chosen}}}"
         if step:
             span = {"query": selector, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}

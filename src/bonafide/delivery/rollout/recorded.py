@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bonafide.delivery.rollout.samples import Series, Times
+from bonafide.delivery.rollout.samples import NONE, Series, Times
 from bonafide.errors import DeliveryError
 from bonafide.home import home
 
-KEPT_SECONDS = 2 * 86_400.0
+KEPT_SECONDS = 8 * 86_400.0
 BUSY_SECONDS = 10
 # A row holds all of a metric's values that one scrape of one pod found, so that a day is small and an hour is
 # read at once. In what order they stand is said once.
@@ -47,7 +47,7 @@ class Recorded:
         self._path = path or home() / "samples.db"
 
     def append(self, predictor: str, pod: str, time: float, found: Found) -> None:
-        """Keep what one scrape found, and forget what is older than two days.
+        """Keep what one scrape found, and forget what is older than eight days.
 
         Raises:
             DeliveryError: the database cannot be written.
@@ -67,7 +67,9 @@ class Recorded:
                 f"samples cannot be kept in {self._path}: {error}; mend it or remove it"
             ) from error
 
-    def read(self, metric: str, start: float, end: float, step: float = 0) -> Sequence[Series]:
+    def read(
+        self, metric: str, start: float, end: float, step: float = 0, where: Mapping[str, str] = NONE
+    ) -> Sequence[Series]:
         """All series of a metric as they were scraped from ``start`` to ``end``, in seconds since 1970.
 
         Args:
@@ -86,6 +88,8 @@ class Recorded:
                 ):
                     kept = _last_of_each(times, start, step)
                     for each, column in zip(json.loads(labels), values[kept].T, strict=True):
+                        if not where.items() <= {**each, "predictor": predictor}.items():
+                            continue
                         key = predictor, pod, json.dumps(each, sort_keys=True)
                         parts.setdefault(key, []).append((times[kept], column))
         except (OSError, sqlite3.Error) as error:

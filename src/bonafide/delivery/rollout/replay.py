@@ -80,27 +80,26 @@ class Replayer:
 def findings(replays: Sequence[Replay], points: float) -> list[Finding]:
     """Whether replays changed for the worse: failures, and each label one way or the other.
 
+    What neither version answered says nothing, and what the stable version did not is no trial.
+
     Args:
         points: the margin of a label's share.
     """
-    labels = sorted({label for each in replays for label in (each.stable, each.canary) if label is not None})
-    changes = [_changes(replays, label) for label in labels]
-    weight = LABELS / max(1, len(labels))
-    more, less, same = _changes(replays, None)
-    harm = one_sided(more, less)
+    told = [each for each in replays if each != Replay(None, None)]
+    trials = sum(each.stable is not None for each in told)
+    labels = sorted({label for each in told for label in (each.stable, each.canary) if label is not None})
+    more, less, same = _changes(told, None)
+    safe = paired_margin(more, less, same, FAILURE_POINTS)
     return [
-        Finding("errors", harm, paired_margin(more, less, same, FAILURE_POINTS), ERRORS, len(replays)),
-        *(
-            Finding(
-                f"label {label}",
-                paired(*change[:2]),
-                min(paired_margin(*change, points), paired_margin(change[1], change[0], change[2], points)),
-                weight,
-                len(replays),
-            )
-            for label, change in zip(labels, changes, strict=True)
-        ),
+        Finding("errors", one_sided(more, less), safe, ERRORS, trials),
+        *(_shift(label, _changes(told, label), points, LABELS / len(labels), trials) for label in labels),
     ]
+
+
+def _shift(label: str, changes: tuple[int, int, int], points: float, weight: float, trials: int) -> Finding:
+    more, less, same = changes
+    safe = min(paired_margin(more, less, same, points), paired_margin(less, more, same, points))
+    return Finding(f"label {label}", paired(more, less), safe, weight, trials)
 
 
 def summary(replays: Sequence[Replay]) -> dict[str, Any]:

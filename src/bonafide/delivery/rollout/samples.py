@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+NONE: Mapping[str, str] = {}
+
 Times = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
@@ -45,8 +47,13 @@ class Series:
 class Samples(Protocol):
     """Where samples come from."""
 
-    def read(self, metric: str, start: float, end: float, step: float = 0) -> Sequence[Series]:
-        """All series of a metric of one service, as they were scraped, or one sample every ``step`` seconds.
+    def read(
+        self, metric: str, start: float, end: float, step: float = 0, where: Mapping[str, str] = NONE
+    ) -> Sequence[Series]:
+        """Series of a metric of one service, as they were scraped, or one sample every ``step`` seconds.
+
+        Args:
+            where: labels that they must have, ``predictor`` among them.
 
         Raises:
             DeliveryError: the source does not answer, or answers something else.

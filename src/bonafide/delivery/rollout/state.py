@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from bonafide.delivery.checkout import Checkout
 from bonafide.delivery.repository import earlier, folder_of, read_service, read_settings, refuse_unknown
 from bonafide.delivery.rollout.decide import Rollout
-from bonafide.delivery.rollout.settings import SETTINGS
+from bonafide.delivery.rollout.settings import SETTINGS, parse_settings
 from bonafide.delivery.service import Service
-from bonafide.errors import DeliveryError
+from bonafide.errors import ConfigError, DeliveryError
 
 
 def read_rollout(delivery: Checkout, environment: str, task: str) -> tuple[Rollout, Service] | None:
@@ -36,8 +36,9 @@ def read_rollout(delivery: Checkout, environment: str, task: str) -> tuple[Rollo
         canary=service.canary.version,
         weight=service.weight,
         replicas=service.replicas,
-        steps=tuple(step for _, step in steps),
-        dark=steps[0][0] == 0,
+        steps=tuple(began for _, began in steps),
+        weights=tuple(weight for weight, _ in steps),
+        resumed=_resumed(delivery, environment, task),
     )
     return rollout, service
 
@@ -51,3 +52,17 @@ def _steps(delivery: Checkout, environment: str, task: str, now: Service) -> lis
         step = then.weight, commit.committed_datetime.astimezone(UTC)
         steps = [step, *(steps[1:] if steps and steps[0][0] == then.weight else steps)]
     return steps
+
+
+def _resumed(delivery: Checkout, environment: str, task: str) -> datetime | None:
+    """When a person last ended a pause."""
+    path, went_on = (folder_of(environment, task) / SETTINGS).as_posix(), None
+    for commit in delivery.repository.iter_commits(paths=path):
+        try:
+            paused = parse_settings((commit.tree / path).data_stream.read().decode(), path).paused
+        except (ConfigError, KeyError, UnicodeDecodeError):
+            continue
+        if paused:
+            return went_on
+        went_on = commit.committed_datetime.astimezone(UTC)
+    return None

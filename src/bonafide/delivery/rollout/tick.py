@@ -25,7 +25,7 @@ from bonafide.delivery.rollout.samples import Samples
 from bonafide.delivery.rollout.settings import DARK
 from bonafide.delivery.rollout.state import read_rollout
 from bonafide.delivery.service import Service
-from bonafide.errors import DeliveryError
+from bonafide.errors import BonafideError, DeliveryError
 from bonafide.files import lock
 from bonafide.home import home, without_secrets
 
@@ -69,13 +69,14 @@ def tick(place: str, environment: str, task: str, judge: Judge, now: datetime) -
                 follow(delivery, task)
                 return None
             rollout, service = found
-            evidence, measured = _measure(task, judge, rollout, now)
+            evidence, measured, trouble = _try(task, judge, rollout, now)
             decision = decide(rollout, evidence, now)
             if decision.verdict is Verdict.HOLD:
+                if trouble:
+                    raise trouble
                 return decision
-            running = pods(judge.samples, rollout, now)
-            record = _record(rollout, evidence, decision, now) | measured | {"pods": running}
-            _apply(service, decision, running)
+            record = _record(rollout, evidence, decision, now) | measured
+            _apply(service, decision, record["pods"])
             _commit(delivery, environment, task, rollout, service, decision, record)
             if delivery.publish():
                 if decision.verdict is Verdict.FINISH:
@@ -84,15 +85,26 @@ def tick(place: str, environment: str, task: str, judge: Judge, now: datetime) -
     raise DeliveryError(f"{without_secrets(place)} moved {ATTEMPTS} times meanwhile; look again")
 
 
+def _try(
+    task: str, judge: Judge, rollout: Rollout, now: datetime
+) -> tuple[Evidence, dict[str, Any], BonafideError | None]:
+    """What is measured; where nothing can be, a deadline must pass all the same."""
+    try:
+        return *_measure(task, judge, rollout, now), None
+    except BonafideError as error:
+        return Evidence((), None, blind=True), {"trouble": str(error), "pods": 0}, error
+
+
 def _measure(task: str, judge: Judge, rollout: Rollout, now: datetime) -> tuple[Evidence, dict[str, Any]]:
     """The evidence, and the counts that it was made from."""
     evidence, compared = measure(judge.samples, rollout, now)
+    running = {"pods": pods(judge.samples, rollout, now)}
     if rollout.weight == DARK and judge.replayer and has_baked(rollout, evidence.ready, now):
         replays = judge.replayer.replay(task, rollout)
         points = rollout.settings.margins.label_points
-        return replace(evidence, findings=findings(replays, points)), {"replays": summary(replays)}
-    told = {"compared": [each.told() for each in compared], "harm_by_window": harm_by_window(compared)}
-    return evidence, told
+        return replace(evidence, findings=findings(replays, points)), running | {"replays": summary(replays)}
+    counts = {"compared": [each.told() for each in compared], "harm_by_window": harm_by_window(compared)}
+    return evidence, running | counts
 
 
 def _record(rollout: Rollout, evidence: Evidence, decision: Decision, now: datetime) -> dict[str, Any]:
