@@ -94,8 +94,9 @@ Each check is a share of events among trials, counted in windows of time for bot
 | each label | an image that got the label | an image | 0.2, divided among the labels |
 | confidence | a probability up to the middle of the stable version's | an image | 0.15 |
 
-The rest of the weight, 0.15, is kept for people's feedback. Bounds and margins are chosen from what the
-stable version did in the day before the canary had traffic.
+The rest of the weight, 0.15, is kept for people's feedback. Bounds come from what the stable version did in
+the day before the rollout was opened. A check for which that day has fewer than 100 trials counts none of
+the canary's, so that it waits.
 
 ## When it is rolled back
 
@@ -112,11 +113,17 @@ Pods of one version may differ more than chance allows. From the day before, eac
 the others in blocks of half an hour; the mean of the squared, scaled differences is the dispersion, and
 each window's evidence is raised to the power 1/dispersion.
 
+With all of the traffic there is nothing left to compare with. Then only a share of errors above 10 %, or
+four times that of the day before if that is more, is harm.
+
 ## When it goes a step further
 
 Each check must show that its margin holds, with evidence of at least 1/`advance_alpha` in the windows of
-the present step: that the odds ratio is below the margin, or that the canary's own share of events is below
-the margin's points. Until then the rollout waits, and past the deadline it is rolled back.
+the present step. One of two things shows it: the odds ratio is below the margin, or the canary's own share
+of events is below the margin's points, because a share below half a point is not half a point worse than
+anybody's. For errors and slow answers the margin of the odds ratio is the ratio. For labels and confidence
+it is ((1 + points) / (1 - points))², which no change by so many points falls below, whatever the share.
+Until then the rollout waits, and past the deadline it is rolled back.
 
 In the dark step, images are sent to both versions, each once. Changes for the worse are compared with
 changes for the better, exactly (McNemar), for failures and for each label. The margin of a label is
