@@ -10,8 +10,7 @@ from bonafide.home import delivery
 if TYPE_CHECKING:
     from bonafide.delivery.status import Status
 
-COLUMNS = ("task", "environment", "stable", "canary", "traffic", "since (UTC)", "last verdict")
-BAR = 20
+BAR = 10
 
 
 def promote(
@@ -51,18 +50,19 @@ def status() -> None:
 
     from bonafide.delivery.status import statuses
 
-    table = Table(
-        "task", "environment", "stable", "canary", "traffic", "since (UTC)", "last verdict", box=None
-    )
+    table = Table(box=None, pad_edge=False)
+    for name in ("task", "environment", "stable", "canary", "traffic", "since (UTC)"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("last verdict")
     for each in statuses(delivery()):
         table.add_row(*_row(each))
     Console().print(table)
 
 
 def _row(each: "Status") -> tuple[str, ...]:
-    canary = f"{each.canary} at {each.weight} %" if each.canary else "–"
+    canary = f"{each.canary}: {each.weight} %" if each.canary else "–"
     filled = round(BAR * each.weight / 100)
     bar = "█" * (BAR - filled) + "░" * filled
     paused = " paused" if each.paused else ""
-    since = f"{each.since:%Y-%m-%d %H:%M}"
+    since = f"{each.since:%d %b %H:%M}"
     return each.task, each.environment, each.stable, canary + paused, bar, since, each.verdict or "–"
