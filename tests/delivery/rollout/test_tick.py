@@ -17,7 +17,7 @@ from bonafide.delivery.rollout.tick import Judge, tick
 from bonafide.delivery.service import Service
 from bonafide.delivery.status import statuses
 from bonafide.errors import DeliveryError
-from tests.delivery.rollout.traffic import Traffic
+from tests.delivery.rollout.traffic import MIDNIGHT, Traffic
 from tests.delivery.test_repository import FIRST, SECOND, git
 from tests.delivery.test_repository import promote as commit_promotion
 
@@ -296,3 +296,25 @@ def test_a_pause_that_ended_is_known_by_its_commit(folder, measured):
     with checkout(str(folder)) as delivery:
         resumed = read_rollout(delivery, "dev", TASK)[0].resumed
         assert resumed == delivery.repository.head.commit.committed_datetime
+
+
+def test_a_look_at_real_counts_writes_them_down(folder):
+    """From samples to the committed evidence, with nothing in between replaced."""
+    with checkout(str(folder)) as delivery:
+        opened = delivery.repository.head.commit.committed_date
+        service = serving(folder)
+        service.weigh(50, 1)
+        delivery.change({PLACE / "inferenceservice.yaml": service.text}, "By hand")
+    made = Traffic()
+    begun = opened - MIDNIGHT.timestamp() - 7200
+    made.pod("1", begun, begun + 14400, 20, errors=0.002)
+    made.pod("2", begun + 7215, begun + 14400, 20, errors=0.2)
+    now = datetime.fromtimestamp(opened + 1800, UTC)
+    decision = tick(str(folder), "dev", TASK, Judge(made), now)
+    assert (decision.verdict, decision.why) == (Verdict.ROLL_BACK, "errors speaks against version 2")
+    told = git(folder, "log", "-1", "--format=%(trailers:key=Evidence,valueonly)")
+    record = json.loads((folder / PLACE / told).read_text())
+    assert record["pods"] == 1
+    errors = record["compared"][0]
+    assert errors["check"] == "errors" and len(errors["windows"]) == len(errors["ends"])
+    assert record["harm_by_window"][-1][1] == pytest.approx(record["harm"]["evidence"])

@@ -162,7 +162,7 @@ def presence(samples: Samples, rollout: Rollout, now: datetime) -> Presence:
 def pods(samples: Samples, rollout: Rollout, now: datetime) -> int:
     """How many of the stable version's pods answer now; it was scaled for all of the traffic."""
     recent = now.timestamp() - 2 * rollout.settings.window_seconds
-    return sum(max(times) >= recent for times in _pods(samples, rollout.stable, rollout, now))
+    return len([times for times in _pods(samples, rollout.stable, rollout, now) if max(times) >= recent])
 
 
 def _pods(samples: Samples, version: str, rollout: Rollout, now: datetime) -> list[list[float]]:
@@ -172,7 +172,7 @@ def _pods(samples: Samples, version: str, rollout: Rollout, now: datetime) -> li
     times: dict[str, list[float]] = {}
     for series in samples.read(LOADED, start, end, where={"predictor": name}):
         if series.predictor == name and len(series.times):
-            times.setdefault(series.pod, []).extend(series.times)
+            times.setdefault(series.pod, []).extend(series.times.tolist())
     return list(times.values())
 
 
