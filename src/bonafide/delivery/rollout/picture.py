@@ -97,11 +97,12 @@ def _mark(axes: "Axes", shares: Shares, records: Sequence[dict[str, Any]], colou
 
 
 def _evidence(axes: "Axes", records: Sequence[dict[str, Any]], colour: str) -> None:
-    """The evidence after each window of the last record that has windows."""
+    """The evidence after each window of the last record that has windows; it begins at 1."""
     from matplotlib.dates import date2num
 
     measured = [record for record in records if record.get("harm_by_window")]
     if measured:
+        begun = datetime.fromisoformat(measured[-1]["began"])
         times, logs = zip(*measured[-1]["harm_by_window"], strict=True)
-        when = date2num([datetime.fromtimestamp(time, UTC) for time in times])
-        axes.plot(when, np.array(logs) / math.log(10), color=colour)
+        when = date2num([begun, *(datetime.fromtimestamp(time, UTC) for time in times)])
+        axes.plot(when, np.array([0.0, *logs]) / math.log(10), color=colour, marker=".")

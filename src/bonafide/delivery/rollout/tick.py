@@ -117,6 +117,7 @@ def _record(rollout: Rollout, evidence: Evidence, decision: Decision, now: datet
         "canary": rollout.canary,
         "weight": {"before": rollout.weight, "after": decision.weight},
         "steps": [step.isoformat() for step in rollout.steps],
+        "began": rollout.began.isoformat(),
         "ready": evidence.ready and evidence.ready.isoformat(),
         "formula": "evidence is in natural logarithms; docs/reference/rollout.md",
         "harm": {"evidence": evidence.harm, "rolls_back_at": -math.log(settings.alpha)},
