@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 from bonafide.delivery.checkout import checkout
-from bonafide.delivery.repository import SERVICE
+from bonafide.delivery.repository import SERVICE, folder_of
+from bonafide.delivery.service import VERSION
 from bonafide.errors import DeliveryError
 from bonafide.home import is_remote
 from bonafide.registry.packages import fetch, local
@@ -49,10 +50,10 @@ def in_service(place: str, environment: str, task: str) -> InService:
 
 
 def _read(folder: Path, environment: str, task: str) -> InService:
-    path = folder / "environments" / environment / task / SERVICE
+    path = folder / folder_of(environment, task) / SERVICE
     try:
         model = yaml.safe_load(path.read_text())["spec"]["predictor"]["model"]
-        version = next(item["value"] for item in model["env"] if item["name"] == "BONAFIDE_MODEL_VERSION")
+        version = next(item["value"] for item in model["env"] if item["name"] == VERSION)
         return InService(task, version, model["storageUri"])
     except OSError as error:
         raise DeliveryError(

@@ -14,6 +14,11 @@ REPLICAS = {"bonafide-prod": (2, 6)}
 FEW_REPLICAS = (1, 3)
 
 
+def predictor_name(version: str) -> str:
+    """What the predictor of a version is called: in the manifest, in metrics, in the header of answers."""
+    return f"v{version}"
+
+
 def inference_service(task: str, version: str, package_uri: str, namespace: str) -> dict[str, Any]:
     """One predictor, named by its version, that takes all traffic.
 
@@ -23,7 +28,7 @@ def inference_service(task: str, version: str, package_uri: str, namespace: str)
         package_uri: immutable address of the signed package.
         namespace: where it is to run.
     """
-    predictor = f"v{version}"
+    predictor = predictor_name(version)
     least, most = REPLICAS.get(namespace, FEW_REPLICAS)
     return {
         "apiVersion": "serving.kserve.io/v1beta1",

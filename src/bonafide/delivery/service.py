@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from bonafide.delivery.manifests import predictor_name
 from bonafide.errors import DeliveryError
 
 VERSION = "BONAFIDE_MODEL_VERSION"
@@ -28,7 +29,7 @@ class Served:
     @property
     def predictor(self) -> str:
         """The name of its predictor."""
-        return f"v{self.version}"
+        return predictor_name(self.version)
 
 
 class Service:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bonafide.delivery.local.manifest import ALL, Arm
+from bonafide.delivery.local.manifest import Arm
 from bonafide.delivery.local.predictor import Predictor
+from bonafide.delivery.rollout.settings import ALL
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,11 @@ import yaml
 
 from bonafide.config import BAD_YAML
 from bonafide.delivery.current import InService
-from bonafide.delivery.repository import SERVICE
+from bonafide.delivery.manifests import predictor_name
+from bonafide.delivery.repository import SERVICE, folder_of
+from bonafide.delivery.rollout.settings import ALL
+from bonafide.delivery.service import VERSION
 from bonafide.errors import DeliveryError
-
-ALL = 100
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def read_arms(folder: Path, environment: str, task: str) -> tuple[Arm, ...]:
     Raises:
         DeliveryError: there is no manifest, or it cannot be served here.
     """
-    path = folder / "environments" / environment / task / SERVICE
+    path = folder / folder_of(environment, task) / SERVICE
     try:
         spec = yaml.safe_load(path.read_text())["spec"]
         if "canaryTrafficPercent" in spec["predictor"]:
@@ -55,9 +56,9 @@ def read_arms(folder: Path, environment: str, task: str) -> tuple[Arm, ...]:
 
 def _arm(task: str, predictor: dict[str, Any], percent: int) -> Arm:
     model = predictor["model"]
-    version = next(item["value"] for item in model["env"] if item["name"] == "BONAFIDE_MODEL_VERSION")
+    version = next(item["value"] for item in model["env"] if item["name"] == VERSION)
     served = InService(task, str(version), str(model["storageUri"]))
-    return Arm(str(predictor.get("name") or f"v{version}"), served, percent)
+    return Arm(str(predictor.get("name") or predictor_name(str(version))), served, percent)
 
 
 def _refuse_wrong(path: Path, arms: tuple[Arm, ...]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bonafide.delivery.manifests import predictor_name
 from bonafide.delivery.rollout.checks import COUNTERS, Check, Counter, Table, choose, table
 from bonafide.delivery.rollout.decide import Evidence, Finding, Rollout
 from bonafide.delivery.rollout.evidence import (
@@ -167,7 +168,7 @@ def pods(samples: Samples, rollout: Rollout, now: datetime) -> int:
 
 def _pods(samples: Samples, version: str, rollout: Rollout, now: datetime) -> list[list[float]]:
     """When each pod was seen in the present step."""
-    end, name = now.timestamp(), predictor(version)
+    end, name = now.timestamp(), predictor_name(version)
     start = min(rollout.since.timestamp(), end - 2 * rollout.settings.window_seconds)
     times: dict[str, list[float]] = {}
     for series in samples.read(LOADED, start, end, where={"predictor": name}):
@@ -184,13 +185,8 @@ def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def predictor(version: str) -> str:
-    """The name of a version's predictor."""
-    return f"v{version}"
-
-
 def _tables(samples: Samples, version: str, edges: Times, step: float = 0) -> Mapping[Counter, Table]:
-    start, end, name = float(edges[0]) - step, float(edges[-1]), predictor(version)
+    start, end, name = float(edges[0]) - step, float(edges[-1]), predictor_name(version)
 
     def read(counter: Counter) -> Sequence[Series]:
         return samples.read(counter.metric, start, end, step, {"predictor": name, **dict(counter.only)})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bonafide.batch.listing import SUFFIXES
+from bonafide.delivery.manifests import predictor_name
 from bonafide.delivery.rollout.checks import ERRORS, LABELS
 from bonafide.delivery.rollout.decide import Finding, Rollout
 from bonafide.delivery.rollout.evidence import one_sided, paired, paired_margin
@@ -60,7 +61,7 @@ class Replayer:
     async def _ask(self, task: str, rollout: Rollout, images: Iterator[Path]) -> list[Replay]:
         stable, canary = (
             Client(self.url.replace(PREDICTOR, name), task, predictor=name)
-            for name in (f"v{rollout.stable}", f"v{rollout.canary}")
+            for name in map(predictor_name, (rollout.stable, rollout.canary))
         )
         replays: list[Replay] = []
 
