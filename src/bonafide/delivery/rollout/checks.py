@@ -97,7 +97,7 @@ class Check:
 
     def windows(self, canary: Table, stable: Table) -> list[Window]:
         """Both arms' events and trials, window by window."""
-        arms = [each.of(parts).sum(0) for each in (canary, stable) for parts in (self.events, self.trials)]
+        arms = [counts.sum(0) for each in (canary, stable) for counts in self._counts(each)]
         return [Window(*map(int, counts)) for counts in zip(*arms, strict=True)]
 
     def damping(self, stable: Table, together: int = 1) -> float:
@@ -106,7 +106,16 @@ class Check:
         Args:
             together: how many of the table's windows make a block.
         """
-        return 1 / dispersion(stable.of(self.events), stable.of(self.trials), together)
+        return 1 / dispersion(*self._counts(stable), together)
+
+    def _counts(self, found: Table) -> tuple[Counts, Counts]:
+        """Events and trials, INT64 [P, W] each, without what cannot be.
+
+        A pod that restarts where no sample was taken may leave more events than trials.
+        """
+        events, trials = found.of(self.events), found.of(self.trials)
+        sound = (events >= 0) & (events <= trials)
+        return np.where(sound, events, 0), np.where(sound, trials, 0)
 
 
 def choose(base: Mapping[Counter, Table], margins: Margins) -> list[Check]:
