@@ -87,6 +87,17 @@ def test_requests_are_divided_by_weight_and_recorded(delivered, deliver, own_hom
     delivered.write("1", v2=30)
     running = deliver()
     running.wait_for("v1 70 %, v2 30 %")
+    recorded = Recorded("dev", TASK, own_home / "samples.db")
+    until((own_home / "samples.db").exists)
+
+    def growth() -> dict[str, float]:
+        """Since the first scrape of each predictor."""
+        series = recorded.read("bonafide_requests_total", 0, time.time())
+        ok = {"protocol": "rest", "outcome": "ok"}
+        found = [each for each in series if ok.items() <= each.labels.items()]
+        return {each.predictor: each.values[-1] - each.values[0] for each in found}
+
+    until(lambda: set(growth()) == {"v1", "v2"})
     with httpx.Client(base_url=running.url, timeout=30) as client:
         seen = Counter(ask(client).headers["x-bonafide-predictor"] for _ in range(300))
         assert sum(seen.values()) == 300
@@ -102,16 +113,8 @@ def test_requests_are_divided_by_weight_and_recorded(delivered, deliver, own_hom
         assert none.status_code == 404
         assert "no model 'none'" in none.json()["error"]
 
-    recorded = Recorded("dev", TASK, own_home / "samples.db")
-
-    def counted(name: str) -> float:
-        series = recorded.read("bonafide_requests_total", 0, time.time())
-        ok = {"protocol": "rest", "outcome": "ok"}
-        found = [each for each in series if each.predictor == name and ok.items() <= each.labels.items()]
-        return sum(each.values[-1] - each.values[0] for each in found)
-
-    until(lambda: counted("v1") + counted("v2") == 302)
-    assert counted("v2") == seen["v2"] + 1
+    until(lambda: sum(growth().values()) == 302)
+    assert growth()["v2"] == seen["v2"] + 1
     now = time.time()
     for metric in NAMES:
         assert {each.predictor for each in recorded.read(metric, now - 60, now)} == {"v1", "v2"}, metric
