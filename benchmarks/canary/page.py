@@ -184,7 +184,7 @@ In the dark step, promised is that a shift of 10 points is found within {replays
 |---|---:|---:|---|
 {dark}
 
-Promised is also that a shift of 5 points is found within {shift_requests} canary requests in 95 %. The
+Also promised: a shift of 5 points is found within {shift_requests} canary requests in 95 %. The
 default rollout has a dark step before the traffic, whose replays find most of these shifts.
 
 | Traffic | Dark step | Found | Requests | Kept |
@@ -203,8 +203,7 @@ better where nothing differs, the higher the better elsewhere.
 |---|---:|---:|---:|---:|
 {peers}
 
-Each system has the steps and limits that its documentation shows. A user may set others; they judge whatever
-they are told to, and only what.
+Each system has the steps and limits that its documentation shows. A user may set others.
 
 - **Kayenta**: a baseline of the same size beside the canary, {arm} % of the traffic each, and judgements
   after {judged} minutes, each over all minutes so far
@@ -229,6 +228,6 @@ they are told to, and only what.
 
 `bonafide rollout plan --rate 20 --errors 0.005` tells the same for your own traffic and `rollout.yaml`: how
 many requests and minutes each step needs to go on and to see a change. It refuses a deadline that would roll
-back more than one good version in a thousand at a step. It takes pods for equal; where they wander, all takes
-longer, as the rows above show.
+back more than one good version in a thousand at a step. It takes pods for equal; where they wander,
+everything takes longer, as the rows above show.
 """
