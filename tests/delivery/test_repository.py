@@ -138,7 +138,12 @@ def test_the_environments_overlay_is_there_from_the_first_promotion_on_and_then_
 
 
 def test_an_environment_without_an_overlay_names_none_and_one_that_the_team_made_is_named(folder):
+    promote(folder, "dev", FIRST)
     written = folder / "environments/lab/authenticity/kustomization.yaml"
+    written.parent.mkdir(parents=True)
+    (folder / "environments/lab/README.md").write_text("Where the lab looks.\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--message=lab", "--author=A <a@localhost>")
     promote(folder, "lab", FIRST)
     assert "components" not in yaml.safe_load(written.read_text())
     overlay = folder / "overlays/lab/kustomization.yaml"

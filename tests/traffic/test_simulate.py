@@ -74,7 +74,8 @@ def test_answers_are_counted_by_predictor(folder):
         outcome = simulate(url, "", Pictures(str(folder), {}), Plan(rate=200, seconds=1), nothing)
     good, bad = outcome.tallies["v1"], outcome.tallies["v2"]
     assert outcome.requests == len(server.bodies) == good.requests + bad.requests
-    assert 140 < outcome.requests < 260  # 200 ± 4 standard deviations
+    assert outcome.requests < 260  # 200 + 4 standard deviations
+    assert outcome.requests > 140 or outcome.late, "a slow machine says that it is late"
     assert (good.failures, bad.failures) == (0, bad.requests)
     assert 0 < good.quantile(0.5) <= good.quantile(0.95)
     assert bad.quantile(0.5) is None
