@@ -19,6 +19,8 @@ from bonafide.delivery.rollout.recorded import Recorded
 from bonafide.errors import DeliveryError
 from tests.delivery.local.conftest import PATIENCE_SECONDS, TASK, ask, body
 
+pytestmark = pytest.mark.e2e
+
 
 class Load:
     """Clients that ask without a pause until the block ends."""

@@ -73,7 +73,7 @@ def scenes(draw):
     return [*([stable, canary] if draw(st.integers(0, 4)) else []), *draw(st.lists(pods, max_size=4))]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scenes(), cuts, cuts)
 def test_a_canary_goes_on_only_by_what_was_counted(given_pods, gaps, restarts):
     made, weight, steps, weights = told(given_pods, gaps, restarts), 10, [OPENED], [10]
