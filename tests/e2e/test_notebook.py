@@ -151,7 +151,7 @@ def test_at_home_the_package_is_registered_and_promoted_as_the_page_says(ran, tm
             verify(tmp_path / "notebook" / "package", tmp_path / "notebook" / "signing.pub")
     unpacked, taken, judged = told
     assert unpacked.split()[0] in printed(notebook, "judge")
-    assert "authenticity version 1 is in service in dev" in taken
+    assert "authenticity version 1 is delivered to dev" in taken
     assert "accuracy against version 1" in judged
-    assert "authenticity version 2 is in service in dev" in judged
+    assert "authenticity version 2 is delivered to dev" in judged
     verify(tmp_path / "notebook" / "package", tmp_path / ".bonafide" / "keys" / "signing.pub")

@@ -92,7 +92,7 @@ def test_dvc_compares_again_when_another_version_is_in_service(clone, by_dvc):
     assert json.loads(by_dvc.joinpath(*champion).read_text())["version"] == ""
     folders = [f"artifacts/{name}" for name in ("package", "splits", "evaluation", "gate")]
     run("bonafide", "model", "register", *folders, clone=clone, home="dvc-home")
-    run("bonafide", "model", "promote", "1", clone=clone, home="dvc-home")
+    run("bonafide", "promote", "1", clone=clone, home="dvc-home")
     told = run("dvc", "repro", clone=clone, home="dvc-home")
     ran = set(re.findall(r"Running stage '(\w+)'", told))
     assert {"champion", "compare", "gate", "export"} <= ran
