@@ -18,6 +18,7 @@ from pipelines.rendering import all_steps, is_known, render, to_yaml
 from pipelines.runners.engine import RemoteRun, Schedule, named
 from pipelines.runners.steps import Step
 
+CLIENT = "google.cloud.aiplatform"
 PREFIX = "PIPELINE_STATE_"
 RUNS = {
     "SUCCEEDED": "SUCCEEDED",
@@ -182,8 +183,8 @@ def _answering(settings: Vertex) -> Iterator[None]:
     from requests import RequestException
 
     where = f"Vertex AI at {settings.endpoint or settings.location}, project {settings.project}"
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # each of the client's loggers prints for notebooks
+    for name in [each for each in logging.root.manager.loggerDict if each.startswith(CLIENT)]:
+        logging.getLogger(name).setLevel(logging.ERROR)  # each of them prints for notebooks
     try:
         yield
     except GoogleAuthError as error:
@@ -191,5 +192,3 @@ def _answering(settings: Vertex) -> Iterator[None]:
         raise DeliveryError(f"{where}: {error}; {hint}") from error
     except (GoogleAPIError, RequestException, RuntimeError, ValueError) as error:
         raise DeliveryError(f"{where}: {str(error).partition(chr(10))[0]}") from error
-    finally:
-        logging.disable(before)

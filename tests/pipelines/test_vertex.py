@@ -9,6 +9,7 @@ from bonafide.errors import DeliveryError
 from bonafide.task import load_task
 from pipelines import engines
 from pipelines.runners import engine as following
+from pipelines.runners import vertex
 from pipelines.runners.engine import follow
 from pipelines.runners.vertex import VertexEngine
 from pipelines.training import arguments
@@ -65,6 +66,18 @@ def test_what_the_client_prints_for_notebooks_is_kept_back(engine, given, caplog
     engine.cancel(engine.submit("training", given).id)
     engine.runs(1)
     assert [record.message for record in caplog.records if record.name.startswith("google")] == []
+
+
+def test_two_who_ask_at_once_leave_other_logs_alone(settings):
+    first, second = (vertex._answering(settings) for _ in range(2))
+    with first, second:
+        assert logging.getLogger("bonafide").isEnabledFor(logging.WARNING)
+    first, second = (vertex._answering(settings) for _ in range(2))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert logging.root.manager.disable == 0
 
 
 def test_a_run_is_submitted_followed_and_seen_finished(engine, server, given, settings):
