@@ -7,6 +7,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from bonafide.delivery.rollout.prometheus import Prometheus
@@ -111,6 +112,20 @@ def test_a_step_gives_one_value_each(asked):
     [series] = asked.read(METRIC, now - 2, now, 0.5)
     assert len(series.times) <= 5
     assert {round(gap, 3) for gap in series.times[1:] - series.times[:-1]} <= {0.5}
+
+
+def test_a_long_time_is_asked_for_in_parts(asked, monkeypatch):
+    """A sample on an edge may come twice, which is no growth."""
+    end = time.time()
+    [whole] = asked.read(METRIC, end - 60, end)
+    questions, ask = [], Prometheus._ask
+    monkeypatch.setattr(Prometheus, "_ask", lambda *given: questions.append(given) or ask(*given))
+    monkeypatch.setattr("bonafide.delivery.rollout.prometheus.PART_SECONDS", 5.0)
+    [parts] = asked.read(METRIC, end - 60, end)
+    assert len(questions) == 12
+    assert sorted(set(parts.times)) == whole.times.tolist()
+    edges = np.array([end - 60, end])
+    assert parts.growth(edges).tolist() == whole.growth(edges).tolist() == [len(whole.times) - 1]
 
 
 def test_what_is_no_number_is_dropped(asked):

@@ -2,18 +2,22 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 
-from bonafide.delivery.rollout.samples import NONE, Series
+from bonafide.delivery.rollout.samples import NONE, Series, joined
 from bonafide.errors import DeliveryError
 from bonafide.home import without_secrets
 
 TOKEN_FILE = "BONAFIDE_PROMETHEUS_TOKEN_FILE"  # noqa: S105  (a name)
 TIMEOUT = httpx.Timeout(30, connect=5)
+# An answer is text, many times as large as the numbers in it.
+PART_SECONDS = 6 * 3600.0
 # What tells where a series was scraped; the rest are the metric's own labels.
 TARGET = {
     "__name__",
@@ -58,14 +62,23 @@ class Prometheus:
         selector = f"{metric}{{{chosen}}}"
         if step:
             span = {"query": selector, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-            found = self._ask("query_range", span)
-        else:
-            past = f"[{max(1, round(1000 * (end - start)))}ms]"
-            found = self._ask("query", {"query": selector + past, "time": f"{end:.3f}"})
+            return self._found(metric, "query_range", span)
+        edges = [*np.arange(start, end, PART_SECONDS), end]
+        return joined(
+            each
+            for first, last in pairwise(edges)
+            for each in self._found(metric, "query", _past(selector, first, last))
+        )
+
+    def _found(self, metric: str, path: str, question: Mapping[str, str]) -> list[Series]:
         try:
-            return [_series(metric, each["metric"], each["values"]) for each in found]
+            return [_series(metric, each["metric"], each["values"]) for each in self._ask(path, question)]
         except UNREADABLE as error:
             raise DeliveryError(f"{self._where} answers what cannot be read: {error!r}") from error
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(timeout=TIMEOUT)
 
     @property
     def _where(self) -> str:
@@ -73,9 +86,7 @@ class Prometheus:
 
     def _ask(self, path: str, question: Mapping[str, str]) -> list[Any]:
         try:
-            answer = httpx.post(
-                f"{self._url}/api/v1/{path}", data=question, headers=_authorization(), timeout=TIMEOUT
-            )
+            answer = self._client.post(f"{self._url}/api/v1/{path}", data=question, headers=_authorization())
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             raise DeliveryError(
@@ -93,6 +104,11 @@ class Prometheus:
                 ) from error
             told = answer.reason_phrase
         raise DeliveryError(f"{self._where} answers {answer.status_code}: {told}")
+
+
+def _past(selector: str, start: float, end: float) -> dict[str, str]:
+    past = f"[{max(1, round(1000 * (end - start)))}ms]"
+    return {"query": selector + past, "time": f"{end:.3f}"}
 
 
 def _authorization() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Samples of predictors' counters, as Prometheus scrapes them, and what they grew by."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -42,6 +42,22 @@ class Series:
         window = np.searchsorted(edges, self.times[1:], side="left") - 1
         inside = (window >= 0) & (window < len(edges) - 1)
         return np.bincount(window[inside], grown[inside], len(edges) - 1).astype(np.int64)
+
+
+def joined(parts: Iterable[Series]) -> list[Series]:
+    """One series of all that are the same but for their samples; earlier parts come first."""
+    found: dict[tuple[str, ...], list[Series]] = {}
+    for part in parts:
+        key = part.predictor, part.pod, part.metric, *map(str, sorted(part.labels.items()))
+        found.setdefault(key, []).append(part)
+    return [
+        replace(
+            same[0],
+            times=np.concatenate([each.times for each in same]),
+            values=np.concatenate([each.values for each in same]),
+        )
+        for same in found.values()
+    ]
 
 
 class Samples(Protocol):
