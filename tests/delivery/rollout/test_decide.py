@@ -117,6 +117,33 @@ def test_traffic_rises_only_by_a_passing_judgement(told, weight, waited, ready, 
     assert decide(rollout(weight, waited, paused=paused), harmed, NOON).verdict is Verdict.ROLL_BACK
 
 
+@pytest.mark.parametrize(
+    ("requests", "verdict"),
+    [
+        ((0, 1000), Verdict.HOLD),  # a KServe that does not divide requests
+        ((0, 999), Verdict.ADVANCE),  # too few to tell
+        ((300, 9700), Verdict.HOLD),
+        ((1000, 9000), Verdict.ADVANCE),
+        ((2400, 7600), Verdict.ADVANCE),
+        ((5000, 5000), Verdict.ROLL_BACK),  # a canary behind the stable version's own address
+        ((1000, 0), Verdict.ROLL_BACK),
+    ],
+)
+def test_a_canary_whose_requests_are_not_its_share_goes_no_further(requests, verdict):
+    told = replace(evidence(), requests=requests)
+    decision = decide(rollout(10), told, NOON)
+    assert decision.verdict is verdict
+    assert (verdict is Verdict.ADVANCE) is ("is its share" not in decision.why)
+    assert decide(rollout(10), replace(told, blind=True), NOON).verdict is Verdict.HOLD
+    late = decide(rollout(10, waited=1500), told, NOON)
+    assert late.verdict is (Verdict.ADVANCE if verdict is Verdict.ADVANCE else Verdict.ROLL_BACK)
+
+
+def test_with_all_or_none_of_the_traffic_there_is_no_share_to_look_at():
+    told = replace(evidence(), requests=(500, 5000))
+    assert [decide(rollout(weight), told, NOON).verdict for weight in (0, 100)] == ["advance", "finish"]
+
+
 def test_a_gap_in_the_samples_is_no_missing_pod():
     blind = Evidence((), None, NOON - timedelta(minutes=40), blind=True)
     assert decide(rollout(10), blind, NOON).why == "nothing is seen of either version"

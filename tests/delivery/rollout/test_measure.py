@@ -112,6 +112,15 @@ def test_windows_of_a_warm_up_are_left_out_and_a_step_has_its_own():
     assert (len(second[0].windows), second[0].step) == (56, 28)
 
 
+def test_requests_are_counted_in_the_present_step():
+    made, now = traffic()
+    evidence, _ = measure(made, rollout(), now)
+    canary, stable = evidence.requests
+    assert canary + stable == pytest.approx(20 * (2 * HOUR - 120), rel=0.03)
+    assert canary / (canary + stable) == pytest.approx(0.1, rel=0.1)
+    assert measure(made, rollout(weight=0), now)[0].requests == (0, 0)
+
+
 def test_looking_again_gives_the_same_windows():
     made, now = traffic(hours=1)
     (_, early), (_, late) = (measure(made, rollout(), each) for each in (now - timedelta(minutes=17), now))

@@ -9,6 +9,10 @@ from enum import StrEnum
 from bonafide.delivery.rollout.evidence import combined
 from bonafide.delivery.rollout.settings import ALL, DARK, RolloutSettings
 
+# A gateway that divides the requests otherwise than it was told is off by this ratio of odds; one that was
+# told nothing gives a canary none, or as much as the stable version. Fewer requests do not show it.
+FAR, ENOUGH = 3, 1000
+
 
 class Verdict(StrEnum):
     """What a decision does to the traffic of a canary."""
@@ -81,12 +85,14 @@ class Evidence:
         ready: since when enough of the canary's pods answer; None if they do not.
         last: when they did last; None if never in this step.
         blind: whether nothing is seen of the stable version either.
+        requests: of the canary and of the stable version, in this step.
     """
 
     findings: Sequence[Finding]
     ready: datetime | None
     last: datetime | None = None
     blind: bool = False
+    requests: tuple[int, int] = (0, 0)
 
     @property
     def harm(self) -> float:
@@ -118,6 +124,8 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
         return _hold(rollout, "a person paused the rollout")
     if _gone(rollout, evidence, now) > timedelta(minutes=settings.ready_minutes):
         return _back(f"its pods were not ready within {settings.ready_minutes:g} minutes")
+    if (share := _share(rollout, evidence)) and _odds(share) > FAR * _odds(rollout.weight / ALL):
+        return _back(f"it gets {share:.0%} of the requests, and {rollout.weight} % is its share")
     missing = _missing(rollout, evidence, now)
     if not missing:
         return _next(rollout)
@@ -149,7 +157,21 @@ def _missing(rollout: Rollout, evidence: Evidence, now: datetime) -> str:
         return "the step has not baked"
     if rollout.weight == ALL:  # the stable version has no requests left to compare with
         return ""
+    share = _share(rollout, evidence)
+    if share is not None and _odds(share) < _odds(rollout.weight / ALL) / FAR:
+        return f"it gets {share:.1%} of the requests, and {rollout.weight} % is its share: is traffic split?"
     return _unshown(rollout, evidence)
+
+
+def _share(rollout: Rollout, evidence: Evidence) -> float | None:
+    """The canary's share of the requests; None where there are too few to tell, or nothing to divide."""
+    canary, together = evidence.requests[0], sum(evidence.requests)
+    told = together >= ENOUGH and not evidence.blind and rollout.weight not in (DARK, ALL)
+    return canary / together if told else None
+
+
+def _odds(share: float) -> float:
+    return share / (1 - share) if share < 1 else math.inf
 
 
 def _unshown(rollout: Rollout, evidence: Evidence) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bonafide.delivery.manifests import predictor_name
-from bonafide.delivery.rollout.checks import COUNTERS, Check, Counter, Table, choose, table
+from bonafide.delivery.rollout.checks import COUNTERS, REQUESTS, Check, Counter, Table, choose, table
 from bonafide.delivery.rollout.decide import Evidence, Finding, Rollout
 from bonafide.delivery.rollout.evidence import (
     Window,
@@ -111,7 +111,9 @@ def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence
         for check in choose(base, rollout.settings.margins)
         for windows in [check.windows(canary[check.counter], stable[check.counter])]
     ]
-    return Evidence([each.finding() for each in compared], *seen), compared
+    now_on = kept[step:]
+    asked = [int(found[REQUESTS].of(None)[:, now_on].sum()) for found in (canary, stable)]
+    return Evidence([each.finding() for each in compared], *seen, (asked[0], asked[1])), compared
 
 
 def harm_by_window(compared: Sequence[Compared]) -> list[tuple[float, float]]:

@@ -119,6 +119,7 @@ def _record(rollout: Rollout, evidence: Evidence, decision: Decision, now: datet
         "steps": [step.isoformat() for step in rollout.steps],
         "began": rollout.began.isoformat(),
         "ready": evidence.ready and evidence.ready.isoformat(),
+        "requests": {"canary": evidence.requests[0], "stable": evidence.requests[1]},
         "formula": "evidence is in natural logarithms; docs/reference/rollout.md",
         "harm": {"evidence": evidence.harm, "rolls_back_at": -math.log(settings.alpha)},
         "advances_at": -math.log(settings.advance_alpha),
