@@ -12,6 +12,26 @@ SHARES = ("0.5", "0.75", "1.0", "+Inf")
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def counted(rng, tried, errors=0.001, slow=0.05, label=0.3, sure=0.5):
+    """By how much each series of a pod grows that is asked ``tried`` times; shares are chances."""
+    failed = rng.binomial(tried, errors)
+    answered = tried - failed
+    for outcome, grown in (("ok", answered), ("failed", failed), ("overloaded", 0 * failed)):
+        yield "bonafide_requests_total", {"outcome": outcome, "protocol": "rest"}, grown
+    lagging = rng.binomial(answered, slow)
+    for bound in BOUNDS:
+        quick = 0 * answered if bound < "0.0144" else answered - lagging
+        grown = answered if bound in BOUNDS[-2:] else quick
+        yield "bonafide_stage_seconds_bucket", {"stage": "infer", "le": bound}, grown
+    fakes = rng.binomial(answered, label)
+    for name, grown in (("fake", fakes), ("real", answered - fakes)):
+        yield "bonafide_predictions_total", {"label": name}, grown
+    unsure = rng.binomial(answered, sure)
+    for bound, grown in zip(SHARES, (0 * unsure, unsure, answered, answered), strict=True):
+        yield "bonafide_confidence_bucket", {"le": bound}, grown
+    yield "bonafide_model_info", {}, 0 * tried
+
+
 class Traffic:
     """Answers to requests, as counters of pods; each is scraped every 15 seconds."""
 
@@ -19,35 +39,13 @@ class Traffic:
         self.rng = np.random.default_rng(seed)
         self.series = []
 
-    def pod(
-        self, version, start, end, rate, errors=0.001, slow=0.05, label=0.3, sure=0.5, name="a", loaded=True
-    ):
+    def pod(self, version, start, end, rate, errors=0.001, slow=0.05, label=0.3, sure=0.5, name="a"):
         """Counters of one pod between two times, in seconds since midnight; shares are chances."""
         times = MIDNIGHT.timestamp() + np.arange(start, end + 1e-6, SCRAPE)
-        predictor, pod = f"v{version}", f"v{version}-{name}"
         tried = self.rng.poisson(rate * SCRAPE, len(times) - 1)
-
-        def add(metric, labels, grown):
+        for metric, labels, grown in counted(self.rng, tried, errors, slow, label, sure):
             values = np.concatenate([[0.0], np.cumsum(grown)])
-            self.series.append(Series(predictor, pod, metric, labels, times, values))
-
-        failed = self.rng.binomial(tried, errors)
-        answered = tried - failed
-        for outcome, grown in (("ok", answered), ("failed", failed), ("overloaded", 0 * failed)):
-            add("bonafide_requests_total", {"outcome": outcome, "protocol": "rest"}, grown)
-        lagging = self.rng.binomial(answered, slow)
-        for bound in BOUNDS:
-            grown = (
-                answered if bound in BOUNDS[-2:] else 0 * answered if bound < "0.0144" else answered - lagging
-            )
-            add("bonafide_stage_seconds_bucket", {"stage": "infer", "le": bound}, grown)
-        fakes = self.rng.binomial(answered, label)
-        for name, grown in (("fake", fakes), ("real", answered - fakes)):
-            add("bonafide_predictions_total", {"label": name}, grown)
-        unsure = self.rng.binomial(answered, sure)
-        for bound, grown in zip(SHARES, (0 * unsure, unsure, answered, answered), strict=True):
-            add("bonafide_confidence_bucket", {"le": bound}, grown)
-        add("bonafide_model_info", {}, 0 * tried)
+            self.series.append(Series(f"v{version}", f"v{version}-{name}", metric, labels, times, values))
 
     def read(self, metric, start, end, step=0, where=None):
         found = []
