@@ -19,7 +19,7 @@ from bonafide.task import Task, load_task
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
+PAGES = sorted(path for path in DOCS.rglob("*.md") if not path.stem.endswith("-head"))
 FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
 GENERATE = runpy.run_path(str(DOCS / "generate.py"))
 COMMANDS = dict(GENERATE["commands"]())
