@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
-from bonafide.cli.main import app
 from bonafide.errors import BonafideError
+from tests.cli.conftest import bonafide
 from tests.pipelines.test_engines import ENGINES
 
 
@@ -22,16 +21,7 @@ def folder(kubeflow, tmp_path, monkeypatch):
     (tmp_path / "engines" / "kubeflow.yaml").write_text(
         yaml.safe_dump(settings | {"host": kubeflow.url, "link": "https://people.example"})
     )
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
-
-
-def bonafide(*words: str) -> str:
-    result = CliRunner().invoke(app, list(words))
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def test_a_run_is_started_looked_at_and_cancelled(kubeflow):
@@ -143,7 +133,7 @@ def test_the_doctor_says_where_the_steps_have_other_places(kubeflow, monkeypatch
     settings["every_step"]["environment"]["BONAFIDE_PACKAGES"] = "oci://registry.example.org/models"
     settings["every_step"]["config"] = {"BONAFIDE_DELIVERY": {"name": "places", "key": "delivery"}}
     path.write_text(yaml.safe_dump(settings))
-    told = CliRunner().invoke(app, ["doctor", "--engine", "kubeflow"]).output
+    told = bonafide("doctor", "--engine", "kubeflow", code=1)
     lines = [" ".join(line.split()) for line in told.splitlines()]
     after = {line: lines[number + 1] for number, line in enumerate(lines) if line.startswith("✓")}
     assert after["✓ MLFLOW_TRACKING_URI http://mlflow.mlflow.svc:5000"] == (
@@ -164,6 +154,4 @@ def test_the_doctor_says_where_the_steps_have_other_places(kubeflow, monkeypatch
 def test_the_doctor_asks_the_engine_too(kubeflow):
     assert "answers, no run yet" in bonafide("doctor", "--engine", "kubeflow")
     kubeflow.failing = 1
-    result = CliRunner().invoke(app, ["doctor", "--engine", "kubeflow"])
-    assert result.exit_code == 1
-    assert "503 the database is away" in result.output
+    assert "503 the database is away" in bonafide("doctor", "--engine", "kubeflow", code=1)

@@ -1,9 +1,8 @@
 """The commands that say what runs where, as a person gives them."""
 
 import pytest
-from typer.testing import CliRunner
 
-from bonafide.cli.main import app
+from tests.cli.conftest import bonafide
 from tests.delivery.rollout.test_tick import TASK, folder, look, measured
 
 __all__ = ["folder", "measured"]
@@ -12,15 +11,6 @@ __all__ = ["folder", "measured"]
 @pytest.fixture(autouse=True)
 def here(folder, monkeypatch):
     monkeypatch.setenv("BONAFIDE_DELIVERY", str(folder))
-    monkeypatch.setenv("COLUMNS", "100")
-
-
-def bonafide(*words: str) -> str:
-    result = CliRunner().invoke(app, list(words))
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def test_the_state_is_a_line_for_each_environment(folder, measured):

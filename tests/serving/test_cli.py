@@ -3,17 +3,14 @@
 import asyncio
 import json
 import sys
+from functools import partial
 from io import BytesIO
 
 import pytest
-import typer
 import yaml
 from PIL import Image
 from prometheus_client import REGISTRY
-from typer.testing import CliRunner
 
-from bonafide.cli.predict import predict
-from bonafide.cli.serve import serve
 from bonafide.cores import available_cores
 from bonafide.delivery.manifests import inference_service, to_yaml
 from bonafide.errors import BonafideError, ConfigError, PackageError
@@ -21,9 +18,9 @@ from bonafide.files import write_text
 from bonafide.model.package import verify
 from bonafide.serving.overlay import GAP, SIDE
 from tests import packages
+from tests.cli.conftest import bonafide
 
-app = typer.Typer()
-app.command()(predict)
+predict = partial(bonafide, "predict")
 
 
 @pytest.fixture
@@ -36,14 +33,6 @@ def folder(tmp_path):
     return images
 
 
-def run(*arguments, code=0):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
-
-
 @pytest.fixture(params=["package", "server"])
 def source(request, signed):
     if request.param == "package":
@@ -52,7 +41,7 @@ def source(request, signed):
 
 
 def test_a_folder_becomes_a_table(folder, source):
-    table = run(folder, *source)
+    table = predict(folder, *source)
     cells = [line.split("│")[1:-1] for line in table.splitlines() if line.startswith("│")]
     rows = {name.strip(): rest for name, *rest in cells}
     assert list(rows) == ["deeper/blue.JPG", "red.png"]
@@ -63,7 +52,7 @@ def test_a_folder_becomes_a_table(folder, source):
 
 def test_files_that_are_no_images_leave_the_others_answered(folder, source):
     (folder / "broken.jpg").write_bytes(b"no image")
-    output = json.loads(run(folder, folder / "absent.png", *source, "--json", code=2))
+    output = json.loads(predict(folder, folder / "absent.png", *source, "--json", code=2))
     answers = {entry["image"].rsplit("/", 1)[1]: entry for entry in output["predictions"]}
     assert output["model"] == "colour"
     assert answers["red.png"]["label"] == "red"
@@ -75,19 +64,19 @@ def test_files_that_are_no_images_leave_the_others_answered(folder, source):
 
 def test_the_table_tells_why_a_file_has_no_answer(folder, source):
     (folder / "[red]broken.jpg").write_bytes(b"no image")
-    output = run(folder, *source, code=2)
+    output = predict(folder, *source, code=2)
     assert "[red]broken.jpg: not-an-image: the content is no image" in output.replace("\n", "")
     assert "98.6%" in output
 
 
 def test_only_bad_files_still_end_well(folder, source):
-    output = json.loads(run(folder / "notes.txt", *source, "--json", code=2))
+    output = json.loads(predict(folder / "notes.txt", *source, "--json", code=2))
     assert [entry["error"].split(":")[0] for entry in output["predictions"]] == ["not-an-image"]
 
 
 def test_heat_maps_are_written_for_every_image_answered(folder, source, tmp_path):
     (folder / "broken.jpg").write_bytes(b"no image")
-    run(folder, *source, "--explain", tmp_path / "new" / "heat.png", code=2)
+    predict(folder, *source, "--explain", tmp_path / "new" / "heat.png", code=2)
     with Image.open(BytesIO((tmp_path / "new" / "heat.png").read_bytes())) as picture:
         assert (picture.format, picture.size) == ("PNG", (2 * SIDE + GAP, 2 * SIDE + GAP))
         first, second = picture.getpixel((5, 5)), picture.getpixel((5, SIDE + GAP + 5))
@@ -97,20 +86,20 @@ def test_heat_maps_are_written_for_every_image_answered(folder, source, tmp_path
 
 def test_the_key_of_the_home_is_the_default(folder, signed, tmp_path, monkeypatch):
     monkeypatch.setenv("BONAFIDE_HOME", str(signed.public_key.parent.parent))
-    assert "98.6%" in run(folder, "--package", signed.path)
+    assert "98.6%" in predict(folder, "--package", signed.path)
     monkeypatch.setenv("BONAFIDE_HOME", str(tmp_path / "elsewhere"))
     with pytest.raises(BonafideError, match=r"cannot read the public key .*elsewhere/keys"):
-        run(folder, "--package", signed.path)
+        predict(folder, "--package", signed.path)
 
 
 def test_one_source_may_be_given(folder):
     with pytest.raises(ConfigError, match="--url of a server or --package"):
-        run(folder, "--url", "http://127.0.0.1:9", "--package", "x")
+        predict(folder, "--url", "http://127.0.0.1:9", "--package", "x")
 
 
 def test_before_anything_is_in_service_a_source_must_be_given(folder):
     with pytest.raises(BonafideError, match="nothing is in service for authenticity"):
-        run(folder)
+        predict(folder)
 
 
 def test_the_package_in_service_is_called_by_its_version(folder, signed, tmp_path, monkeypatch):
@@ -120,15 +109,15 @@ def test_the_package_in_service_is_called_by_its_version(folder, signed, tmp_pat
     task = tmp_path / "colour.yaml"
     task.write_text("{name: colour, title: Colours, labels: [red, green, blue]}")
     options = ["--public-key", signed.public_key]
-    assert "colour, version 5" in run(folder, "--task", task, *options)
-    assert json.loads(run(folder, "--task", task, *options, "--json"))["version"] == "5"
-    named = json.loads(run(folder, "--package", signed.path, *options, "--json"))
+    assert "colour, version 5" in predict(folder, "--task", task, *options)
+    assert json.loads(predict(folder, "--task", task, *options, "--json"))["version"] == "5"
+    named = json.loads(predict(folder, "--package", signed.path, *options, "--json"))
     assert named["version"] == signed.info.model_digest[:12]
 
 
 def test_a_folder_without_images_is_told(tmp_path, source):
     with pytest.raises(BonafideError, match="holds no JPEG, PNG or WebP file"):
-        run(tmp_path, *source)
+        predict(tmp_path, *source)
 
 
 @pytest.fixture
@@ -140,13 +129,9 @@ def served(monkeypatch):
     )
     monkeypatch.setattr("bonafide.telemetry.logs.configure", lambda: None)
     limits = REGISTRY.get_sample_value
-    app = typer.Typer()
-    app.command()(serve)
 
     def run_serve(*arguments):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        if result.exception:
-            raise result.exception
+        bonafide("serve", *arguments)
         return given | {"queue": limits("bonafide_queue_limit_images")}
 
     yield run_serve

@@ -5,14 +5,13 @@ import signal
 import threading
 
 import pytest
-from typer.testing import CliRunner
 
-from bonafide.cli.main import app
 from bonafide.errors import BonafideError
 from bonafide.traffic import simulate as module
 from bonafide.traffic.pictures import Pictures
 from bonafide.traffic.simulate import Plan, simulate
 from tests import http_server
+from tests.cli.conftest import bonafide
 from tests.data.pictures import encode, picture
 
 
@@ -108,19 +107,9 @@ def test_one_that_goes_away_is_counted(folder):
 def test_the_command_prints_the_table_also_after_a_signal(folder):
     with Server() as url:
         threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        command = [
-            "simulate",
-            url,
-            "--images",
-            str(folder),
-            "--rate=40",
-            "--seconds=600",
-            "--mix=real=1",
-            "--drift=1",
-        ]
-        result = CliRunner().invoke(app, command)
-    assert result.exit_code == 0, result.output
-    rows = [line.split("│")[1:-1] for line in result.output.splitlines() if line.startswith("│")]
+        options = ("--images", folder, "--rate=40", "--seconds=600", "--mix=real=1", "--drift=1")
+        told = bonafide("simulate", url, *options)
+    rows = [line.split("│")[1:-1] for line in told.splitlines() if line.startswith("│")]
     found = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
     assert found["v1"][1] == "0"
     assert found["v1"][2].endswith(" ms")
