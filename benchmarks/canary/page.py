@@ -136,8 +136,8 @@ damping.
 ![Evidence over requests](canary.svg)
 
 Twelve good and twelve bad canaries at 20 requests/s in their first step with traffic; a line ends where the
-canary leaves the step. Left: evidence of harm of all checks together. Right: evidence that the share of
-errors keeps its margin.
+canary leaves the step. Left: evidence of harm of all checks together, which takes the bad ones back. Right:
+evidence that a check keeps its margin, of the check that has the least; it lets the good ones go further.
 
 ## A version that does not differ
 

@@ -174,9 +174,10 @@ def _figures(numbers):
 
 def test_the_picture_shows_good_and_bad_canaries(tmp_path, monkeypatch):
     monkeypatch.setattr(picture, "LINES", 2)
-    good, bad = (picture.evidence(world, 0) for world in picture.WORLDS.values())
-    threshold = -math.log(RolloutSettings().alpha)
-    assert all(logs[-1] >= threshold for _, logs in bad)
-    assert all(logs.max() < threshold for _, logs in good)
+    good, bad = (picture.watch(world) for world in picture.WORLDS.values())
+    back, further = (-math.log(alpha) for alpha, _ in picture.BOUNDS)
+    assert all(harm[-1] >= back for _, harm, _ in bad)
+    assert all(harm.max() < back and safe[-1] >= further for _, harm, safe in good)
+    assert all(safe.max() < further for _, _, safe in bad)
     picture.draw(tmp_path / "canary.svg")
     assert "errors 0.5" in (tmp_path / "canary.svg").read_text()
