@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bonafide.addresses import is_loopback
-from bonafide.cli.options import TaskOption
+from bonafide.cli.options import HostOption, PublicKeyOption, TaskOption
 from bonafide.errors import ConfigError
 from bonafide.home import trusted_keys
 
@@ -52,7 +52,7 @@ def api(
             help="Host that is asked for, where --url is a gateway that many share.",
         ),
     ] = "",
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
     jwks: Annotated[
         str,
@@ -101,10 +101,7 @@ def api(
         ),
     ] = "",
     task: TaskOption = "authenticity",
-    public_key: Annotated[
-        Path | None,
-        typer.Option(help="Key of the signature. [default: every .pub in $BONAFIDE_HOME/keys]"),
-    ] = None,
+    public_key: PublicKeyOption = None,
 ) -> None:
     """Answer people's programs over HTTP: predict, batch, explain, with tokens and rate limits.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bonafide.cli.options import OverwriteOption, TaskOption
+from bonafide.cli.options import OverwriteOption, PublicKeyOption, TaskOption
 from bonafide.home import delivery, trusted_keys
 from bonafide.task import load_task
 
@@ -25,10 +25,7 @@ def batch(
         Path | None, typer.Option(help="Use this model package. [default: the one in service]")
     ] = None,
     task: TaskOption = "authenticity",
-    public_key: Annotated[
-        Path | None,
-        typer.Option(help="Key that the package is signed for. [default: every .pub in $BONAFIDE_HOME/keys]"),
-    ] = None,
+    public_key: PublicKeyOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Score many images into one table; the same command resumes it. Exits 2 if none could be scored."""

@@ -1,11 +1,10 @@
 """``bonafide deliver``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bonafide.cli.options import EnvironmentOption, TaskOption
+from bonafide.cli.options import EnvironmentOption, HostOption, HttpPortOption, PublicKeyOption, TaskOption
 from bonafide.errors import ConfigError
 from bonafide.home import delivery, trusted_keys
 
@@ -14,12 +13,9 @@ def deliver(
     local: Annotated[bool, typer.Option("--local", help="On this machine; clusters have Argo CD.")] = False,
     environment: EnvironmentOption = "dev",
     task: TaskOption = "authenticity",
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="REST port; 0 takes a free one.")] = 8080,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    public_key: Annotated[
-        Path | None,
-        typer.Option(help="Key of the signatures. [default: every .pub in $BONAFIDE_HOME/keys]"),
-    ] = None,
+    http_port: HttpPortOption = 8080,
+    host: HostOption = "127.0.0.1",
+    public_key: PublicKeyOption = None,
     sticky: Annotated[
         bool,
         typer.Option(

@@ -15,6 +15,13 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.epochs=3. May be repeated."
     ),
 ]
+HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")]
+HttpPortOption = Annotated[int, typer.Option(min=0, max=65535, help="REST port; 0 takes a free one.")]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option(help="Key that packages are signed for. [default: every .pub in $BONAFIDE_HOME/keys]"),
+]
+ModelOption = Annotated[str, typer.Option(help="Name of the model on the server. [default: its only one]")]
 SourceOption = Annotated[
     str,
     typer.Option(
@@ -23,5 +30,6 @@ SourceOption = Annotated[
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it is there.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every random choice.")]
+UrlArgument = Annotated[str, typer.Argument(help="A server, e.g. http://127.0.0.1:8080.")]
 DatasetArgument = Annotated[Path, typer.Argument(help="A dataset folder.")]
 OutArgument = Annotated[Path, typer.Argument(help="The folder to write; it appears whole or not at all.")]

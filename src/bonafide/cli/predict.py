@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bonafide.batch.listing import SUFFIXES
-from bonafide.cli.options import TaskOption
+from bonafide.cli.options import ModelOption, PublicKeyOption, TaskOption
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.files import write_bytes
 from bonafide.home import delivery, trusted_keys
@@ -42,12 +42,9 @@ def predict(
     ] = None,
     explain: Annotated[Path | None, typer.Option(help="Write heat maps to this PNG file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    model: Annotated[str | None, typer.Option(help="Name of the model on the server.")] = None,
+    model: ModelOption = "",
     task: TaskOption = "authenticity",
-    public_key: Annotated[
-        Path | None,
-        typer.Option(help="Key that the package is signed for. [default: every .pub in $BONAFIDE_HOME/keys]"),
-    ] = None,
+    public_key: PublicKeyOption = None,
 ) -> None:
     """Say for each image how probable each label is; exits 2 if a file could not be answered."""
     from bonafide.serving import client

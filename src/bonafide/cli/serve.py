@@ -2,12 +2,11 @@
 
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bonafide.cli.options import TaskOption
+from bonafide.cli.options import HostOption, HttpPortOption, PublicKeyOption, TaskOption
 from bonafide.home import trusted_keys
 from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
@@ -20,13 +19,10 @@ def serve(
             "[default: the one in service]"
         ),
     ] = None,
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="REST port; 0 takes a free one.")] = 8080,
+    http_port: HttpPortOption = 8080,
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC port; 0 takes a free one.")] = 8081,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    public_key: Annotated[
-        Path | None,
-        typer.Option(help="Key of the signature. [default: every .pub in $BONAFIDE_HOME/keys]"),
-    ] = None,
+    host: HostOption = "127.0.0.1",
+    public_key: PublicKeyOption = None,
     version: Annotated[
         str,
         typer.Option(

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bonafide.cli.options import SeedOption
+from bonafide.cli.options import ModelOption, SeedOption, UrlArgument
 
 if TYPE_CHECKING:
     from bonafide.traffic.simulate import Outcome
 
 
 def simulate(
-    url: Annotated[str, typer.Argument(help="A server, for example http://127.0.0.1:8080.")],
+    url: UrlArgument,
     images: Annotated[
         str, typer.Option(help="A folder of images, or one behind gs:// or s3://; sub-folders are labels.")
     ],
@@ -25,7 +25,7 @@ def simulate(
         float, typer.Option(min=0, max=1, help="How blurred and compressed images are at the end.")
     ] = 0,
     seed: SeedOption = 0,
-    model: Annotated[str, typer.Option(help="Name of the model. [default: the server's only one]")] = "",
+    model: ModelOption = "",
 ) -> None:
     """Ask a server about images at random times, and tell by predictor how it answered. Ctrl-C ends it."""
     from bonafide.progress import progress

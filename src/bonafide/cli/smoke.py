@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from bonafide.cli.options import ModelOption, UrlArgument
 from bonafide.home import delivery
 
 
 def smoke(
-    url: Annotated[str, typer.Argument(help="The service, e.g. http://127.0.0.1:8080.")],
-    model: Annotated[str, typer.Option(help="Name of the model on the server.")] = "",
+    url: UrlArgument,
+    model: ModelOption = "",
     host: Annotated[str, typer.Option(help="The host to ask for, where URL is a gateway.")] = "",
     rate: Annotated[float, typer.Option(min=0.01, help="Requests a second.")] = 5,
     seconds: Annotated[float, typer.Option(min=0, help="For how long it is asked.")] = 30,
