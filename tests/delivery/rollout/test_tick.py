@@ -37,8 +37,7 @@ def folder(tmp_path, own_home):
     (made / PLACE / "rollout.yaml").write_text(ROLLOUT)
     service = made / PLACE / "inferenceservice.yaml"
     service.write_text(service.read_text().replace("maxReplicas: 3", "maxReplicas: 3 # the budget"))
-    git(made, "add", "--all")
-    git(made, "-c", "user.name=A", "-c", "user.email=a@localhost", "commit", "--message=Rollouts in dev")
+    commit_by_hand(made, "Rollouts in dev")
     commit_promotion(made, "dev", SECOND)
     return made
 
@@ -58,6 +57,11 @@ def measured(monkeypatch):
 def look(folder, minutes=5.0):
     now = datetime.now(UTC) + timedelta(minutes=minutes)
     return tick(str(folder), "dev", TASK, Judge(Traffic()), now)
+
+
+def commit_by_hand(folder, subject):
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=A", "-c", "user.email=a@localhost", "commit", f"--message={subject}")
 
 
 def serving(folder) -> Service:
@@ -151,7 +155,7 @@ def test_a_look_that_was_killed_is_made_good_by_the_next(folder, measured, monke
     assert serving(folder).canary is None
 
 
-def test_what_a_person_left_uncommitted_stops_the_look_and_stays(folder, measured):
+def check_that_an_edit_stays(folder):
     service = folder / PLACE / "inferenceservice.yaml"
     service.write_text(service.read_text() + "# mine\n")
     with pytest.raises(DeliveryError, match="uncommitted changes"):
@@ -159,18 +163,22 @@ def test_what_a_person_left_uncommitted_stops_the_look_and_stays(folder, measure
     assert service.read_text().endswith("# mine\n")
 
 
+def test_what_a_person_left_uncommitted_stops_the_look_and_stays(folder, measured):
+    check_that_an_edit_stays(folder)
+
+
 def test_a_person_who_lowers_the_weight_starts_the_step_anew(folder, measured):
     look(folder)
     service = folder / PLACE / "inferenceservice.yaml"
     service.write_text(service.read_text().replace("trafficPercent: 50", "trafficPercent: 20"))
-    git(folder, "-c", "user.name=A", "-c", "user.email=a@localhost", "commit", "--all", "--message=slower")
+    commit_by_hand(folder, "slower")
     assert look(folder, minutes=0).why == "the step has not baked"
     assert look(folder).weight == 50
 
 
 def test_without_its_settings_a_trial_stays_where_it_is(folder, measured):
     git(folder, "rm", "--quiet", str(PLACE / "rollout.yaml"))
-    git(folder, "-c", "user.name=A", "-c", "user.email=a@localhost", "commit", "--message=gone")
+    commit_by_hand(folder, "gone")
     with pytest.raises(DeliveryError, match=r"rollout.yaml is missing.*bonafide rollback"):
         look(folder)
     assert roll_back(str(folder), "dev", TASK) == "1"
@@ -221,7 +229,7 @@ def test_rolling_back_again_goes_further_back_and_not_to_what_was_bad(folder, me
         pass
     third = replace(SECOND, version="3", package_uri="file:///models/3/package", package_digest="5" * 64)
     git(folder, "rm", "--quiet", str(PLACE / "rollout.yaml"))
-    git(folder, "-c", "user.name=A", "-c", "user.email=a@localhost", "commit", "--message=at once")
+    commit_by_hand(folder, "at once")
     commit_promotion(folder, "dev", third)
     assert [roll_back(str(folder), "dev", TASK) for _ in range(2)] == ["2", "1"]
     with pytest.raises(DeliveryError, match="another version never had all traffic"):
@@ -274,11 +282,7 @@ def test_an_edit_after_a_kill_that_had_committed_stays(folder, measured, monkeyp
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(checkouts.Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         look(folder)
-    service = folder / PLACE / "inferenceservice.yaml"
-    service.write_text(service.read_text() + "# mine\n")
-    with pytest.raises(DeliveryError, match="uncommitted changes"):
-        look(folder)
-    assert service.read_text().endswith("# mine\n")
+    check_that_an_edit_stays(folder)
 
 
 def test_another_package_of_the_same_version_is_refused(folder, measured):
