@@ -8,10 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.patience import until
 
 pytestmark = pytest.mark.e2e
 
@@ -106,10 +107,9 @@ def test_a_killed_run_goes_on_and_comes_to_the_same_model(clone, by_pipeline):
     process = subprocess.Popen(
         **command(*words, clone=clone, home="killed"), start_new_session=True, stdout=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 300
-    while not list((clone / "killed" / "training").glob("*/last.ckpt")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
+    saved = (clone / "killed" / "training").glob
+    until(lambda: process.poll() is not None or list(saved("*/last.ckpt")), seconds=300)
+    assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not list((clone / "killed").glob("mlartifacts/*/artifacts/packages/*"))

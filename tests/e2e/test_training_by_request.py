@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from contextlib import contextmanager
 from threading import Thread
 
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from bonafide.task import load_task
+from tests.patience import until
 from tests.pipelines.test_local import LENIENT, SMALL
 from tests.serving.api.test_server import command, running
 
@@ -50,14 +50,6 @@ def service(signed, tmp_path, monkeypatch):
     return start, ask
 
 
-def until(look, wanted) -> dict:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not wanted(run := look()):
-        assert time.monotonic() < end, run
-        time.sleep(0.2)
-    return run
-
-
 def is_training(run: dict) -> bool:
     return any(step["name"] == "train" for step in run["steps"])
 
@@ -77,23 +69,23 @@ def test_runs_are_performed_whatever_happens_to_the_service(service):
     with start() as (address, process):
         first = ask(address, task="small")["id"]
         second = ask(address, task="small", settings={"model.dropout": 0.1})["id"]
-        until(lambda: ask(address, f"/{first}"), is_training)
+        until(lambda: ask(address, f"/{first}"), is_training, PATIENCE_SECONDS)
         assert ask(address, f"/{second}")["state"] == "queued"
         worker = workers()
         process.kill()
     with start() as (address, _):
-        ended = until(lambda: ask(address, f"/{first}"), has_ended)
+        ended = until(lambda: ask(address, f"/{first}"), has_ended, PATIENCE_SECONDS)
         assert (ended["state"], ended["promoted"], ended["attempts"]) == ("succeeded", True, 1), ended
         assert [step["name"] for step in ended["steps"]][-2:] == ["promote", "report"]
         assert workers() == worker
 
-        until(lambda: ask(address, f"/{second}"), is_training)
+        until(lambda: ask(address, f"/{second}"), is_training, PATIENCE_SECONDS)
         third = ask(address, task="small", settings={"model.dropout": 0.2})["id"]
         ask(address, f"/{second}/cancel")
-        assert until(lambda: ask(address, f"/{second}"), has_ended)["state"] == "cancelled"
+        assert until(lambda: ask(address, f"/{second}"), has_ended, PATIENCE_SECONDS)["state"] == "cancelled"
 
-        until(lambda: ask(address, f"/{third}"), is_training)
+        until(lambda: ask(address, f"/{third}"), is_training, PATIENCE_SECONDS)
         os.killpg(workers()[0], signal.SIGKILL)
-        ended = until(lambda: ask(address, f"/{third}"), has_ended)
+        ended = until(lambda: ask(address, f"/{third}"), has_ended, PATIENCE_SECONDS)
         assert (ended["state"], ended["promoted"], ended["attempts"]) == ("succeeded", True, 2), ended
         assert next(step for step in ended["steps"] if step["name"] == "ingest")["cached"]

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,6 +16,7 @@ from pipelines import worker
 from pipelines.runners import engine as following
 from pipelines.runners.kubeflow import KubeflowEngine
 from pipelines.runners.steps import Step
+from tests.patience import until
 from tests.pipelines.test_engines import ENGINES
 
 
@@ -147,8 +147,7 @@ def test_cancelling_ends_the_worker_and_what_it_started(runs):
     step = int(process.stdout.readline())
     runs.cancel(run.id)
     assert process.wait(60) == -signal.SIGKILL
-    while is_running(step):
-        time.sleep(0.01)
+    until(lambda: not is_running(step))
     assert runs.find(run.id).state == "cancelled"
 
 

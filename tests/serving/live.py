@@ -61,10 +61,3 @@ async def calling(models, limits=DEFAULT):
             yield server, channel
     finally:
         await server.drain(0)
-
-
-async def until(condition):
-    """Wait for what is bound to come."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)

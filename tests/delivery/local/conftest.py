@@ -16,9 +16,9 @@ import pytest
 from bonafide.delivery.manifests import inference_service, to_yaml
 from bonafide.files import write_text
 from tests import packages
+from tests.patience import PATIENCE_SECONDS
 
 TASK = "authenticity"
-PATIENCE_SECONDS = 60
 
 
 class Delivery:

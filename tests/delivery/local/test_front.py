@@ -16,6 +16,7 @@ from bonafide.delivery.local.front import create_app
 from bonafide.delivery.local.predictor import Predictor
 from bonafide.serving.edge.limits import Limits
 from tests import http_server
+from tests.patience import until_async
 
 DEFAULT = Limits()
 
@@ -164,8 +165,7 @@ def test_all_requests_together_hold_so_much_only():
     async def ask(url):
         async with front(running("v1", url), limits=Limits(held=1500)) as client:
             first = asyncio.create_task(client.post("/", content=b"0" * 1000))
-            while not got:
-                await asyncio.sleep(0.01)
+            await until_async(lambda: got)
             second = await client.post("/", content=b"0" * 1000)
             go.set()
             return (await first).status_code, second
@@ -183,8 +183,7 @@ def test_a_predictor_is_stopped_after_its_requests():
         predictor = running("v1", url)
         async with front(predictor) as client:
             asked = asyncio.create_task(client.get("/"))
-            while not got:
-                await asyncio.sleep(0.01)
+            await until_async(lambda: got)
             stopping = asyncio.create_task(predictor.stop())
             await asyncio.sleep(0.2)
             assert not stopping.done()

@@ -11,13 +11,7 @@ import pytest
 from bonafide.delivery.current import InService
 from bonafide.delivery.local import predictor as module
 from bonafide.delivery.local.predictor import Predictor
-from tests.delivery.local.conftest import PATIENCE_SECONDS
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.05)
+from tests.patience import until_async
 
 
 def children() -> set[int]:
@@ -35,10 +29,10 @@ def test_one_that_hangs_is_killed_and_started_again(signed, monkeypatch, caplog)
         predictor = Predictor("v7", served, signed.public_key, lambda: changes.append(predictor.ready))
         before = children()
         predictor.start()
-        await until(lambda: predictor.ready)
+        await until_async(lambda: predictor.ready)
         first, [process] = predictor.pod, children() - before
         os.kill(process, signal.SIGSTOP)
-        await until(lambda: predictor.ready and predictor.pod != first)
+        await until_async(lambda: predictor.ready and predictor.pod != first)
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"{predictor.url}/v2/models/colour")
         assert answer.json()["versions"] == ["7"]
@@ -59,9 +53,9 @@ def test_a_package_that_is_gone_is_tried_again_and_told_once(tmp_path, signed, m
         served = InService("colour", "7", (tmp_path / "later").as_uri())
         predictor = Predictor("v7", served, signed.public_key, lambda: None)
         predictor.start()
-        await until(lambda: "a predictor does not run" in caplog.text)
+        await until_async(lambda: "a predictor does not run" in caplog.text)
         (tmp_path / "later").symlink_to(signed.path)
-        await until(lambda: predictor.ready)
+        await until_async(lambda: predictor.ready)
         await predictor.stop()
 
     asyncio.run(run())
@@ -77,7 +71,7 @@ def test_it_can_be_stopped_before_it_is_ready(signed, begun):
         predictor = Predictor("v7", served, signed.public_key, lambda: None)
         predictor.start()
         if begun:
-            await until(lambda: children() - before)
+            await until_async(lambda: children() - before)
         await predictor.stop()
         assert not children() - before
 

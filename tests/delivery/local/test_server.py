@@ -17,7 +17,8 @@ from bonafide.delivery.local.scraping import NAMES
 from bonafide.delivery.manifests import to_yaml
 from bonafide.delivery.rollout.recorded import Recorded
 from bonafide.errors import DeliveryError
-from tests.delivery.local.conftest import PATIENCE_SECONDS, TASK, ask, body
+from tests.delivery.local.conftest import TASK, ask, body
+from tests.patience import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.e2e
 
@@ -55,13 +56,6 @@ class Load:
                     return
                 self.statuses[answer.status_code] += 1
                 self.predictors[answer.headers["x-bonafide-predictor"]] += 1
-
-
-def until(condition):
-    patience = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < patience
-        time.sleep(0.05)
 
 
 def test_no_request_is_lost_while_a_canary_climbs_and_takes_over(delivered, deliver):

@@ -13,9 +13,9 @@ import pytest
 from bonafide.delivery.rollout.prometheus import Prometheus
 from bonafide.errors import DeliveryError
 from tests import http_server
+from tests.patience import PATIENCE_SECONDS, until
 
 METRIC = "bonafide_requests_total"
-PATIENCE_SECONDS = 60
 WHOSE = {"namespace": "bonafide-dev", "inferenceservice": "pets"}
 
 
@@ -75,13 +75,6 @@ def scraped(tmp_path_factory):
     ):
         until(lambda: samples(url) >= 10)
         yield url
-
-
-def until(condition):
-    patience = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < patience
-        time.sleep(0.1)
 
 
 def samples(url):

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bonafide.serving.api import auth, keys, tokens
 from bonafide.serving.api.settings import Settings
+from tests.patience import until
 from tests.serving.api.conftest import RED, problem
 from tests.serving.api.issuer import AUDIENCE, ISSUER, Issuer, payload
 
@@ -46,14 +47,9 @@ def ask(client, token=None, path="/predict"):
     return client.post(path, files={"images" if path.endswith("batch") else "image": RED}, headers=headers)
 
 
-def until(status, client, token):
+def refused_soon(status, client, token):
     """Keys are fetched beside the requests that they serve, so a change takes a moment."""
-    for _ in range(200):
-        if (response := ask(client, token)).status_code == status:
-            problem(response, status)
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"still {response.status_code}")
+    problem(until(lambda: ask(client, token), lambda response: response.status_code == status), status)
 
 
 def encoded(part):
@@ -251,7 +247,7 @@ class TestKeySet:
         assert ask(guarded, token).status_code == 200
         issuer.shown.remove("ec")
         monkeypatch.setattr(keys, "LIFESPAN_SECONDS", 0)
-        until(401, guarded, token)
+        refused_soon(401, guarded, token)
 
     @pytest.mark.parametrize(
         "answer", [b"", b"no JSON", b"[]", b'{"keys": []}', b'{"keys": 1}', b"[" * 2**19]
@@ -271,7 +267,7 @@ class TestKeySet:
             assert ask(guarded, token).status_code == 200
         monkeypatch.setattr(keys, "COOLDOWN_SECONDS", 0)
         monkeypatch.setattr(keys, "LONGEST_AWAY_SECONDS", 0)
-        until(503, guarded, issuer.token("ec", header={"kid": "other"}))
+        refused_soon(503, guarded, issuer.token("ec", header={"kid": "other"}))
 
     def test_without_any_key_nobody_is_blamed(self, serve, issuer):
         with issuer.served() as address:

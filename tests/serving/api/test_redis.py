@@ -4,12 +4,12 @@ import contextlib
 import shutil
 import socket
 import subprocess
-import time
 
 import httpx
 import pytest
 import redis
 
+from tests.patience import until
 from tests.serving.api.conftest import RED
 from tests.serving.api.test_server import running
 
@@ -32,7 +32,7 @@ def serving(port):
     process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
     client = redis.Redis(port=port, password=PASSWORD)
     try:
-        until(lambda: client.ping())
+        until(lambda: answers(client))
         yield client
     finally:
         client.close()
@@ -40,14 +40,11 @@ def serving(port):
         process.wait(20)
 
 
-def until(true):
-    """Wait until ``true()`` holds; that Redis is not reached yet does not count."""
-    for _ in range(200):
-        with contextlib.suppress(redis.ConnectionError):
-            if true():
-                return
-        time.sleep(0.05)
-    raise AssertionError("it never came")
+def answers(client):
+    try:
+        return client.ping()
+    except redis.ConnectionError:
+        return False
 
 
 def replica(signed, port, password=PASSWORD):

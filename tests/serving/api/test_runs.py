@@ -1,7 +1,6 @@
 """Pipelines by request, without what performs them: nothing is begun here."""
 
 import json
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from bonafide.serving.api import runs
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.tokens import development_token
+from tests.patience import until
 from tests.serving.api.conftest import problem
 
 TOKENS = {"secret": "s" * 32, "issuer": "me", "audience": "us"}
@@ -69,8 +69,7 @@ def test_what_waits_since_an_earlier_life_is_woken(local, woken):
     done = Queue().add(Run(pipeline="training", task="two"))
     Queue().cancel(done.id)
     with TestClient(create_app(local(), Settings(**TOKENS), engine="")):
-        while not woken:
-            time.sleep(0.01)
+        until(lambda: woken)
     assert woken == ["one"]
 
 
@@ -89,8 +88,7 @@ def test_one_failure_does_not_end_the_watch(local, woken, monkeypatch):
     monkeypatch.setattr(runs, "WATCH_SECONDS", 0.01)
     monkeypatch.setattr(Queue, "tasks", fails_twice)
     with TestClient(create_app(local(), Settings(**TOKENS), engine="")):
-        while not woken:
-            time.sleep(0.01)
+        until(lambda: woken)
 
 
 def test_that_there_is_no_such_run_is_promised_only_where_one_is_named(api):

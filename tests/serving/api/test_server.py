@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.patience import until
 from tests.serving.api.conftest import RED
 from tests.serving.api.issuer import Issuer
 from tests.serving.api.test_upstream import answering
@@ -122,8 +122,7 @@ def test_a_request_that_has_begun_is_finished_before_it_ends():
         with socket.create_connection((host, int(port)), timeout=20) as client:
             head = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
             client.sendall(head.encode() + f"content-length: {len(RED)}\r\n\r\n".encode() + RED)
-            while not requests:
-                time.sleep(0.01)
+            until(lambda: requests)
             process.send_signal(signal.SIGTERM)
             answer = client.makefile("rb").read()
         assert answer.startswith(b"HTTP/1.1 503")
@@ -137,11 +136,7 @@ def test_a_client_that_leaves_is_not_waited_for():
             httpx.post(f"{url}/predict", files={"image": RED}, timeout=httpx.Timeout(20, read=0.5))
         assert len(requests) == 1
         counted = 'bonafide_api_requests_total{method="POST",route="/predict",status="499"} 1.0'
-        for _ in range(100):
-            if counted in httpx.get(f"{url}/metrics").text:
-                return
-            time.sleep(0.1)
-    raise AssertionError("the request is still waited for")
+        until(lambda: counted in httpx.get(f"{url}/metrics").text)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from bonafide.serving.edge.limits import Limits
 from bonafide.telemetry import metrics
 from tests import packages
-from tests.serving.live import listening, until
+from tests.patience import until_async
+from tests.serving.live import listening
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 RED = packages.image((200, 30, 30))
@@ -257,10 +258,10 @@ def test_a_client_that_leaves_gives_up_its_inference(models, slow):
         async with asyncio.timeout(20), listening(models) as port:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(infer(model="slow"))
-            await until(lambda: slow.begun)
+            await until_async(lambda: slow.begun)
             assert not slow.cancelled
             writer.close()
-            await until(lambda: slow.cancelled)
+            await until_async(lambda: slow.cancelled)
 
     asyncio.run(ask())
 
@@ -271,7 +272,7 @@ def test_an_inference_cut_off_by_the_end_of_the_server_says_so(models, slow):
             async with listening(models, Limits(grace_seconds=0)) as port:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(infer(model="slow"))
-                await until(lambda: slow.begun)
+                await until_async(lambda: slow.begun)
             return await answer(reader)
 
     status, _, body = asyncio.run(ask())
@@ -287,7 +288,7 @@ def test_a_client_that_leaves_within_its_body_is_counted(models):
             await writer.drain()
             await asyncio.sleep(0.1)
             writer.close()
-            await until(lambda: errors("cancelled") > before)
+            await until_async(lambda: errors("cancelled") > before)
 
     before = errors("cancelled")
     asyncio.run(ask())
@@ -324,13 +325,13 @@ def test_liveness_is_quick_while_the_queue_is_full(models, slow):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(infer(model="slow"))
                 writers.append(writer)
-            await until(lambda: slow.begun == 200)
+            await until_async(lambda: slow.begun == 200)
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(LIVE)
             found = await answer(reader)
             for each in [*writers, writer]:
                 each.close()
-            await until(lambda: slow.cancelled == 200)
+            await until_async(lambda: slow.cancelled == 200)
             return found
 
     assert asyncio.run(ask())[2] == b'{"live":true}'

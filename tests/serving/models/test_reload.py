@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import shutil
-import time
 import weakref
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from bonafide.serving.models.predictor import Predictor
 from bonafide.serving.models.reload import Watcher
 from bonafide.serving.models.versions import Models
 from tests import packages
+from tests.patience import until
 from tests.serving.conftest import start
 
 GOOD = (2.0, 4.0, 8.0)
@@ -395,15 +395,6 @@ def test_a_stamp_sees_every_file(pool, tmp_path):
         seen.add(stamp(copy))
     assert len(seen) == 13
     assert stamp(tmp_path / "absent") == ()
-
-
-def until(condition):
-    """The first true value of ``condition``."""
-    patience = time.monotonic() + 30
-    while not (found := condition()):
-        assert time.monotonic() < patience
-        time.sleep(0.05)
-    return found
 
 
 def ask_server(url: str, path: str = "/v2/models/colour/infer") -> tuple[str, float]:

@@ -17,6 +17,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 from tests import packages
+from tests.patience import until
 from tests.serving.conftest import start
 
 pytestmark = pytest.mark.e2e
@@ -115,10 +116,7 @@ class Load:
 
     def wait(self, condition) -> None:
         """Until all is as it should be, or something failed."""
-        patience = time.monotonic() + PATIENCE_SECONDS
-        while not condition() and not self.failures():
-            assert time.monotonic() < patience
-            time.sleep(0.05)
+        until(lambda: condition() or self.failures(), seconds=PATIENCE_SECONDS)
 
     def wait_for_answers_of(self, version: str) -> None:
         self.wait(lambda: all(client.versions[version] for client in self.clients))

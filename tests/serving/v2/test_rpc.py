@@ -14,7 +14,8 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from bonafide.serving.edge.limits import Limits
 from bonafide.telemetry import metrics
 from tests import packages
-from tests.serving.live import calling, until
+from tests.patience import until_async
+from tests.serving.live import calling
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
@@ -270,7 +271,7 @@ def test_draining_finishes_what_has_begun_and_tells_those_that_watch(models, slo
             statuses = [(await watch.read()).status]
             stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
             pending = asyncio.create_task(stub.ModelInfer(slow_question()).code())
-            await until(lambda: slow.begun)
+            await until_async(lambda: slow.begun)
             draining = asyncio.create_task(server.drain(15))
             statuses.append((await watch.read()).status)
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
@@ -294,10 +295,10 @@ def test_a_client_that_leaves_gives_up_its_inference(models, slow, how):
                 slow_question(),
                 timeout=0.3 if how == "deadline" else None,
             )
-            await until(lambda: slow.begun)
+            await until_async(lambda: slow.begun)
             if how == "cancel":
                 call.cancel()
-            await until(lambda: slow.cancelled)
+            await until_async(lambda: slow.cancelled)
             return await call.code()
 
     expected = grpc.StatusCode.DEADLINE_EXCEEDED if how == "deadline" else grpc.StatusCode.CANCELLED
@@ -327,7 +328,7 @@ def test_calls_beyond_the_limit_are_turned_away(models, slow):
         async with asyncio.timeout(20), calling(models, Limits(rpcs=2)) as (_, channel):
             stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
             calls = [stub.ModelInfer(slow_question()) for _ in range(2)]
-            await until(lambda: slow.begun == 2)
+            await until_async(lambda: slow.begun == 2)
             code = await stub.ModelInfer(slow_question()).code()
             for call in calls:
                 call.cancel()
