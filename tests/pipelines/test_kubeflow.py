@@ -6,15 +6,14 @@ from threading import Event
 import pytest
 
 from bonafide.errors import ConfigError, DeliveryError
-from bonafide.task import load_task
 from pipelines import engines
 from pipelines.runners import engine as following
 from pipelines.runners import kubeflow as runner
 from pipelines.runners.engine import follow
 from pipelines.runners.kubeflow import KubeflowEngine
-from pipelines.training import arguments
 from tests.http_server import Handler, serving
 from tests.pipelines import kfp_server
+from tests.pipelines.conftest import followed
 from tests.pipelines.kfp_server import hold
 from tests.pipelines.test_engines import ENGINES
 
@@ -29,11 +28,6 @@ def engine(settings):
     return KubeflowEngine(settings)
 
 
-@pytest.fixture(scope="module")
-def given():
-    return arguments(load_task("authenticity"), "dev")
-
-
 def test_a_run_is_submitted_followed_and_seen_finished(engine, kubeflow, given, settings):
     run = engine.submit("training", given)
     assert (run.state, run.link) == ("PENDING", f"{settings.link}/#/runs/details/{run.id}")
@@ -43,27 +37,18 @@ def test_a_run_is_submitted_followed_and_seen_finished(engine, kubeflow, given, 
     assert body["runtime_config"]["parameters"]["name"] == "authenticity"
     assert set(body["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
 
-    story = iter(
-        [
-            lambda: kubeflow.step(run.id, "training-driver", "SUCCEEDED"),
-            lambda: kubeflow.step(run.id, "champion", "RUNNING"),
-            lambda: kubeflow.step(run.id, "champion", "SUCCEEDED"),
-            lambda: kubeflow.step(run.id, "ingest", "SKIPPED"),
-            lambda: kubeflow.step(run.id, "train", "RUNNING"),
-            lambda: None,
-            lambda: kubeflow.step(run.id, "train", "SUCCEEDED"),
-            lambda: kubeflow.end(run.id, "SUCCEEDED"),
-        ]
+    told = followed(
+        engine,
+        kubeflow,
+        run,
+        ("training-driver", "SUCCEEDED"),
+        ("champion", "RUNNING"),
+        ("champion", "SUCCEEDED"),
+        ("ingest", "SKIPPED"),
+        ("train", "RUNNING"),
+        ("train", "RUNNING"),
+        ("train", "SUCCEEDED"),
     )
-    told, look = [], engine.look
-
-    def look_after_the_next_event(name):
-        next(story)()
-        return look(name)
-
-    engine.look = look_after_the_next_event
-    ended = follow(engine, run.id, lambda step: told.append((step.name, step.state, bool(step.cache_key))))
-    assert ended.state == "SUCCEEDED"
     assert told == [
         ("champion", "RUNNING", False),
         ("champion", "SUCCESS", False),

@@ -6,15 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bonafide.errors import DeliveryError
-from bonafide.task import load_task
 from pipelines import engines
 from pipelines.runners import engine as following
 from pipelines.runners import vertex
 from pipelines.runners.engine import follow
 from pipelines.runners.vertex import VertexEngine
-from pipelines.training import arguments
 from tests.buckets import gs
 from tests.pipelines import vertex_server
+from tests.pipelines.conftest import followed
 from tests.pipelines.test_engines import ENGINES
 
 __all__ = ["gs"]
@@ -56,11 +55,6 @@ def engine(settings):
     return VertexEngine(settings)
 
 
-@pytest.fixture(scope="module")
-def given():
-    return arguments(load_task("authenticity"), "dev")
-
-
 def test_what_the_client_prints_for_notebooks_is_kept_back(engine, given, caplog):
     caplog.set_level(logging.INFO)
     engine.cancel(engine.submit("training", given).id)
@@ -89,26 +83,17 @@ def test_a_run_is_submitted_followed_and_seen_finished(engine, server, given, se
     assert job.runtime_config.gcs_output_directory == settings.bucket
     assert job.runtime_config.parameter_values["name"] == "authenticity"
 
-    story = iter(
-        [
-            lambda: server.step(run.id, "run", "RUNNING"),
-            lambda: server.step(run.id, "champion", "SUCCEEDED"),
-            lambda: server.step(run.id, "ingest", "SKIPPED"),
-            lambda: server.step(run.id, "train", "RUNNING"),
-            lambda: None,
-            lambda: server.step(run.id, "train", "SUCCEEDED"),
-            lambda: server.end(run.id, "SUCCEEDED"),
-        ]
+    told = followed(
+        engine,
+        server,
+        run,
+        ("run", "RUNNING"),
+        ("champion", "SUCCEEDED"),
+        ("ingest", "SKIPPED"),
+        ("train", "RUNNING"),
+        ("train", "RUNNING"),
+        ("train", "SUCCEEDED"),
     )
-    told, look = [], engine.look
-
-    def look_after_the_next_event(name):
-        next(story)()
-        return look(name)
-
-    engine.look = look_after_the_next_event
-    ended = follow(engine, run.id, lambda step: told.append((step.name, step.state, bool(step.cache_key))))
-    assert ended.state == "SUCCEEDED"
     assert told == [
         ("champion", "SUCCESS", False),
         ("ingest", "SUCCESS", True),

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -17,30 +18,20 @@ from bonafide.delivery.local.scraping import NAMES
 from bonafide.delivery.manifests import to_yaml
 from bonafide.delivery.rollout.recorded import Recorded
 from bonafide.errors import DeliveryError
+from tests.clients import Clients
 from tests.delivery.local.conftest import TASK, ask, body
 from tests.patience import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.e2e
 
 
-class Load:
-    """Clients that ask without a pause until the block ends."""
+class Load(Clients):
+    """What three clients of an address have seen."""
 
-    def __init__(self, url: str, clients: int = 3) -> None:
+    def __init__(self, url: str) -> None:
+        super().__init__([partial(self._ask, url)] * 3)
         self.statuses: Counter[int | str] = Counter()
         self.predictors: Counter[str] = Counter()
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(url,)) for _ in range(clients)]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
 
     def wait_for(self, name: str) -> None:
         known = self.predictors[name]
@@ -48,7 +39,7 @@ class Load:
 
     def _ask(self, url: str) -> None:
         with httpx.Client(base_url=url, timeout=30) as client:
-            while not self._stopped.is_set():
+            while not self.stopped.is_set():
                 try:
                     answer = ask(client)
                 except httpx.HTTPError as error:

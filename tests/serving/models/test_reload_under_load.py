@@ -3,11 +3,11 @@
 import os
 import shutil
 import sys
-import threading
 import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 
 import grpc
 import httpx
@@ -17,6 +17,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 from tests import packages
+from tests.clients import Clients
 from tests.patience import until
 from tests.serving.conftest import start
 
@@ -80,27 +81,16 @@ def ask_grpc(address: str):
             image = yield answer.model_version, values
 
 
-class Load:
-    """Clients of both protocols, each on a connection of its own, asking without a pause."""
+class Load(Clients):
+    """Clients of both protocols, each on a connection of its own."""
 
     def __init__(self, url: str, address: str) -> None:
         conversations = [ask_rest(url), ask_rest(url), ask_rest(url), ask_grpc(address), ask_grpc(address)]
         self.clients = [Client() for _ in conversations]
-        self._stopped = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(conversation, client, seed))
+        super().__init__(
+            partial(self._ask, conversation, client, seed)
             for seed, (conversation, client) in enumerate(zip(conversations, self.clients, strict=True))
-        ]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join(60)
+        )
 
     def asked(self) -> int:
         return len(self.seconds())
@@ -129,7 +119,7 @@ class Load:
         random = np.random.default_rng(seed)
         with closing(conversation):
             next(conversation)
-            while not self._stopped.is_set():
+            while not self.stopped.is_set():
                 image, begun = pixels(random), time.perf_counter()
                 try:
                     version, answer = conversation.send(image)
