@@ -133,9 +133,12 @@ def last_change(delivery: Checkout, environment: str, task: str) -> str:
 
 
 def earlier(delivery: Checkout, environment: str, task: str) -> Iterator[tuple["Commit", Service]]:
-    """What an environment served after each commit, the newest first; what a person broke is left out."""
+    """What an environment served after each commit, the newest first; what a person broke is left out.
+
+    A branch that was merged counts from its merge on: what it holds may have waited for days.
+    """
     path = (folder_of(environment, task) / SERVICE).as_posix()
-    for commit, _ in history(delivery, environment, task):
+    for commit in delivery.repository.iter_commits(paths=path, first_parent=True):
         with suppress(DeliveryError, KeyError, UnicodeDecodeError):
             yield commit, Service((commit.tree / path).data_stream.read().decode(), path)
 

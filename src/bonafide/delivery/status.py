@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bonafide.delivery.checkout import Checkout, checkout
-from bonafide.delivery.repository import environments, history, read_service, read_settings, tasks
+from bonafide.delivery.repository import (
+    earlier,
+    environments,
+    history,
+    read_service,
+    read_settings,
+    tasks,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,8 @@ def _status(delivery: Checkout, environment: str, task: str) -> Status:
     service = read_service(delivery, environment, task)
     settings = read_settings(delivery, environment, task)
     assert service
-    changes = list(history(delivery, environment, task))
+    changed, _ = next(earlier(delivery, environment, task))
+    told = (told for _, told in history(delivery, environment, task))
     return Status(
         task=task,
         environment=environment,
@@ -53,6 +61,6 @@ def _status(delivery: Checkout, environment: str, task: str) -> Status:
         canary=service.canary.version if service.canary else "",
         weight=service.weight,
         paused=bool(settings and settings.paused),
-        since=changes[0][0].committed_datetime.astimezone(UTC),
-        verdict=next((told["Verdict"] for _, told in changes if "Verdict" in told), ""),
+        since=changed.committed_datetime.astimezone(UTC),
+        verdict=next((each["Verdict"] for each in told if "Verdict" in each), ""),
     )

@@ -13,7 +13,7 @@ from bonafide.errors import ConfigError, DeliveryError
 def read_rollout(delivery: Checkout, environment: str, task: str) -> tuple[Rollout, Service] | None:
     """The rollout that is open in an environment, and its InferenceService; None if none is.
 
-    A step begins with the commit that gave the canary its share, whoever made it.
+    A step begins with the commit that gave the canary its share, whoever made it, or with its merge.
 
     Raises:
         ConfigError: the settings are not valid.
@@ -57,7 +57,7 @@ def _steps(delivery: Checkout, environment: str, task: str, now: Service) -> lis
 def _resumed(delivery: Checkout, environment: str, task: str) -> datetime | None:
     """When a person last ended a pause."""
     path, went_on = (folder_of(environment, task) / SETTINGS).as_posix(), None
-    for commit in delivery.repository.iter_commits(paths=path):
+    for commit in delivery.repository.iter_commits(paths=path, first_parent=True):
         try:
             paused = parse_settings((commit.tree / path).data_stream.read().decode(), path).paused
         except (ConfigError, KeyError, UnicodeDecodeError):
