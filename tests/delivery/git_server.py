@@ -3,7 +3,7 @@
 import base64
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from tests import http_server
 
 TOKEN = "hush-hush"
+Api = Callable[[str, str, Mapping[str, str], bytes], tuple[int, bytes]]
 AUTHORIZATION = "Basic " + base64.b64encode(f"bonafide:{TOKEN}".encode()).decode()
 
 
@@ -40,9 +41,13 @@ class GitServer:
 
 
 @contextmanager
-def served(root: Path) -> Iterator[GitServer]:
-    """Serve ``root/delivery.git``, made here."""
-    folder = root / "delivery.git"
+def served(root: Path, name: str = "delivery.git", api: Api | None = None) -> Iterator[GitServer]:
+    """Serve ``root/NAME``, made here.
+
+    Args:
+        api: answers to method, path, headers and body of what is asked under ``/api/``.
+    """
+    folder = root / name
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", folder], check=True)
     subprocess.run(["git", "-C", folder, "config", "http.receivepack", "true"], check=True)
 
@@ -53,6 +58,9 @@ def served(root: Path) -> Iterator[GitServer]:
             if state.failures:
                 state.failures -= 1
                 self.send_error(503)
+            elif api and self.path.startswith("/api/"):
+                status, content = api(self.command, self.path, self.headers, body)
+                self.reply(status, {"Content-Type": "application/json"}, content)
             elif self.headers.get("Authorization") != AUTHORIZATION:
                 self.reply(401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
             else:
@@ -80,5 +88,5 @@ def served(root: Path) -> Iterator[GitServer]:
             self.reply(int(headers.pop("Status", "200 OK").split()[0]), headers, content)
 
     with http_server.serving(Handler) as url:
-        state = GitServer(f"{url}/delivery.git", folder)
+        state = GitServer(f"{url}/{name}", folder)
         yield state

@@ -18,14 +18,24 @@ def promote(
     task: TaskOption = "authenticity",
     environment: EnvironmentOption = "dev",
     again: Annotated[bool, typer.Option(help="Also a package that was rolled back there.")] = False,
+    pull_request: Annotated[
+        bool, typer.Option("--pull-request", help="Ask for a review: a branch, and a request to merge it.")
+    ] = False,
 ) -> None:
     """Bring a version into an environment: at once, or as a canary where there is a rollout.yaml."""
     from bonafide.delivery.promote import promote_version
+    from bonafide.delivery.review.offer import offer_version
     from bonafide.task import task_name
 
-    name = task_name(task)
-    commit = promote_version(name, version, delivery(), environment, again)
-    typer.echo(f"{name} version {version} is delivered to {environment}: commit {commit[:12]}")
+    name, place = task_name(task), delivery()
+    if not pull_request:
+        commit = promote_version(name, version, place, environment, again)
+        done = f"delivered to {environment}: commit {commit[:12]}"
+    elif address := offer_version(name, version, place, environment, again):
+        done = f"offered to {environment}: {address}"
+    else:
+        done = f"in {environment} already; bonafide status shows its share"
+    typer.echo(f"{name} version {version} is {done}")
 
 
 def rollback(

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,6 +154,29 @@ class Checkout:
             return False
         return True
 
+    def offer(self, branch: str, options: Sequence[str] = ()) -> str:
+        """Push what was committed to a branch of its own, in place of whatever that branch held.
+
+        Args:
+            options: for the other side. Without them, a branch that holds the same change is left as it is.
+
+        Returns:
+            what the other side said.
+
+        Raises:
+            DeliveryError: it cannot be reached, takes no push, or somebody pushed there at the same moment.
+        """
+        ref, held = f"refs/heads/{branch}", ""
+        if self.ask("ls-remote", "origin", ref):
+            self.ask("fetch", "origin", ref)
+            there, mine = (self.repository.commit(name) for name in ("FETCH_HEAD", "HEAD"))
+            same = (there.tree, there.parents, there.message) == (mine.tree, mine.parents, mine.message)
+            if same and not options:
+                return ""
+            held = there.hexsha
+        given = [f"--push-option={option}" for option in options]
+        return self._run(("push", *given, f"--force-with-lease={ref}:{held}", "origin", f"HEAD:{ref}"))[1]
+
     def renew(self) -> None:
         """Take over what the address holds now; an empty one gets its first commit here.
 
@@ -181,15 +204,21 @@ class Checkout:
         Raises:
             DeliveryError: it was refused, or did not get through.
         """
+        return self._run(command)[0]
+
+    def _run(self, command: Sequence[str]) -> tuple[str, str]:
+        """What Git prints, and what it says beside it: there is what the other side has to say."""
         from git import GitCommandError
 
         for wait in (*WAITS, None):
             try:
-                return str(
-                    self.repository.git.execute(
-                        ["git", *command], env=_environment(), kill_after_timeout=TIMEOUT_SECONDS
-                    )
+                _, printed, said = self.repository.git.execute(
+                    ["git", *command],
+                    env=_environment(),
+                    kill_after_timeout=TIMEOUT_SECONDS,
+                    with_extended_output=True,
                 )
+                return str(printed), str(said)
             except GitCommandError as error:
                 told = _told(error)
                 if wait is None or any(sign in told for sign in FINAL):

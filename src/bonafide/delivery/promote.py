@@ -41,21 +41,33 @@ def promote_version(task: str, number: str, place: str, environment: str, again:
     """
     with lock(home() / "promote.lock"), checkout(place) as delivery:
         for _ in range(ATTEMPTS):
-            follow(delivery, task)
-            version = get(task, number)
-            _refuse_stale(version, champion(task))
-            _refuse_unreachable(version, delivery)
-            _refuse_out_of_order(version, delivery, environment)
-            if not again:
-                _refuse_rolled_back(version, delivery, environment)
-            commit = promote(delivery, environment, _promotion(version))
-            if _published(delivery, version, environment):
+            commit = commit_promotion(delivery, task, number, environment, again)
+            if _published(delivery, task, number, environment):
                 follow(delivery, task)
                 return commit
     raise DeliveryError(
         f"{without_secrets(place)} moved {ATTEMPTS} times meanwhile; "
         f"version {number} of {task} was not delivered to {environment}: run it again"
     )
+
+
+def commit_promotion(delivery: Checkout, task: str, number: str, environment: str, again: bool) -> str:
+    """Commit the version's promotion if all checks allow it; the commit is still to be published.
+
+    Returns:
+        the commit that holds the promotion, new or not.
+
+    Raises:
+        DeliveryError: as for :func:`promote_version`.
+    """
+    follow(delivery, task)
+    version = get(task, number)
+    _refuse_stale(version, champion(task))
+    _refuse_unreachable(version, delivery)
+    _refuse_out_of_order(version, delivery, environment)
+    if not again:
+        _refuse_rolled_back(version, delivery, environment)
+    return promote(delivery, environment, _promotion(version))
 
 
 def catch_up(task: str, place: str) -> None:
@@ -80,12 +92,12 @@ def follow(delivery: Checkout, task: str) -> None:
                 crown(version)
 
 
-def _published(delivery: Checkout, version: Version, environment: str) -> bool:
+def _published(delivery: Checkout, task: str, number: str, environment: str) -> bool:
     try:
         return delivery.publish()
     except DeliveryError as error:
         raise DeliveryError(
-            f"{error}; version {version.number} of {version.task} was not delivered to {environment}: "
+            f"{error}; version {number} of {task} was not delivered to {environment}: "
             "mend it and promote the version again"
         ) from error
 

@@ -1,0 +1,1 @@
+"""Promotions that people review: a branch, and a request to merge it."""
