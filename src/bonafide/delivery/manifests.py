@@ -94,5 +94,5 @@ def kustomization(namespace: str, overlay: str = "") -> dict[str, Any]:
 
 
 def to_yaml(manifest: dict[str, Any]) -> str:
-    """YAML in the order the manifest was written."""
-    return yaml.safe_dump(manifest, sort_keys=False)
+    """YAML in the order the manifest was written, without broken lines, as later changes write it too."""
+    return yaml.safe_dump(manifest, sort_keys=False, width=2**16)

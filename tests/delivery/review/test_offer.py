@@ -6,7 +6,9 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 import pytest
+from typer.testing import CliRunner
 
+from bonafide.cli.main import app
 from bonafide.delivery import checkout as checkouts
 from bonafide.delivery import promote as step
 from bonafide.delivery.checkout import checkout
@@ -24,6 +26,7 @@ from tests.delivery.test_repository import git
 pytestmark = pytest.mark.usefixtures("registry", "no_git_settings")
 TASK = "authenticity"
 BRANCH = f"promote/dev/{TASK}-2"
+RULES, STEPS = str(folder_of("dev", TASK) / "rollout.yaml"), "steps: [0, 50, 100]\n"
 WHO = ("-c", "user.name=A", "-c", "user.email=a@localhost")
 
 
@@ -105,6 +108,7 @@ def person(pulls, folder: Path, path: str, text: str, branch: str = "main") -> N
 
 def merge(pulls, folder: Path, how: str, branch: str = BRANCH) -> None:
     """As the hosts' buttons do it."""
+    folder.mkdir(exist_ok=True)
     mine = clone(pulls, folder)
     if how == "squash":
         git(mine, "merge", "--quiet", "--squash", f"origin/{branch}")
@@ -234,13 +238,12 @@ def test_a_merge_puts_the_version_into_service_and_the_champion_follows(versions
 def test_a_canary_begins_when_it_is_merged(versions, github, tmp_path, monkeypatch, how):
     """A request waits for days, and the deadlines of the rollout must not have passed by then."""
     promote(versions[0], github)
-    person(github, tmp_path, str(folder_of("dev", TASK) / "rollout.yaml"), "steps: [0, 50, 100]\n")
+    person(github, tmp_path, RULES, STEPS)
     days = ["2026-03-01T00:00:00 +0000", "2026-03-05T00:00:00 +0000"]
     monkeypatch.setenv("GIT_COMMITTER_DATE", days[0])
     offer(versions[1], github)
     assert github.made[0]["title"] == f"Open the rollout of {TASK} version 2 in dev"
     monkeypatch.setenv("GIT_COMMITTER_DATE", days[1])
-    (tmp_path / "two").mkdir()
     merge(github, tmp_path / "two", how)
     monkeypatch.delenv("GIT_COMMITTER_DATE")
     with checkout(github.server.url) as delivery:
@@ -250,36 +253,59 @@ def test_a_canary_begins_when_it_is_merged(versions, github, tmp_path, monkeypat
     assert offer(versions[1], github) == ""
 
 
-@pytest.mark.parametrize(
-    ("rolls_out", "meanwhile"),
-    [
-        ("before", "opened"),
-        ("before", "finished"),
-        ("never", "promoted"),
-        ("later", "opened"),
-    ],
-)
-def test_what_went_into_service_meanwhile_conflicts(versions, github, tmp_path, rolls_out, meanwhile):
+def finish(pulls) -> None:
+    """The judge has had its say."""
+    with checkout(pulls.server.url) as delivery:
+        service = step.read_service(delivery, "dev", TASK)
+        service.finish()
+        delivery.change({folder_of("dev", TASK) / "inferenceservice.yaml": service.text}, "Finish")
+        assert delivery.publish()
+
+
+@pytest.mark.parametrize("rollouts", ["never", "from the beginning", "later", "finished"])
+def test_what_went_into_service_meanwhile_conflicts(versions, github, tmp_path, rollouts):
     """Version 2 waits for its review, and version 3 overtakes it."""
     promote(versions[0], github)
-    rules = str(folder_of("dev", TASK) / "rollout.yaml")
-    if rolls_out == "before":
-        person(github, tmp_path, rules, "steps: [0, 50, 100]\n")
+    if rollouts in ("from the beginning", "finished"):
+        person(github, tmp_path, RULES, STEPS)
     offer(versions[1], github)
-    if rolls_out == "later":
-        person(github, tmp_path, rules, "steps: [0, 50, 100]\n")
+    if rollouts == "later":
+        person(github, tmp_path, RULES, STEPS)
     promote(versions[2], github)
-    if meanwhile == "finished":
-        with checkout(github.server.url) as delivery:
-            place = folder_of("dev", TASK) / "inferenceservice.yaml"
-            service = step.read_service(delivery, "dev", TASK)
-            service.finish()
-            delivery.change({place: service.text}, "Finish")
-            assert delivery.publish()
-    (tmp_path / "two").mkdir()
+    if rollouts == "finished":
+        finish(github)
     with pytest.raises(CalledProcessError) as told:
         merge(github, tmp_path / "two", "merge")
     assert "CONFLICT (content): Merge conflict in environments/dev/authenticity" in told.value.stdout
+
+
+def test_lines_of_ones_own_can_keep_a_canary_from_a_conflict(versions, github, tmp_path):
+    """As the page says; the canary is then judged against version 3, which it was not held against before."""
+    promote(versions[0], github)
+    person(github, tmp_path, RULES, STEPS)
+    path = folder_of("dev", TASK) / "inferenceservice.yaml"
+    own = "    tolerations:\n    - key: inference\n      operator: Exists\n"
+    person(github, tmp_path, str(path), git(github.server.folder, "show", f"main:{path}") + "\n" + own)
+    offer(versions[1], github)
+    promote(versions[2], github)
+    finish(github)
+    merge(github, tmp_path / "two", "merge")
+    with checkout(github.server.url) as delivery:
+        service = step.read_service(delivery, "dev", TASK)
+    assert (service.stable.version, service.canary.version) == ("3", "2")
+
+
+def test_a_first_rollout_yaml_does_not_conflict_but_asking_again_offers_a_canary(versions, github, tmp_path):
+    promote(versions[0], github)
+    offer(versions[1], github)
+    person(github, tmp_path, RULES, STEPS)
+    merge(github, tmp_path / "two", "merge")
+    with checkout(github.server.url) as delivery:
+        assert step.read_service(delivery, "dev", TASK).stable.version == "2"
+    roll_back(github.server.url, "dev", TASK)
+    offer(versions[1], github, again=True)
+    subject = git(github.server.folder, "log", "-1", "--format=%s", BRANCH)
+    assert subject == f"Open the rollout of {TASK} version 2 in dev"
 
 
 def test_asking_again_finds_that_the_judgement_is_stale(versions, github):
@@ -364,6 +390,19 @@ def test_an_empty_repository_has_nothing_to_merge_into(versions, github):
     with pytest.raises(DeliveryError, match="has no branch main that a request could be merged into; push"):
         offer(versions[0], github)
     assert heads(github) == {}
+
+
+def test_the_command_prints_the_address_or_that_the_version_is_there(versions, github):
+    promote(versions[0], github)
+
+    def said(*words):
+        result = CliRunner().invoke(app, ["promote", *words, "--pull-request"])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    address = f"{github.server.url.removesuffix('.git')}/pull/1"
+    assert said("2", "--env", "dev") == f"{TASK} version 2 is offered to dev: {address}\n"
+    assert said("1") == f"{TASK} version 1 is in dev already; bonafide status shows its share\n"
 
 
 def test_in_a_folder_nothing_is_offered_nor_made(versions, tmp_path):
