@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bonafide.cli.options import ModelOption, UrlArgument
+from bonafide.errors import ConfigError
 from bonafide.home import delivery
 
 
@@ -34,6 +35,8 @@ def smoke(
 
     from bonafide.delivery import smoke as test
 
+    if environment and not model:
+        raise ConfigError("--env needs --model: whose rollback is meant?")
     seen = test.smoke(url, model, host, rate, seconds)
     table = Table("requests", "failed", "95 % within", "versions")
     versions = ", ".join(f"{version}: {times}" for version, times in sorted(seen.versions.items()))
