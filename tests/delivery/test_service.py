@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from bonafide.delivery.manifests import inference_service, to_yaml
+from bonafide.delivery.modes import parse_service
 from bonafide.delivery.service import Served, Service
 from bonafide.errors import DeliveryError
 from tests.manifests.test_kserve import parsed
@@ -12,11 +13,11 @@ ONE, TWO = Served("1", "s3://models/1"), Served("2", "s3://models/2")
 @pytest.fixture
 def service():
     text = to_yaml(inference_service("pets", "1", "s3://models/1", "bonafide-dev"))
-    return Service(text.replace("minReplicas: 1", "minReplicas: 1  # night"), "it")
+    return parse_service(text.replace("minReplicas: 1", "minReplicas: 1  # night"), "it")
 
 
 def again(service: Service) -> Service:
-    return Service(service.text, "it")
+    return parse_service(service.text, "it")
 
 
 def test_a_file_is_written_as_it_was_read(service):
@@ -25,7 +26,7 @@ def test_a_file_is_written_as_it_was_read(service):
 
 
 def test_a_canary_is_what_kserve_s_own_type_knows(service):
-    service.open(TWO)
+    service.open(TWO, 0)
     service.weigh(25, 6)
     written = yaml.safe_load(service.text)
     assert parsed(written, "V1beta1InferenceService") == written
@@ -46,7 +47,7 @@ def test_a_canary_is_what_kserve_s_own_type_knows(service):
 @pytest.mark.parametrize("pods", [1, 2, 3, 9])
 @pytest.mark.parametrize("weight", [10, 25, 50, 100])
 def test_a_share_has_the_pods_to_carry_it_and_no_more_than_the_stable_version(service, weight, pods):
-    service.open(TWO)
+    service.open(TWO, 0)
     service.weigh(weight, pods)
     stable = service._spec["predictor"]["minReplicas"]
     assert 1 <= stable <= 3 and service.replicas <= stable
@@ -55,7 +56,7 @@ def test_a_share_has_the_pods_to_carry_it_and_no_more_than_the_stable_version(se
 
 def test_the_end_of_a_trial_leaves_no_trace(service):
     before = service.text
-    service.open(TWO)
+    service.open(TWO, 0)
     service.weigh(50, 3)
     service.drop()
     assert service.text == before
@@ -63,7 +64,7 @@ def test_the_end_of_a_trial_leaves_no_trace(service):
 
 def test_the_end_of_a_rollout_renames_the_predictor(service):
     expected = to_yaml(inference_service("pets", "2", "s3://models/2", "bonafide-dev"))
-    service.open(TWO)
+    service.open(TWO, 0)
     service.weigh(100, 3)
     service.finish()
     assert yaml.safe_load(service.text) == yaml.safe_load(expected)
@@ -81,16 +82,16 @@ def test_the_end_of_a_rollout_renames_the_predictor(service):
     ],
 )
 def test_what_a_person_broke_is_told(service, old, new, said):
-    service.open(TWO)
+    service.open(TWO, 0)
     service.weigh(25, 1)
     assert old in service.text
     with pytest.raises(DeliveryError, match=said):
-        Service(service.text.replace(old, new, 1), "it")
+        parse_service(service.text.replace(old, new, 1), "it")
 
 
 def test_several_canaries_are_not_judged(service):
-    service.open(TWO)
+    service.open(TWO, 0)
     content = yaml.safe_load(service.text)
     content["spec"]["canary"] *= 2
     with pytest.raises(DeliveryError, match="2 canaries"):
-        Service(yaml.safe_dump(content), "it")
+        parse_service(yaml.safe_dump(content), "it")

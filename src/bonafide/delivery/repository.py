@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bonafide.delivery.checkout import Checkout
 from bonafide.delivery.manifests import inference_service, kustomization, to_yaml
+from bonafide.delivery.modes import parse_service
 from bonafide.delivery.overlay import overlay
 from bonafide.delivery.rollout.settings import SETTINGS, RolloutSettings, parse_settings
 from bonafide.delivery.service import Served, Service
@@ -76,7 +77,7 @@ def read_service(delivery: Checkout, environment: str, task: str) -> Service | N
     """
     path = folder_of(environment, task) / SERVICE
     text = delivery.read(path)
-    return None if text is None else Service(text, str(path))
+    return None if text is None else parse_service(text, str(path))
 
 
 def read_settings(delivery: Checkout, environment: str, task: str) -> RolloutSettings | None:
@@ -115,8 +116,7 @@ def promote(delivery: Checkout, environment: str, promotion: Promotion) -> str:
     elif promotion.served not in (service.stable, service.canary):
         if settings:
             _refuse_second_canary(service, promotion, environment)
-            service.open(promotion.served)
-            service.weigh(settings.steps[0], 1)
+            service.open(promotion.served, settings.steps[0])
             did = "Open the rollout of"
         else:
             service.replace(promotion.served)
@@ -140,7 +140,7 @@ def earlier(delivery: Checkout, environment: str, task: str) -> Iterator[tuple["
     path = (folder_of(environment, task) / SERVICE).as_posix()
     for commit in delivery.repository.iter_commits(paths=path, first_parent=True):
         with suppress(DeliveryError, KeyError, UnicodeDecodeError):
-            yield commit, Service((commit.tree / path).data_stream.read().decode(), path)
+            yield commit, parse_service((commit.tree / path).data_stream.read().decode(), path)
 
 
 def tasks(delivery: Checkout) -> list[str]:

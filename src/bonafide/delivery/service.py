@@ -1,10 +1,7 @@
 """An InferenceService in the delivery repository: read, and changed in place so that comments stay."""
 
 import io
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import deepcopy
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +10,6 @@ from bonafide.errors import DeliveryError
 
 VERSION = "BONAFIDE_MODEL_VERSION"
 PREDICTOR_LABEL = "bonafide.dev/predictor"
-MIN_REPLICAS = "bonafide.dev/min-replicas"
-SCALER = "serving.kserve.io/autoscalerClass"
-# What a canary may not have: it is not scaled.
-SCALING = ("maxReplicas", "autoScaling", "scaleMetric", "scaleTarget")
 
 
 @dataclass(frozen=True)
@@ -32,24 +25,23 @@ class Served:
         return predictor_name(self.version)
 
 
-class Service:
+class Service(ABC):
     """The stable version of an environment and, if any, the canary that has a part of its traffic.
 
     Args:
-        text: the file.
+        content: of the file.
         where: its name, for messages.
 
     Raises:
-        DeliveryError: it is no InferenceService that Bonafide wrote, or a weight is out of range.
+        DeliveryError: a weight is out of range, or there are several canaries.
     """
 
-    def __init__(self, text: str, where: str) -> None:
+    def __init__(self, content: Any, where: str) -> None:
         self._where = where
-        with self._understood():
-            self._content = round_trip().load(text)
-            self._spec = self._content["spec"]
-            self.stable = _served(self._spec["predictor"])
-            self.canary, self.weight = self._read_canary()
+        self._content = content
+        self._spec = content["spec"]
+        self._predictor = self._spec["predictor"]
+        self.stable, self.canary, self.weight = self._read()
         if not 0 <= self.weight <= 100:
             raise DeliveryError(f"{where}: a canary has {self.weight} % of the traffic; give 0 to 100")
 
@@ -60,99 +52,54 @@ class Service:
         round_trip().dump(self._content, stream)
         return stream.getvalue()
 
+    @abstractmethod
+    def _read(self) -> tuple[Served, Served | None, int]:
+        """The stable version, the canary, and its share in percent."""
+
     @property
+    @abstractmethod
     def replicas(self) -> int:
         """How many pods the canary is to have."""
-        return max(1, int(self._spec["canary"][0]["predictor"].get("minReplicas", 1))) if self.canary else 0
 
+    @abstractmethod
     def replace(self, served: Served) -> None:
         """All traffic to a version, at once."""
-        self.drop()
-        _identify(self._spec["predictor"], served)
-        self.stable = served
 
-    def open(self, canary: Served) -> None:
-        """A canary without traffic: the stable predictor's copy with another package, one pod, no scaling."""
-        predictor = deepcopy(self._spec["predictor"])
-        for key in SCALING:
-            predictor.pop(key, None)
-        _identify(predictor, canary)
-        least = str(predictor.get("minReplicas", 1))
-        predictor["minReplicas"] = 1
-        predictor.setdefault("annotations", {}).update({SCALER: "none", MIN_REPLICAS: least})
-        self._spec["canary"] = [{"trafficPercent": 0, "predictor": predictor}]
-        self.canary, self.weight = canary, 0
+    @abstractmethod
+    def open(self, canary: Served, weight: int) -> None:
+        """A canary with a first share, in percent."""
 
+    @abstractmethod
     def weigh(self, weight: int, pods: int) -> None:
-        """Give the canary another share, and as many pods as carry it.
+        """Give the canary another share.
 
         Args:
             weight: in percent.
-            pods: how many the stable version has, which carry all of the traffic. It keeps as many meanwhile,
-                because a canary may not have more.
+            pods: how many the stable version has.
         """
-        stable, canary = self._spec["predictor"], self._spec["canary"][0]
-        most = int(stable.get("maxReplicas") or pods)
-        stable["minReplicas"] = max(self._least(), min(pods, most))
-        canary["predictor"]["minReplicas"] = max(1, math.ceil(stable["minReplicas"] * weight / 100))
-        canary["trafficPercent"] = self.weight = weight
 
+    @abstractmethod
     def finish(self) -> None:
-        """The canary becomes the stable version: its predictor is renamed, which restarts no pod."""
-        assert self.canary
-        self.replace(self.canary)
+        """The canary becomes the stable version, and no pod starts again."""
 
+    @abstractmethod
     def drop(self) -> None:
         """All traffic to the stable version, as before the canary."""
-        if self.canary:
-            self._spec["predictor"]["minReplicas"] = self._least()
-        self._spec.pop("canary", None)
-        self.canary, self.weight = None, 0
-
-    def _least(self) -> int:
-        """The stable predictor's own minReplicas. As a note on the service it would restart every pod."""
-        annotations = self._spec["canary"][0]["predictor"].get("annotations", {})
-        return int(annotations.get(MIN_REPLICAS, self._spec["predictor"].get("minReplicas", 1)))
-
-    def _read_canary(self) -> tuple[Served | None, int]:
-        canaries = self._spec.get("canary") or []
-        if len(canaries) > 1:
-            raise DeliveryError(f"{self._where} has {len(canaries)} canaries; Bonafide judges one at a time")
-        if not canaries:
-            return None, 0
-        return _served(canaries[0]["predictor"]), int(canaries[0].get("trafficPercent") or 0)
-
-    @contextmanager
-    def _understood(self) -> Iterator[None]:
-        from ruamel.yaml.error import YAMLError
-
-        try:
-            yield
-        except (YAMLError, KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
-            raise DeliveryError(
-                f"{self._where} is no InferenceService that Bonafide wrote: {error!r}"
-            ) from error
 
 
-def _served(predictor: Any) -> Served:
+def served_by(predictor: Any) -> Served:
+    """What a predictor of the file serves."""
     model = predictor["model"]
     version = next(item["value"] for item in model["env"] if item["name"] == VERSION)
     return Served(str(version), str(model["storageUri"]))
 
 
-def _identify(predictor: Any, served: Served) -> None:
+def identify(predictor: Any, served: Served) -> None:
     """Make a predictor that of a version; what a person set in it stays."""
-    before, model = predictor["name"], predictor["model"]
-    predictor["name"] = served.predictor
+    model = predictor["model"]
     predictor.setdefault("labels", {})[PREDICTOR_LABEL] = served.predictor
     model["storageUri"] = served.package_uri
     next(item for item in model["env"] if item["name"] == VERSION)["value"] = served.version
-    for metric in predictor.get("autoScaling", {}).get("metrics", ()):
-        backend = metric.get("external", {}).get("metric", {})
-        if "query" in backend:
-            backend["query"] = backend["query"].replace(
-                f'predictor="{before}"', f'predictor="{served.predictor}"'
-            )
 
 
 def round_trip() -> Any:

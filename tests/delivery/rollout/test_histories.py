@@ -21,12 +21,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import bonafide.delivery
 from bonafide.delivery.checkout import checkout
+from bonafide.delivery.modes import parse_service
 from bonafide.delivery.repository import Promotion, folder_of, promote, trailers
 from bonafide.delivery.rollout import tick as looking
 from bonafide.delivery.rollout.decide import Verdict
 from bonafide.delivery.rollout.hand import pause, roll_back
 from bonafide.delivery.rollout.tick import Judge, tick
-from bonafide.delivery.service import Service
 from bonafide.errors import BonafideError
 from tests.delivery.rollout.world import SOUND, World
 from tests.delivery.test_repository import FIRST
@@ -83,7 +83,7 @@ def killed(at):
 
 @cache
 def parsed(text):
-    return Service(text, "it")
+    return parse_service(text, "it")
 
 
 class Histories(RuleBasedStateMachine):

@@ -8,6 +8,7 @@ import pytest
 
 from bonafide.delivery import checkout as checkouts
 from bonafide.delivery.checkout import checkout
+from bonafide.delivery.modes import parse_service
 from bonafide.delivery.repository import folder_of, promote
 from bonafide.delivery.rollout import tick as looking
 from bonafide.delivery.rollout.decide import Evidence, Finding, Verdict
@@ -65,7 +66,7 @@ def commit_by_hand(folder, subject):
 
 
 def serving(folder) -> Service:
-    return Service((folder / PLACE / "inferenceservice.yaml").read_text(), "it")
+    return parse_service((folder / PLACE / "inferenceservice.yaml").read_text(), "it")
 
 
 def test_a_good_canary_climbs_to_all_traffic_and_is_the_stable_version(folder, measured):
