@@ -121,6 +121,16 @@ def test_requests_are_counted_in_the_present_step():
     assert measure(made, rollout(weight=0), now)[0].requests == (0, 0)
 
 
+def test_a_stable_version_that_nobody_scrapes_has_no_share_of_requests():
+    made, now = traffic()
+    gone = now.timestamp() - 600
+    for number, series in enumerate(made.series):
+        if series.predictor == "v1":
+            kept = series.times < gone
+            made.series[number] = replace(series, times=series.times[kept], values=series.values[kept])
+    assert measure(made, rollout(), now)[0].requests == (0, 0)
+
+
 def test_looking_again_gives_the_same_windows():
     made, now = traffic(hours=1)
     (_, early), (_, late) = (measure(made, rollout(), each) for each in (now - timedelta(minutes=17), now))
@@ -212,6 +222,15 @@ def test_the_evidence_by_window_ends_with_that_of_all():
     made, now = traffic(hours=1, errors=0.02)
     evidence, compared = measure(made, rollout(), now)
     assert harm_by_window(compared)[-1][1] == pytest.approx(evidence.harm)
+
+
+def test_a_canary_with_all_traffic_is_seen_though_the_stable_version_has_no_pods_left():
+    """As in Knative mode, which takes them away."""
+    made, end = Traffic(), BEGAN + HOUR
+    made.pod("1", 0, BEGAN, 20)
+    made.pod("2", OPENED, end, 20)
+    seen = presence(made, rollout(weight=100), at(end))
+    assert seen.ready and not seen.blind
 
 
 def test_samples_that_are_missing_of_both_versions_are_no_missing_pods():

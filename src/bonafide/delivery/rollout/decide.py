@@ -84,8 +84,8 @@ class Evidence:
         findings: one a check.
         ready: since when enough of the canary's pods answer; None if they do not.
         last: when they did last; None if never in this step.
-        blind: whether nothing is seen of the stable version either.
-        requests: of the canary and of the stable version, in this step.
+        blind: whether the canary's pods are not seen, and nothing of the stable version either.
+        requests: of the canary and of the stable version, in this step; none if the latter is not seen now.
     """
 
     findings: Sequence[Finding]
@@ -166,8 +166,7 @@ def _missing(rollout: Rollout, evidence: Evidence, now: datetime) -> str:
 def _share(rollout: Rollout, evidence: Evidence) -> float | None:
     """The canary's share of the requests; None where there are too few to tell, or nothing to divide."""
     canary, together = evidence.requests[0], sum(evidence.requests)
-    told = together >= ENOUGH and not evidence.blind and rollout.weight not in (DARK, ALL)
-    return canary / together if told else None
+    return canary / together if together >= ENOUGH and rollout.weight not in (DARK, ALL) else None
 
 
 def _odds(share: float) -> float:

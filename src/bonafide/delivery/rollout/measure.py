@@ -111,7 +111,7 @@ def measure(samples: Samples, rollout: Rollout, now: datetime) -> tuple[Evidence
         for check in choose(base, rollout.settings.margins)
         for windows in [check.windows(canary[check.counter], stable[check.counter])]
     ]
-    now_on = kept[step:]
+    now_on = kept[step:] if pods(samples, rollout, now) else kept[:0]
     asked = [int(found[REQUESTS].of(None)[:, now_on].sum()) for found in (canary, stable)]
     return Evidence([each.finding() for each in compared], *seen, (asked[0], asked[1])), compared
 
@@ -136,7 +136,7 @@ class Presence(NamedTuple):
         ready: since when, in its present step, the canary has the pods that it is to have; None if it lacks
             any.
         last: when it had them last; None if never in this step.
-        blind: whether not even the stable version is seen.
+        blind: whether it lacks them, and not even the stable version is seen.
     """
 
     ready: datetime | None
@@ -154,11 +154,11 @@ def presence(samples: Samples, rollout: Rollout, now: datetime) -> Presence:
     recent = now.timestamp() - 2 * rollout.settings.window_seconds
     first = sorted(start for start, end in spans if end >= recent)
     ends = sorted((end for _, end in spans), reverse=True)
-    enough, blind = len(first) >= rollout.replicas, not pods(samples, rollout, now)
+    enough = len(first) >= rollout.replicas
     return Presence(
         ready=_time(max(first[rollout.replicas - 1], rollout.since.timestamp())) if enough else None,
         last=_time(ends[rollout.replicas - 1]) if len(ends) >= rollout.replicas else None,
-        blind=blind,
+        blind=not enough and not pods(samples, rollout, now),
     )
 
 
