@@ -25,7 +25,10 @@ def tick(
     ] = "",
     url: Annotated[
         str,
-        typer.Option(help="Where predictors answer replays; {predictor} stands for a predictor's name."),
+        typer.Option(
+            help="Where predictors answer replays; {predictor} stands for a predictor's name, "
+            "{tag} for its tag in Knative mode."
+        ),
     ] = "http://127.0.0.1:8080",
     images: Annotated[
         Path | None, typer.Option(help="A folder of images to replay in the step without traffic.")

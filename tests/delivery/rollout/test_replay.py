@@ -2,9 +2,13 @@ import math
 
 import pytest
 
+from bonafide.delivery.rollout.decide import Rollout
 from bonafide.delivery.rollout.replay import Replay, Replayer, findings, summary
 from bonafide.delivery.rollout.settings import RolloutSettings
 from bonafide.errors import ConfigError
+from bonafide.serving.client import Client
+from tests import packages
+from tests.serving.conftest import start
 
 SAME = [Replay("real", "real")] * 500 + [Replay("fake", "fake")] * 400
 
@@ -48,6 +52,49 @@ def test_a_folder_without_images_is_told(tmp_path):
     replayer = Replayer("http://127.0.0.1:1", tmp_path)
     with pytest.raises(ConfigError, match=r"holds 0 images, and rollout\.yaml asks for 1,000 replays"):
         replayer.replay("pets", rollout=type("R", (), {"settings": RolloutSettings()})())
+
+
+@pytest.fixture(scope="module")
+def server(signed):
+    running = start(signed, "--version", "7")
+    yield running
+    running.process.terminate()
+    running.process.wait(30)
+
+
+@pytest.fixture
+def asked(server, tmp_path):
+    """Replays against a predictor of version 7, at this address; the folder has one image."""
+    (tmp_path / "a.jpg").write_bytes(packages.image((220, 10, 10), 40, "JPEG"))
+
+    def ask(url, canary):
+        about = Rollout(RolloutSettings(replays=1), "7", canary, 0, 1, (), ())
+        return Replayer(url.format(server.url), tmp_path).replay("colour", about)
+
+    return ask
+
+
+def test_an_answer_counts_if_the_version_that_was_asked_gave_it(asked):
+    assert asked("{}", "7") == [Replay("red", "red")]
+    with pytest.raises(ConfigError, match=r"version 7 answers at .*, where version 8 was to; if the address"):
+        asked("{}", "8")
+
+
+def test_revisions_are_asked_by_their_tags(asked, monkeypatch):
+    """The stable one is the one before, the canary the newest that is ready."""
+    hosts = []
+
+    class Silent(Client):
+        def __init__(self, url, *_, **__):
+            hosts.append(url)
+            super().__init__("http://127.0.0.1:1", "colour")
+
+    monkeypatch.setattr("bonafide.delivery.rollout.replay.Client", Silent)
+    url = "http://{{tag}}-pets-predictor.bonafide-dev.svc.cluster.local"
+    assert asked(url, "8") == [Replay(None, None)]
+    assert hosts == [
+        f"http://{tag}-pets-predictor.bonafide-dev.svc.cluster.local" for tag in ("prev", "latest")
+    ]
 
 
 def test_what_nobody_answers_is_no_trial():

@@ -16,7 +16,8 @@ from bonafide.errors import ConfigError
 from bonafide.serving.client import Client
 from bonafide.serving.errors import Overloaded, RequestError
 
-PREDICTOR = "{predictor}"
+PREDICTOR, TAG = "{predictor}", "{tag}"
+STABLE_TAG, CANARY_TAG = "prev", "latest"  # as KServe names two revisions in Knative mode
 AT_ONCE = 4
 # Of all replays; those of a rare failure are too few to show less.
 FAILURE_POINTS = 0.02
@@ -35,8 +36,8 @@ class Replayer:
     """Asks both predictors of a service for the same images.
 
     Args:
-        url: of a predictor, with ``{predictor}`` where its name belongs; without it the front that divides
-            the traffic, which takes the name from a header.
+        url: of a predictor, with ``{predictor}`` where its name belongs, or ``{tag}`` for the tag of its
+            revision; without them the front that divides the traffic, which takes the name from a header.
         images: a folder of them. Each is asked for once: a second time would tell nothing new.
     """
 
@@ -47,7 +48,7 @@ class Replayer:
         """The answers to ``rollout.settings.replays`` requests.
 
         Raises:
-            ConfigError: the folder holds fewer images.
+            ConfigError: the folder holds fewer images, or another version answers.
         """
         found = sorted(path for path in self.images.rglob("*") if path.suffix.lower() in SUFFIXES)
         wanted = rollout.settings.replays
@@ -59,22 +60,20 @@ class Replayer:
         return asyncio.run(self._ask(task, rollout, iter(found[:wanted])))
 
     async def _ask(self, task: str, rollout: Rollout, images: Iterator[Path]) -> list[Replay]:
-        stable, canary = (
-            Client(self.url.replace(PREDICTOR, name), task, predictor=name)
-            for name in map(predictor_name, (rollout.stable, rollout.canary))
-        )
+        stable = _Arm(self.url, task, rollout.stable, STABLE_TAG)
+        canary = _Arm(self.url, task, rollout.canary, CANARY_TAG)
         replays: list[Replay] = []
 
         async def take() -> None:
             for path in images:
                 image = path.read_bytes()
-                answers = await asyncio.gather(_label(stable, image), _label(canary, image))
+                answers = await asyncio.gather(stable.label(image), canary.label(image))
                 replays.append(Replay(*answers))
 
         try:
             await asyncio.gather(*(take() for _ in range(AT_ONCE)))
         finally:
-            await asyncio.gather(stable.close(), canary.close())
+            await asyncio.gather(stable.client.close(), canary.client.close())
         return replays
 
 
@@ -127,9 +126,24 @@ def _changes(replays: Sequence[Replay], answer: str | None) -> tuple[int, int, i
     return more, less, len(replays) - more - less
 
 
-async def _label(client: Client, image: bytes) -> str | None:
-    try:
-        answer = await client.infer([image], ("label",))
-    except (RequestError, Overloaded):
-        return None
-    return bytes(answer.outputs["label"][0]).decode()
+class _Arm:
+    """One of the two versions, and where it answers."""
+
+    def __init__(self, url: str, task: str, version: str, tag: str) -> None:
+        name = predictor_name(version)
+        self.version = version
+        self.url = url.replace(PREDICTOR, name).replace(TAG, tag)
+        self.client = Client(self.url, task, predictor=name)
+
+    async def label(self, image: bytes) -> str | None:
+        """What it answers; None for no answer."""
+        try:
+            answer = await self.client.infer([image], ("label",))
+        except (RequestError, Overloaded):
+            return None
+        if answer.version != self.version:
+            raise ConfigError(
+                f"version {answer.version} answers at {self.url}, where version {self.version} was to; "
+                "if the address is right, the route does not lead to its pods yet"
+            )
+        return bytes(answer.outputs["label"][0]).decode()
