@@ -4,7 +4,9 @@ import pytest
 
 from bonafide.delivery.current import InService, in_service
 from bonafide.delivery.manifests import inference_service, to_yaml
+from bonafide.delivery.modes import parse_service
 from bonafide.errors import DeliveryError
+from tests.delivery.manifest import TWO, written
 
 
 @pytest.fixture
@@ -20,6 +22,14 @@ def test_what_was_written_is_read_back(tmp_path, manifest):
     found = in_service(str(tmp_path), "dev", "pets")
     assert found == InService("pets", "12", uri)
     assert found.package == tmp_path / "a blank#and%20more" / "package"
+
+
+def test_a_canary_is_not_in_service_though_the_predictor_holds_it(tmp_path, manifest):
+    service = parse_service(written("Knative"), "it")
+    service.open(TWO, 0)
+    service.weigh(50, 1)
+    manifest.write_text(service.text)
+    assert in_service(str(tmp_path), "dev", "pets") == InService("pets", "1", "s3://models/1")
 
 
 def test_a_plain_path_is_a_folder():

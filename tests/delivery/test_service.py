@@ -1,23 +1,26 @@
+"""What holds in both of KServe's modes."""
+
 import pytest
 import yaml
 
-from bonafide.delivery.manifests import inference_service, to_yaml
+from bonafide.delivery.knative import Knative
 from bonafide.delivery.modes import parse_service
-from bonafide.delivery.service import Served, Service
+from bonafide.delivery.standard import Standard
 from bonafide.errors import DeliveryError
+from tests.delivery.manifest import MODES, ONE, THREE, TWO, again, written
 from tests.manifests.test_kserve import parsed
 
-ONE, TWO = Served("1", "s3://models/1"), Served("2", "s3://models/2")
+
+@pytest.fixture(params=MODES)
+def service(request):
+    return parse_service(written(request.param), "it")
 
 
-@pytest.fixture
-def service():
-    text = to_yaml(inference_service("pets", "1", "s3://models/1", "bonafide-dev"))
-    return parse_service(text.replace("minReplicas: 1", "minReplicas: 1  # night"), "it")
-
-
-def again(service: Service) -> Service:
-    return parse_service(service.text, "it")
+def test_the_annotation_chooses_the_mode():
+    for mode, kind in (("Knative", Knative), ("Serverless", Knative), ("RawDeployment", Standard)):
+        assert isinstance(parse_service(written("Standard").replace("Standard", mode), "it"), kind)
+    without = written("Standard").replace("    serving.kserve.io/deploymentMode: Standard\n", "")
+    assert "deploymentMode" not in without and isinstance(parse_service(without, "it"), Standard)
 
 
 def test_a_file_is_written_as_it_was_read(service):
@@ -25,58 +28,58 @@ def test_a_file_is_written_as_it_was_read(service):
     assert "minReplicas: 1  # night" in service.text
 
 
-def test_a_canary_is_what_kserve_s_own_type_knows(service):
+@pytest.mark.parametrize("weight", [0, 10, 50, 100])
+def test_a_canary_is_read_back_and_is_what_kserve_s_own_type_knows(service, weight):
     service.open(TWO, 0)
-    service.weigh(25, 6)
-    written = yaml.safe_load(service.text)
-    assert parsed(written, "V1beta1InferenceService") == written
-    (canary,) = written["spec"]["canary"]
-    assert canary["trafficPercent"] == 25
-    assert canary["predictor"]["name"] == "v2"
-    assert canary["predictor"]["labels"] == {"bonafide.dev/predictor": "v2"}
-    assert canary["predictor"]["minReplicas"] <= written["spec"]["predictor"]["minReplicas"]
-    model = canary["predictor"]["model"]
-    assert (model["storageUri"], model["env"]) == (
-        TWO.package_uri,
-        [{"name": "BONAFIDE_MODEL_VERSION", "value": "2"}],
-    )
+    service.weigh(weight, 3)
     now = again(service)
-    assert (now.stable, now.canary, now.weight, now.replicas) == (ONE, TWO, 25, 1)
+    assert (now.stable, now.canary, now.weight) == (ONE, TWO, weight)
+    assert now.replicas >= 1
+    content = yaml.safe_load(service.text)
+    assert parsed(content, "V1beta1InferenceService") == content
 
 
-@pytest.mark.parametrize("pods", [1, 2, 3, 9])
-@pytest.mark.parametrize("weight", [10, 25, 50, 100])
-def test_a_share_has_the_pods_to_carry_it_and_no_more_than_the_stable_version(service, weight, pods):
+@pytest.mark.parametrize("weight", [0, 10, 50, 100])
+def test_a_trial_ends_with_all_traffic_to_the_stable_version_and_another_may_begin(service, weight):
     service.open(TWO, 0)
-    service.weigh(weight, pods)
-    stable = service._spec["predictor"]["minReplicas"]
-    assert 1 <= stable <= 3 and service.replicas <= stable
-    assert service.replicas >= min(pods, 3) * weight / 100
-
-
-def test_the_end_of_a_trial_leaves_no_trace(service):
-    before = service.text
-    service.open(TWO, 0)
-    service.weigh(50, 3)
+    service.weigh(weight, 3)
+    service = again(service)
     service.drop()
-    assert service.text == before
+    now = again(service)
+    assert (now.stable, now.canary, now.weight, now.replicas) == (ONE, None, 0, 0)
+    assert TWO.package_uri not in now.text
+    now.open(THREE, 0)
+    assert (again(now).stable, again(now).canary) == (ONE, THREE)
+    assert "# night" in now.text
 
 
-def test_the_end_of_a_rollout_renames_the_predictor(service):
-    expected = to_yaml(inference_service("pets", "2", "s3://models/2", "bonafide-dev"))
+def test_the_canary_becomes_the_stable_version_by_its_package_label_and_variable(service):
     service.open(TWO, 0)
     service.weigh(100, 3)
+    service = again(service)
     service.finish()
-    assert yaml.safe_load(service.text) == yaml.safe_load(expected)
-    assert "# night" in service.text
+    now = again(service)
+    assert (now.stable, now.canary, now.weight) == (TWO, None, 0)
+    predictor = yaml.safe_load(now.text)["spec"]["predictor"]
+    assert predictor["labels"] == {"bonafide.dev/predictor": "v2"}
+    assert predictor["model"]["storageUri"] == TWO.package_uri
+    assert predictor["model"]["env"] == [{"name": "BONAFIDE_MODEL_VERSION", "value": "2"}]
+    assert "# night" in now.text
+
+
+def test_a_version_replaces_another_at_once(service):
+    service.replace(TWO)
+    assert (again(service).stable, again(service).canary) == (TWO, None)
+    service.replace(ONE)
+    assert again(service).stable == ONE
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("trafficPercent: 25", "trafficPercent: 101", "101 % of the traffic; give 0 to 100"),
-        ("trafficPercent: 25", "trafficPercent: -1", "give 0 to 100"),
-        ("trafficPercent: 25", "trafficPercent: many", "no InferenceService that Bonafide wrote"),
+        ("rafficPercent: 25", "rafficPercent: 101", "give 0 to 100"),
+        ("rafficPercent: 25", "rafficPercent: -1", "give 0 to 100"),
+        ("rafficPercent: 25", "rafficPercent: many", "no InferenceService that Bonafide wrote|give 0 to 100"),
         ("  predictor:\n", "  model:\n", "no InferenceService that Bonafide wrote"),
         ("spec:", "spec: [", "no InferenceService that Bonafide wrote"),
     ],
@@ -87,11 +90,3 @@ def test_what_a_person_broke_is_told(service, old, new, said):
     assert old in service.text
     with pytest.raises(DeliveryError, match=said):
         parse_service(service.text.replace(old, new, 1), "it")
-
-
-def test_several_canaries_are_not_judged(service):
-    service.open(TWO, 0)
-    content = yaml.safe_load(service.text)
-    content["spec"]["canary"] *= 2
-    with pytest.raises(DeliveryError, match="2 canaries"):
-        parse_service(yaml.safe_dump(content), "it")

@@ -124,5 +124,15 @@ def test_every_manifest_belongs_to_the_kustomization():
     assert named == {path for path in FOLDER.glob("*.yaml") if path.name != "kustomization.yaml"}
 
 
+def test_the_runtime_for_knative_has_one_port_and_no_lifecycle(kustomize):
+    """More than that Knative's webhook refuses."""
+    (made,) = kustomize("infra/knative")
+    expected = load("runtime.yaml")
+    (only,) = expected["spec"]["containers"]
+    del only["lifecycle"]
+    only["ports"] = [{"name": "http1", "containerPort": 8080, "protocol": "TCP"}]
+    assert made == expected
+
+
 def test_kustomize_renders_the_runtime(kustomize):
     assert kustomize(FOLDER) == [load("runtime.yaml")]

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from bonafide.delivery.checkout import checkout
+from bonafide.delivery.modes import parse_service
 from bonafide.delivery.repository import SERVICE, folder_of
-from bonafide.delivery.service import VERSION
 from bonafide.errors import DeliveryError
 from bonafide.home import is_remote
 from bonafide.registry.packages import fetch, local
@@ -52,12 +50,9 @@ def in_service(place: str, environment: str, task: str) -> InService:
 def _read(folder: Path, environment: str, task: str) -> InService:
     path = folder / folder_of(environment, task) / SERVICE
     try:
-        model = yaml.safe_load(path.read_text())["spec"]["predictor"]["model"]
-        version = next(item["value"] for item in model["env"] if item["name"] == VERSION)
-        return InService(task, version, model["storageUri"])
+        stable = parse_service(path.read_text(), str(path)).stable
     except OSError as error:
         raise DeliveryError(
             f"nothing is in service for {task} in {environment}; train a model first: make demo"
         ) from error
-    except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
-        raise DeliveryError(f"{path} is no InferenceService that Bonafide wrote: {error!r}") from error
+    return InService(task, stable.version, stable.package_uri)

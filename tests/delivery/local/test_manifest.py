@@ -3,7 +3,10 @@ import pytest
 from bonafide.delivery.current import InService
 from bonafide.delivery.local.manifest import Arm, read_arms
 from bonafide.delivery.manifests import inference_service, to_yaml
+from bonafide.delivery.modes import parse_service
 from bonafide.errors import DeliveryError
+from tests.delivery.manifest import TWO
+from tests.delivery.manifest import written as file_of
 
 
 def predictor(version):
@@ -56,9 +59,27 @@ def test_a_name_is_given_once(written):
         written(canary("1", 10))
 
 
-def test_a_canary_of_knative_is_refused(written):
-    with pytest.raises(DeliveryError, match="canaryTrafficPercent, whose other version only a cluster"):
+def test_the_share_of_the_other_mode_is_refused(written):
+    with pytest.raises(DeliveryError, match="canaryTrafficPercent, which counts in Knative mode only"):
         written(canaryTrafficPercent=10)
+
+
+def test_a_file_for_knative_is_served_by_its_share_and_without_what_was_rolled_back(written, tmp_path):
+    written()
+    path = tmp_path / "environments" / "dev" / "pets" / "inferenceservice.yaml"
+    service = parse_service(file_of("Knative"), "it")
+
+    def arms():
+        path.write_text(service.text)
+        return read_arms(tmp_path, "dev", "pets")
+
+    assert arms() == (arm("1", 100),)
+    service.open(TWO, 0)
+    assert arms() == (arm("1", 100), arm("2", 0))
+    service.weigh(25, 1)
+    assert arms() == (arm("1", 75), arm("2", 25))
+    service.drop()
+    assert arms() == (arm("1", 100),)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import yaml
 from bonafide.config import BAD_YAML
 from bonafide.delivery.current import InService
 from bonafide.delivery.manifests import predictor_name
+from bonafide.delivery.modes import is_knative, parse_service
 from bonafide.delivery.repository import SERVICE, folder_of
 from bonafide.delivery.rollout.settings import ALL
-from bonafide.delivery.service import VERSION
+from bonafide.delivery.service import VERSION, Service
 from bonafide.errors import DeliveryError
 
 
@@ -35,10 +36,14 @@ def read_arms(folder: Path, environment: str, task: str) -> tuple[Arm, ...]:
     """
     path = folder / folder_of(environment, task) / SERVICE
     try:
-        spec = yaml.safe_load(path.read_text())["spec"]
+        text = path.read_text()
+        content = yaml.safe_load(text)
+        if is_knative(content):
+            return _revisions(task, parse_service(text, str(path)))
+        spec = content["spec"]
         if "canaryTrafficPercent" in spec["predictor"]:
             raise DeliveryError(
-                f"{path} has canaryTrafficPercent, whose other version only a cluster knows; use canary"
+                f"{path} has canaryTrafficPercent, which counts in Knative mode only; use canary"
             )
         given = spec.get("canary") or ()
         canaries = [_arm(task, each["predictor"], each["trafficPercent"]) for each in given]
@@ -52,6 +57,16 @@ def read_arms(folder: Path, environment: str, task: str) -> tuple[Arm, ...]:
     arms = (stable, *canaries)
     _refuse_wrong(path, arms)
     return arms
+
+
+def _revisions(task: str, service: Service) -> tuple[Arm, ...]:
+    """In Knative mode, the stable revision and the canary's."""
+    shares = [(service.stable, ALL - service.weight), (service.canary, service.weight)]
+    return tuple(
+        Arm(served.predictor, InService(task, served.version, served.package_uri), percent)
+        for served, percent in shares
+        if served
+    )
 
 
 def _arm(task: str, predictor: dict[str, Any], percent: int) -> Arm:
