@@ -50,6 +50,18 @@ def test_tasks_do_not_wait_for_each_other(runs):
     assert runs.tasks() == {"one", "two"}
 
 
+def test_runs_are_counted_and_the_last_that_was_not_cancelled_is_told(runs):
+    first, second, third = (runs.add(asked(settings={"seed": seed})).id for seed in range(3))
+    runs.add(asked("two"))
+    for identity, state in ((first, "succeeded"), (second, "failed")):
+        runs.begin("one")
+        runs.note(identity, state=state)
+    runs.cancel(third)
+    counted = {("one", state): 1 for state in ("succeeded", "failed", "cancelled")}
+    assert runs.counts() == counted | {("two", "queued"): 1}
+    assert runs.last() == {"one": "failed"}
+
+
 def test_what_a_killed_worker_left_comes_first(runs):
     first = runs.add(asked(settings={"seed": 1}))
     runs.add(asked(settings={"seed": 2}))

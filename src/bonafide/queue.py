@@ -41,6 +41,9 @@ FORGET = """
     DELETE FROM runs WHERE state NOT IN ('queued', 'running')
         AND number <= (SELECT number FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?)
 """
+COUNTS = "SELECT task, state, COUNT(*) FROM runs GROUP BY task, state"
+# SQLite takes the state from the row that has the greatest number.
+LAST = "SELECT task, state, MAX(number) FROM runs WHERE state IN ('succeeded', 'failed') GROUP BY task"
 TAKE_UP = "SELECT content FROM runs WHERE task = ? AND state = ? ORDER BY number LIMIT 1"
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -149,6 +152,16 @@ class Queue:
         with self._table() as table:
             query = "SELECT DISTINCT task FROM runs WHERE state IN ('queued', 'running')"
             return {name for (name,) in table.execute(query)}
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many runs there are, by task and state; no entry where there is none."""
+        with self._table() as table:
+            return {(task, state): count for task, state, count in table.execute(COUNTS)}
+
+    def last(self) -> dict[str, str]:
+        """How the newest run ended that was not cancelled, by task."""
+        with self._table() as table:
+            return {task: state for task, state, _ in table.execute(LAST)}
 
     def begin(self, task: str) -> Run | None:
         """For the task's worker: the run to perform now. One that was begun and has not ended comes first."""

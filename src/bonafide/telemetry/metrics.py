@@ -51,6 +51,35 @@ API_SECONDS = Histogram(
 API_LIMITED = Counter(
     "bonafide_api_rate_limited", "Requests refused because of a rate limit, by what was counted", ("by",)
 )
+RUNS = Gauge("bonafide_runs", "Runs that were asked for and are queued or running", ("task", "state"))
+RUN_FAILED = Gauge(
+    "bonafide_run_failed", "1 if the newest run that was asked for and has ended failed, else 0", ("task",)
+)
+HOOK_ALERTS = Counter(
+    "bonafide_hook_alerts", "Alerts that asked for a run, by what became of them", ("outcome",)
+)
+PREDICTIONS_STORED = Counter(
+    "bonafide_predictions_stored",
+    "Predictions to be kept, by what became of them: stored, spooled, dropped",
+    ("outcome",),
+)
+STORE_SPOOL_BYTES = Gauge("bonafide_store_spool_bytes", "Predictions on disk that wait for the database")
+FEEDBACK = Counter(
+    "bonafide_feedback", "People's feedback, by its state: new, confirmed, rejected", ("task", "state")
+)
+DRIFT_SCORE = Gauge(
+    "bonafide_drift_score", "What a detector measured at the last check", ("task", "detector")
+)
+DRIFT_THRESHOLD = Gauge("bonafide_drift_threshold", "From which score on it is drift", ("task", "detector"))
+DRIFT_DETECTED = Gauge(
+    "bonafide_drift_detected", "1 if the last check found drift of that kind: looks, mix", ("task", "kind")
+)
+DRIFT_CHECKED = Gauge("bonafide_drift_checked_timestamp_seconds", "When drift was last looked for", ("task",))
+QUALITY = Gauge(
+    "bonafide_quality",
+    "By confirmed feedback accuracy, accuracy_low and accuracy_high; by the gate accuracy_floor",
+    ("task", "metric"),
+)
 
 
 def name(metric: MetricWrapperBase) -> str:

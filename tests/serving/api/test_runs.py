@@ -73,6 +73,32 @@ def test_what_waits_since_an_earlier_life_is_woken(local, woken):
     assert woken == ["one"]
 
 
+def test_how_runs_stand_is_among_the_metrics(local, woken, monkeypatch):
+    from starlette.testclient import TestClient
+
+    waiting = Queue()
+    done = waiting.add(Run(pipeline="training", task="gauged"))
+    waiting.begin("gauged")
+    waiting.note(done.id, state="failed")
+    waiting.add(Run(pipeline="training", task="gauged"))
+    monkeypatch.setattr(runs, "WATCH_SECONDS", 0.01)
+    with TestClient(create_app(local(), Settings(**TOKENS), engine="")) as client:
+        await_line(client, 'bonafide_run_failed{task="gauged"} 1.0')
+        await_line(client, 'bonafide_runs{state="queued",task="gauged"} 1.0')
+        begun = waiting.begin("gauged")
+        await_line(client, 'bonafide_runs{state="running",task="gauged"} 1.0')
+        waiting.note(begun.id, state="succeeded")
+        await_line(client, 'bonafide_run_failed{task="gauged"} 0.0')
+        await_line(client, 'bonafide_runs{state="running",task="gauged"} 0.0')
+
+
+def await_line(client, line):
+    patience = time.monotonic() + 30
+    while line not in client.get("/metrics").text.splitlines():
+        assert time.monotonic() < patience, line
+        time.sleep(0.01)
+
+
 def test_one_failure_does_not_end_the_watch(local, woken, monkeypatch):
     from starlette.testclient import TestClient
 

@@ -22,6 +22,7 @@ from bonafide.serving.edge import body
 from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.limits import Limits
 from bonafide.task import load_task
+from bonafide.telemetry import metrics
 
 SHOWN = 50
 BODY_BYTES = 64 * 1024
@@ -95,6 +96,7 @@ async def keep_working() -> None:
     while True:
         try:
             await asyncio.to_thread(waiting.wake_all)
+            await asyncio.to_thread(_show, waiting)
         except Exception:
             logger.exception("runs that wait are not seen")
         await asyncio.sleep(WATCH_SECONDS)
@@ -119,6 +121,15 @@ def router(endpoints: Endpoints, door: Door) -> APIRouter:
             **kind,
         )
     return router
+
+
+def _show(waiting: Queue) -> None:
+    """Set the gauges of runs."""
+    counts, last = waiting.counts(), waiting.last()
+    for task in {name for name, _ in counts}:
+        for state in ("queued", "running"):
+            metrics.RUNS.labels(task, state).set(counts.get((task, state), 0))
+        metrics.RUN_FAILED.labels(task).set(int(last.get(task) == "failed"))
 
 
 async def _do(use: Callable[..., Result], *given: Any) -> Result:

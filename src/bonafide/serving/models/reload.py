@@ -168,6 +168,7 @@ class Watcher:
         same = self._models.find(self._name, predictor.version)
         if same and same.info == predictor.info:
             return same
+        MODEL_LOADS.labels(self._name, "refused")  # at zero: Prometheus takes a first value for no growth
         MODEL_LOADS.labels(self._name, "loaded").inc()
         return predictor
 
