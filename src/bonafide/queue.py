@@ -42,6 +42,15 @@ FORGET = """
         AND number <= (SELECT number FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?)
 """
 COUNTS = "SELECT task, state, COUNT(*) FROM runs GROUP BY task, state"
+# What keeps an alert from starting another one: unfinished runs, and the newest that an alert started.
+BEFORE = """
+    SELECT content FROM runs
+    WHERE pipeline = ?1 AND task = ?2 AND (state IN ('queued', 'running') OR number = (
+        SELECT MAX(number) FROM runs
+        WHERE pipeline = ?1 AND task = ?2 AND json_extract(content, '$.alert') != ''
+    ))
+    ORDER BY state IN ('queued', 'running') DESC, number DESC
+"""
 # SQLite takes the state from the row that has the greatest number.
 LAST = "SELECT task, state, MAX(number) FROM runs WHERE state IN ('succeeded', 'failed') GROUP BY task"
 TAKE_UP = "SELECT content FROM runs WHERE task = ? AND state = ? ORDER BY number LIMIT 1"
@@ -72,6 +81,7 @@ class Run(Config):
     pipeline: str
     task: str
     settings: dict[str, Setting] = Field(default={}, description="What differs from the task's file.")
+    alert: Annotated[str, Field(description="The alert that started it; empty for a caller's own.")] = ""
     engine: Annotated[str, Field(description="Where it runs; empty for the service's own machine.")] = ""
     subject: Annotated[str, Field(description="Who asked for it.")] = ""
     state: State = "queued"
@@ -120,20 +130,23 @@ class Queue:
             FullError: too many wait, of all callers or of this one.
         """
         with self._table() as table:
-            waiting = _read(table.execute("SELECT content FROM runs WHERE state = 'queued'"))
-            for run in waiting:
-                if run.asks_for() == asked.asks_for():
-                    return run
-            own = sum(run.subject == asked.subject for run in waiting)
-            if len(waiting) >= MOST_WAITING or own >= MOST_WAITING_EACH:
-                told = f"{len(waiting)} runs wait already, {own} of them yours"
-                raise FullError(f"{told}; wait for some of them, or cancel them")
-            table.execute(FORGET, (KEPT,))
-            table.execute(
-                "INSERT INTO runs (id, pipeline, task, state, content) VALUES (?, ?, ?, ?, ?)",
-                (asked.id, asked.pipeline, asked.task, asked.state, asked.model_dump_json()),
-            )
-        return asked
+            return _add(table, asked)
+
+    def add_for_alert(self, asked: Run, rest_seconds: float) -> Run:
+        """Let a run wait, unless its task has one that has not ended, or an alert started one not long ago.
+
+        Then that one is given back. So an alert starts one run, however often and by whomever it is sent.
+
+        Args:
+            rest_seconds: how long after an alert's run was asked for none is started.
+
+        Raises:
+            FullError: as :meth:`add`.
+        """
+        with self._table() as table:
+            before = _read(table.execute(BEFORE, (asked.pipeline, asked.task)))
+            recent = [run for run in before if not run.has_ended or _age(run) < rest_seconds]
+            return recent[0] if recent else _add(table, asked)
 
     def find(self, identity: str) -> Run | None:
         """The run of that id."""
@@ -279,6 +292,28 @@ def _refused(path: Path, error: Exception) -> BonafideError:
 
 def _read(rows: sqlite3.Cursor) -> list[Run]:
     return [Run.model_validate_json(content) for (content,) in rows]
+
+
+def _add(table: sqlite3.Connection, asked: Run) -> Run:
+    waiting = _read(table.execute("SELECT content FROM runs WHERE state = 'queued'"))
+    for run in waiting:
+        if run.asks_for() == asked.asks_for():
+            return run
+    own = sum(run.subject == asked.subject for run in waiting)
+    if len(waiting) >= MOST_WAITING or own >= MOST_WAITING_EACH:
+        told = f"{len(waiting)} runs wait already, {own} of them yours"
+        raise FullError(f"{told}; wait for some of them, or cancel them")
+    table.execute(FORGET, (KEPT,))
+    table.execute(
+        "INSERT INTO runs (id, pipeline, task, state, content) VALUES (?, ?, ?, ?, ?)",
+        (asked.id, asked.pipeline, asked.task, asked.state, asked.model_dump_json()),
+    )
+    return asked
+
+
+def _age(run: Run) -> float:
+    """Seconds since it was asked for; also where the clock was set back since."""
+    return abs((datetime.now(UTC) - run.created).total_seconds())
 
 
 def _write(table: sqlite3.Connection, run: Run, changes: dict[str, Any]) -> Run:

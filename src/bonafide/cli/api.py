@@ -100,6 +100,21 @@ def api(
             "[default: they may not]",
         ),
     ] = "",
+    hook_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="BONAFIDE_API_HOOK_TOKEN_FILE",
+            help="File of the token that Alertmanager shows for its web hook. [default: it shows a JWT]",
+        ),
+    ] = None,
+    rest_hours: Annotated[
+        float,
+        typer.Option(
+            envvar="BONAFIDE_API_REST_HOURS",
+            min=0,
+            help="Time within which alerts start one run of a task.",
+        ),
+    ] = 24,
     task: TaskOption = "authenticity",
     public_key: PublicKeyOption = None,
 ) -> None:
@@ -118,6 +133,8 @@ def api(
         address_rate=address_rate,
         rate_storage=rate_storage,
         cors_origins=tuple(cors_origin or ()),
+        hook_token=_token_of(hook_token_file),
+        rest_hours=rest_hours,
     )
     _check_door(settings, host, no_auth)
     engine = _engine(pipelines, settings)
@@ -148,7 +165,7 @@ def token(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="What the token allows: predict, batch, explain, train. [default: the first three]"
+            help="What the token allows: predict, batch, explain, train, alerts. [default: the first three]"
         ),
     ] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=720, help="How long it holds.")] = 1,
@@ -171,6 +188,13 @@ def _settings(command: str, **given: Any) -> "Settings":
     from bonafide.serving.api.settings import Settings
 
     return parse(Settings, given | {"secret": os.environ.get(SECRET, "")}, where=command)
+
+
+def _token_of(file: Path | None) -> str:
+    try:
+        return file.read_text().strip() if file else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--hook-token-file: {file} cannot be read: {error}") from error
 
 
 def _check_door(settings: "Settings", host: str, no_auth: bool) -> None:

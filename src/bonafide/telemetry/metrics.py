@@ -56,7 +56,9 @@ RUN_FAILED = Gauge(
     "bonafide_run_failed", "1 if the newest run that was asked for and has ended failed, else 0", ("task",)
 )
 HOOK_ALERTS = Counter(
-    "bonafide_hook_alerts", "Alerts that asked for a run, by what became of them", ("outcome",)
+    "bonafide_hook_alerts",
+    "Alerts that the hook got, by what became of them: started, busy, resting, refused, ignored",
+    ("outcome",),
 )
 PREDICTIONS_STORED = Counter(
     "bonafide_predictions_stored",

@@ -87,7 +87,13 @@ def test_what_does_not_fit(document, path):
 
 
 RUNS = "/pipelines/{pipeline}/runs"
-PATHS = [("POST", RUNS), ("GET", RUNS), ("GET", f"{RUNS}/{{run}}"), ("POST", f"{RUNS}/{{run}}/cancel")]
+PATHS = [
+    ("POST", RUNS),
+    ("GET", RUNS),
+    ("GET", f"{RUNS}/{{run}}"),
+    ("POST", f"{RUNS}/{{run}}/cancel"),
+    ("POST", "/hooks/alertmanager"),
+]
 
 
 @pytest.mark.parametrize("mode", GenerationMode)

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 import bonafide
-from bonafide.serving.api import contract, page, problems, runs
+from bonafide.serving.api import contract, hooks, page, problems, runs
 from bonafide.serving.api.access import Access
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.routes import Endpoints, router
@@ -55,6 +55,7 @@ def create_app(
     app.include_router(router(Endpoints(upstream, door, limits), door))
     if engine is not None:
         app.include_router(runs.router(runs.Endpoints(engine, limits), door))
+        app.include_router(hooks.router(hooks.Endpoints(engine, settings.rest_hours, limits), door))
     page.install(app)
     problems.install(app)
     if settings.cors_origins:

@@ -3,7 +3,9 @@
 from http import HTTPStatus
 from typing import Any
 
-from bonafide.serving.api.schemas import Asked, Explanation
+from pydantic import BaseModel
+
+from bonafide.serving.api.schemas import Asked, Explanation, Notification
 from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
 DESCRIPTION = """Send a picture and get the label that the model finds most probable, with calibrated
@@ -60,6 +62,13 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def _inline(model: type[BaseModel]) -> dict[str, Any]:
+    """Its schema in one piece: what we read ourselves is not among the document's components."""
+    schema = model.model_json_schema()
+    schema["properties"]["alerts"]["items"] = schema.pop("$defs")["Alert"]
+    return schema
+
+
 _REFUSALS = problems(400, 401, 403, 408, 413, 415, 429, 503)
 _ANSWERS = {200: {"description": HTTPStatus.OK.phrase, "headers": _headers(*_HEADERS)}, **_REFUSALS}
 _ONE = _body(_form("image", _FILE) | {kind: {"schema": _FILE} for kind in _IMAGES})
@@ -81,6 +90,10 @@ STARTED: dict[str, Any] = {
     "status_code": HTTPStatus.ACCEPTED,
     "responses": _REFUSALS | {202: {"headers": _LOCATION}},
     "openapi_extra": _body({"application/json": {"schema": Asked.model_json_schema()}}),
+}
+HOOKED: dict[str, Any] = {
+    "responses": _REFUSALS,
+    "openapi_extra": _body({"application/json": {"schema": _inline(Notification)}}),
 }
 METRICS: dict[str, Any] = {
     "response_model": None,

@@ -3,30 +3,25 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request, Security
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import ValidationError
 
 from bonafide import queue
 from bonafide.errors import BonafideError, ConfigError
 from bonafide.queue import Queue, Run
 from bonafide.serving.api import contract
 from bonafide.serving.api.door import Door
+from bonafide.serving.api.payload import Payloads, subject
 from bonafide.serving.api.problems import Problem
 from bonafide.serving.api.schemas import Asked, Runs
-from bonafide.serving.edge import body
-from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.limits import Limits
 from bonafide.task import load_task
 from bonafide.telemetry import metrics
 
 SHOWN = 50
 BODY_BYTES = 64 * 1024
-AT_ONCE = 16
 RETRY_SECONDS = "60"
 WATCH_SECONDS = 10
 logger = logging.getLogger(__name__)
@@ -40,8 +35,7 @@ class Endpoints:
 
     def __init__(self, engine: str, limits: Limits) -> None:
         self._engine = engine
-        self._limits = replace(limits, body=BODY_BYTES)
-        self._budget = Budget(AT_ONCE * BODY_BYTES)
+        self._payloads = Payloads(limits, BODY_BYTES)
         self._queue = Queue()
 
     async def start(self, pipeline: Pipeline, request: Request, response: Response) -> Run:
@@ -49,24 +43,24 @@ class Endpoints:
 
         Where the same run waits already, that one is answered.
         """
-        asked = await self._asked(request)
-        run = Run(pipeline=pipeline, engine=self._engine, subject=_subject(request), **dict(asked))
+        asked = await self._payloads.read(request, Asked)
+        run = Run(pipeline=pipeline, engine=self._engine, subject=subject(request), **dict(asked))
         try:
             await asyncio.to_thread(load_task, run.task, run.overrides)
         except ConfigError as error:
             raise Problem(400, str(error)) from error
-        waiting = await _do(self._queue.add, run)
-        await _do(self._queue.wake, run.task)
+        waiting = await do(self._queue.add, run)
+        await do(self._queue.wake, run.task)
         response.headers["location"] = f"/pipelines/{pipeline}/runs/{waiting.id}"
         return waiting
 
     async def newest(self, pipeline: Pipeline) -> Runs:
         """The newest fifty."""
-        return Runs(runs=await _do(self._queue.newest, pipeline, SHOWN))
+        return Runs(runs=await do(self._queue.newest, pipeline, SHOWN))
 
     async def look(self, pipeline: Pipeline, run: str) -> Run:
         """How a run stands, with its steps."""
-        found = await _do(self._queue.find, run)
+        found = await do(self._queue.find, run)
         if found is None or found.pipeline != pipeline:
             raise Problem(404, f"there is no run {run!r} of {pipeline}")
         return found
@@ -74,20 +68,9 @@ class Endpoints:
     async def cancel(self, pipeline: Pipeline, run: str) -> Run:
         """End a run, unless its model is being registered already. What its finished steps made stays."""
         found = await self.look(pipeline, run)
-        await _do(self._queue.cancel, run)
-        await _do(self._queue.wake, found.task)
+        await do(self._queue.cancel, run)
+        await do(self._queue.wake, found.task)
         return await self.look(pipeline, run)
-
-    async def _asked(self, request: Request) -> Asked:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Problem(415, f"content-type {kind!r} is not supported; send application/json")
-        with self._budget.share(_subject(request)) as take:
-            content = await body.read(request, self._limits, take)
-            try:
-                return Asked.model_validate_json(bytes(content))
-            except ValidationError as error:
-                raise RequestValidationError(error.errors(include_url=False)) from None
 
 
 async def keep_working() -> None:
@@ -132,13 +115,13 @@ def _show(waiting: Queue) -> None:
         metrics.RUN_FAILED.labels(task).set(int(last.get(task) == "failed"))
 
 
-async def _do(use: Callable[..., Result], *given: Any) -> Result:
-    """Use the queue on another thread."""
+async def do(use: Callable[..., Result], *given: Any) -> Result:
+    """Use the queue on another thread.
+
+    Raises:
+        Problem: 503, it is full or cannot be used.
+    """
     try:
         return await asyncio.to_thread(use, *given)
     except BonafideError as error:
         raise Problem(503, str(error), {"Retry-After": RETRY_SECONDS}) from error
-
-
-def _subject(request: Request) -> str:
-    return str(request.scope["state"].get("subject", ""))

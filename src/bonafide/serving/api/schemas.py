@@ -1,6 +1,6 @@
 """What the service API answers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -19,6 +19,18 @@ _VERDICT: dict[str, Any] = {
     "uncertain": False,
     "confidence": 0.93,
     "probabilities": {"real": 0.05, "ai-generated": 0.93, "deepfake": 0.02},
+}
+_NOTIFICATION: dict[str, Any] = {
+    "version": "4",
+    "groupKey": '{}:{task="authenticity"}',
+    "status": "firing",
+    "receiver": "training",
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "LooksDrifted", "bonafide_action": "retrain", "task": "authenticity"},
+        }
+    ],
 }
 _ID: dict[str, Any] = {"request_id": "0b9f6b8c4f2e4d0e9a5d1c7f3e2a1b00"}
 
@@ -151,6 +163,56 @@ class Runs(BaseModel):
     """The newest runs, the newest first."""
 
     runs: list[Run]
+
+
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
+Labels = Annotated[dict[LabelName, Annotated[str, Field(max_length=1024)]], Field(max_length=64)]
+
+
+class Alert(BaseModel):
+    """One alert of a notification."""
+
+    status: Literal["firing", "resolved"]
+    labels: Annotated[
+        Labels, Field(description="`bonafide_action`: `retrain`, and the `task`, start a run of training.")
+    ]
+
+
+class Notification(BaseModel):
+    """What Alertmanager posts to a web hook. Members that are not named here are passed over."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_NOTIFICATION]})
+
+    version: Literal["4"]
+    groupKey: Annotated[str, Field(max_length=4096)]  # noqa: N815  (Alertmanager's name)
+    status: Literal["firing", "resolved"]
+    receiver: Annotated[str, Field(max_length=256)]
+    alerts: Annotated[list[Alert], Field(max_length=200)]
+
+
+Outcome = Literal["started", "busy", "resting", "refused", "ignored"]
+
+
+class Handled(BaseModel):
+    """What became of an alert."""
+
+    alert: Annotated[str, Field(description="Its name.")]
+    outcome: Annotated[
+        Outcome,
+        Field(
+            description="`started` a run; `busy`: a run of the task has not ended; `resting`: an alert "
+            "started one not long ago; `refused`: see `why`; `ignored`: it asks for nothing, or has resolved."
+        ),
+    ]
+    task: str | None = None
+    run: Annotated[str | None, Field(description="The run that was started, or that is why none was.")] = None
+    why: str | None = None
+
+
+class Outcomes(BaseModel):
+    """What became of each alert, in their order."""
+
+    alerts: list[Handled]
 
 
 class Status(BaseModel):

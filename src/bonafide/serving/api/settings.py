@@ -1,10 +1,11 @@
 """What the service API is told: who may ask, and how much."""
 
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import limits
-from pydantic import ConfigDict, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from bonafide.addresses import is_loopback
 from bonafide.config import Config
@@ -17,6 +18,7 @@ class Settings(Config):
 
     ``jwks`` is the address or the file of a JSON Web Key Set, ``secret`` a shared key for development.
     ``subject_rate`` and ``address_rate`` are how many images a caller may send in a time: ``600/minute``.
+    ``hook_token`` is what Alertmanager shows; within ``rest_hours`` alerts start one run of a task.
     ``rate_storage`` is where they are counted: ``memory://`` in this process, or ``redis://user:password@host:6379``.
     """
 
@@ -30,6 +32,8 @@ class Settings(Config):
     address_rate: str = "1200/minute"
     rate_storage: SecretStr = SecretStr("memory://")
     cors_origins: tuple[str, ...] = ()
+    hook_token: SecretStr = SecretStr("")
+    rest_hours: Annotated[float, Field(ge=0, le=8760)] = 24
 
     @property
     def needs_token(self) -> bool:
@@ -66,8 +70,14 @@ class Settings(Config):
         secret = self.secret.get_secret_value()
         if self.jwks and secret:
             raise ValueError("give a JWKS or a shared secret, not both")
-        if secret and len(secret.encode()) < SECRET_BYTES:
-            raise ValueError(f"secret: needs {SECRET_BYTES} bytes or more; make one: openssl rand -hex 32")
+        hook = self.hook_token.get_secret_value()
+        for name, value in (("secret", secret), ("hook_token", hook)):
+            if value and len(value.encode()) < SECRET_BYTES:
+                raise ValueError(
+                    f"{name}: needs {SECRET_BYTES} bytes or more; make one: openssl rand -hex 32"
+                )
+        if hook and hook == secret:
+            raise ValueError("hook_token: who has the secret makes tokens; give Alertmanager another one")
         if self.needs_token and not (self.issuer and self.audience):
             raise ValueError("tokens are checked against an issuer and an audience; give both")
         return self

@@ -12,6 +12,7 @@ SCOPES = {
     "batch": "Ask about several images at once.",
     "explain": "See where the evidence lies.",
     "train": "Start pipelines, look at their runs and cancel them.",
+    "alerts": "Send alerts, which start pipelines.",
 }
 IMAGES = ("predict", "batch", "explain")
 SHARED = ("HS256",)
