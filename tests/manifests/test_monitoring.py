@@ -1,5 +1,7 @@
 """What Prometheus scrapes, and by which names it tells predictors apart."""
 
+import base64
+import re
 from pathlib import Path
 
 import yaml
@@ -37,3 +39,16 @@ def test_the_service_api_is_found():
     assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     (container,) = pod["spec"]["containers"]
     assert monitor["podMetricsEndpoints"][0]["port"] in {port["name"] for port in container["ports"]}
+
+
+def test_the_operator_finds_the_rules_and_alertmanagers_configuration_and_secrets(kustomize):
+    items = {item["kind"]: item for item in kustomize("infra/monitoring/alerts")}
+    assert set(items) == {"PrometheusRule", "Alertmanager", "Secret"}
+    manager, secret = items["Alertmanager"], items["Secret"]
+    assert secret["metadata"]["name"] == f"alertmanager-{manager['metadata']['name']}"
+    configuration = base64.b64decode(secret["data"]["alertmanager.yaml"]).decode()
+    files = re.findall(r"_file: (\S+)", configuration)
+    assert len(files) == 3
+    for place in files:
+        assert place.startswith("/etc/alertmanager/secrets/")
+        assert place.split("/")[4] in manager["spec"]["secrets"]

@@ -90,3 +90,8 @@ def test_generated_files_are_fresh():
     generate = runpy.run_path(str(ROOT / "infra" / "monitoring" / "generate.py"))
     for path, content in generate["files"]():
         assert path.read_text() == content, "run: python -m infra.monitoring.generate"
+
+
+def test_a_prometheus_of_ones_own_reads_the_same_rules():
+    told = promtool("check", "config", ROOT / "infra" / "monitoring" / "laptop" / "prometheus.yml")
+    assert f"{len(RULES)} rules found" in told
