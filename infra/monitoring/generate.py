@@ -1,6 +1,7 @@
 """Write what follows from other files: ``python -m infra.monitoring.generate``.
 
-``alerts/prometheusrule.yaml`` is ``alerts/rules.yml`` for the Prometheus operator. A test holds the committed
+``alerts/prometheusrule.yaml`` is ``alerts/rules.yml`` for the Prometheus operator, ``dashboards/*.json`` are
+those of ``dashboards.py`` for Grafana. A test holds the committed
 files against what this makes.
 """
 
@@ -10,6 +11,7 @@ from pathlib import Path
 from textwrap import indent
 
 from bonafide.files import write_text
+from infra.monitoring import dashboards
 
 FOLDER = Path(__file__).parent
 RULES = FOLDER / "alerts" / "rules.yml"
@@ -31,6 +33,8 @@ def prometheus_rule() -> str:
 def files() -> Iterator[tuple[Path, str]]:
     """Every file and what it has to hold."""
     yield FOLDER / "alerts" / "prometheusrule.yaml", prometheus_rule()
+    for name, content in dashboards.files():
+        yield FOLDER / "dashboards" / name, content
 
 
 if __name__ == "__main__":
