@@ -50,7 +50,7 @@ def pods() -> dict[str, dict]:
 
 
 def test_there_is_one_for_each_thing_that_people_start():
-    assert set(pods()) == {"train", "promote", "deploy"}
+    assert set(pods()) == {"train", "submit", "promote", "deploy"}
     assert [template["name"] for template in spec(BUILD)["templates"]] == ["build"]
 
 
@@ -64,7 +64,7 @@ def test_our_pods_are_refused_nothing():
         }
 
 
-@pytest.mark.parametrize("name", ["train", "promote", "deploy"])
+@pytest.mark.parametrize("name", ["train", "submit", "promote", "deploy"])
 def test_a_template_starts_a_command_with_its_parameters(name):
     (container,) = pods()[name]["containers"]
     assert container["command"] == ["bonafide"]
