@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 12, 8
 SHARE, SECONDS, BYTES, RATE, PLAIN = "percentunit", "s", "bytes", "reqps", "short"
 # What a reader chooses at the top of a dashboard.
 OURS = 'namespace=~"$namespace",model=~"$model"'
-TASK = 'namespace=~"$namespace",task=~"$task"'
+TASK = 'task=~"$task"'
 SPACE = 'namespace=~"$namespace"'
 EVERY = "[$__rate_interval]"
 
@@ -55,7 +55,7 @@ def _quantile(share: float, metric: str, by: str, only: str = OURS) -> str:
 
 NAMESPACE = 'label_values(up{namespace=~"bonafide.*"}, namespace)'
 MODELS = {"namespace": NAMESPACE, "model": "label_values(bonafide_model_info, model)"}
-TASKS = {"namespace": NAMESPACE, "task": "label_values(bonafide_drift_checked_timestamp_seconds, task)"}
+TASKS = {"task": "label_values(bonafide_drift_checked_timestamp_seconds, task)"}
 TOTAL = f'{OURS},stage="total"'
 DAILY = "SELECT DISTINCT task FROM prediction ORDER BY task"
 
@@ -201,6 +201,11 @@ DRIFT = Dashboard(
             {"{{task}}": f"time() - max by (task) (bonafide_drift_checked_timestamp_seconds{{{TASK}}})"},
         ),
         Panel(
+            "Predictions in the last check",
+            PLAIN,
+            {"{{task}}": f"max by (task) (bonafide_drift_compared_predictions{{{TASK}}})"},
+        ),
+        Panel(
             "Quality by confirmed feedback",
             SHARE,
             {"{{task}} {{metric}}": f"max by (task, metric) (bonafide_quality{{{TASK}}})"},
@@ -285,6 +290,9 @@ INFRASTRUCTURE = Dashboard(
             {"{{pod}}": f"sum by (pod) (bonafide_store_spool_bytes{{{SPACE}}})"},
         ),
         Panel(
+            "Images to be kept", RATE, {"{{outcome}}": _rate("bonafide_store_images_total", "outcome", SPACE)}
+        ),
+        Panel(
             "Messages that were not delivered, in an hour",
             PLAIN,
             {
@@ -361,12 +369,12 @@ FEEDBACK = Dashboard(
             },
         ),
         Panel(
-            "Time from an answer to its feedback, half of them",
+            "Time to review, half of them",
             SECONDS,
             {
                 "": "SELECT date_trunc('day', f.time) AS time, p.task AS metric, percentile_cont(0.5) WITHIN GROUP "
-                "(ORDER BY extract(epoch FROM f.time - p.time)) AS value "
-                f"{JOINED} AND $__timeFilter(f.time) GROUP BY 1, 2 ORDER BY 1"
+                "(ORDER BY extract(epoch FROM f.decided - f.time)) AS value "
+                f"{JOINED} AND f.decided IS NOT NULL AND $__timeFilter(f.time) GROUP BY 1, 2 ORDER BY 1"
             },
         ),
     ),

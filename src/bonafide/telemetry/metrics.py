@@ -62,21 +62,32 @@ HOOK_ALERTS = Counter(
 )
 PREDICTIONS_STORED = Counter(
     "bonafide_predictions_stored",
-    "Predictions to be kept, by what became of them: stored, spooled, dropped",
+    "Predictions to be kept: spooled (safe on disk, and accepted), stored (in the database), "
+    "duplicate (their id was there), dropped (for want of room, or refused)",
     ("outcome",),
 )
-STORE_SPOOL_BYTES = Gauge("bonafide_store_spool_bytes", "Predictions on disk that wait for the database")
+SPOOL_BYTES = Gauge("bonafide_store_spool_bytes", "Predictions on disk that the database has not taken yet")
+STORE_IMAGES = Counter(
+    "bonafide_store_images", "Images to be kept: stored, skipped (no room or time), failed", ("outcome",)
+)
 FEEDBACK = Counter(
     "bonafide_feedback", "People's feedback, by its state: new, confirmed, rejected", ("task", "state")
 )
 DRIFT_SCORE = Gauge(
-    "bonafide_drift_score", "What a detector measured at the last check", ("task", "detector")
+    "bonafide_drift_score",
+    "Evidence of the last drift check, -log10 of the corrected p-value: above the threshold it found drift",
+    ("task", "detector"),
 )
-DRIFT_THRESHOLD = Gauge("bonafide_drift_threshold", "From which score on it is drift", ("task", "detector"))
+DRIFT_THRESHOLD = Gauge(
+    "bonafide_drift_threshold", "What the score of a detector is held against", ("task", "detector")
+)
 DRIFT_DETECTED = Gauge(
-    "bonafide_drift_detected", "1 if the last check found drift of that kind: looks, mix", ("task", "kind")
+    "bonafide_drift_detected", "1 if the last check found that kind of drift: looks or mix", ("task", "kind")
 )
-DRIFT_CHECKED = Gauge("bonafide_drift_checked_timestamp_seconds", "When drift was last looked for", ("task",))
+DRIFT_COMPARED = Gauge(
+    "bonafide_drift_compared_predictions", "Predictions of distinct inputs in the last check", ("task",)
+)
+DRIFT_CHECKED = Gauge("bonafide_drift_checked_timestamp_seconds", "When the last check was made", ("task",))
 QUALITY = Gauge(
     "bonafide_quality",
     "By confirmed feedback accuracy, accuracy_low and accuracy_high; by the gate accuracy_floor",
