@@ -43,7 +43,7 @@ def test_the_service_api_is_found():
 
 def test_the_operator_finds_the_rules_and_alertmanagers_configuration_and_secrets(kustomize):
     items = {item["kind"]: item for item in kustomize("infra/monitoring/alerts")}
-    assert set(items) == {"PrometheusRule", "Alertmanager", "Secret"}
+    assert set(items) == {"PrometheusRule", "Alertmanager", "ServiceMonitor", "Secret"}
     manager, secret = items["Alertmanager"], items["Secret"]
     assert secret["metadata"]["name"] == f"alertmanager-{manager['metadata']['name']}"
     configuration = base64.b64decode(secret["data"]["alertmanager.yaml"]).decode()

@@ -32,6 +32,7 @@ SECRETS = "/etc/alertmanager/secrets/alert-receivers"
 HOOK = "http://service-api.bonafide-dev.svc"
 PASSWORD, TOKEN = "mail-password", "h" * 32
 PATIENCE_SECONDS = 60
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")
 PET = {"namespace": "bonafide-prod", "inferenceservice": "pets"}
 TASK = {"namespace": "bonafide-prod", "task": "authenticity"}
 

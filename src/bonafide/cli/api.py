@@ -138,6 +138,8 @@ def api(
     )
     _check_door(settings, host, no_auth)
     engine = _engine(pipelines, settings)
+    if hook_token_file and engine is None:
+        raise ConfigError("--hook-token-file lets alerts start pipelines; say where: --pipelines local")
 
     from bonafide.serving.api import app, server
     from bonafide.serving.client import Client
@@ -191,10 +193,15 @@ def _settings(command: str, **given: Any) -> "Settings":
 
 
 def _token_of(file: Path | None) -> str:
+    if file is None:
+        return ""
     try:
-        return file.read_text().strip() if file else ""
+        found = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--hook-token-file: {file} cannot be read: {error}") from error
+    if not found:
+        raise ConfigError(f"--hook-token-file: {file} is empty; make a token: openssl rand -hex 32")
+    return found
 
 
 def _check_door(settings: "Settings", host: str, no_auth: bool) -> None:

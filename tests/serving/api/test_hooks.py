@@ -179,6 +179,12 @@ def test_a_clock_that_is_set_back_does_not_stop_the_trainings(api):
     assert send(api, alert())[0]["outcome"] == "started"
 
 
+def test_an_alert_without_a_name_rests_as_well(api):
+    [told] = send(api, alert(None))
+    end(told["run"])
+    assert send(api, alert(None))[0] == told | {"outcome": "resting", "alert": "nameless"}
+
+
 def test_what_is_known_outlives_the_service(make):
     first = send(make(), alert())
     again = send(make(), alert())

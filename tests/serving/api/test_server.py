@@ -101,6 +101,16 @@ def test_tokens_of_the_command_open_the_service(signed):
     assert token not in log
 
 
+def test_alertmanager_s_token_is_that_of_the_file(tmp_path):
+    (tmp_path / "hook-token").write_text(f"{'h' * 64}\n")
+    given = ["--url", "http://127.0.0.1:9", "--model", "pets", "--pipelines", "local"]
+    alert = {"version": "4", "groupKey": "", "status": "firing", "receiver": "training", "alerts": []}
+    with running(*given, "--hook-token-file", tmp_path / "hook-token", **SECRET) as (url, _):
+        for token, status in (("h" * 64, 200), ("x" * 64, 401)):
+            headers = {"authorization": f"Bearer {token}"}
+            assert httpx.post(f"{url}/hooks/alertmanager", json=alert, headers=headers).status_code == status
+
+
 def test_the_address_is_that_of_the_proxy_unless_it_is_trusted(signed):
     given = [signed.path, "--public-key", signed.public_key, "--address-rate", "1/minute"]
     asked = {}
@@ -167,6 +177,9 @@ def test_what_is_no_request_is_a_problem_too(service, request_):
         (["--url", "http://127.0.0.1:9", "--rate-storage", "no://"], {}, "rate storage 'no'"),
         (["--url", "http://127.0.0.1:9", "--host", "192.0.2.1", "--no-auth"], {}, "cannot listen on"),
         ([], {}, "nothing is in service for authenticity"),
+        (["--hook-token-file", "none"], {}, "--hook-token-file: none cannot be read"),
+        (["--hook-token-file", os.devnull], {}, "/dev/null is empty"),
+        (["--hook-token-file", __file__], SECRET, "say where: --pipelines local"),
     ],
 )
 def test_what_does_not_fit_is_told(arguments, environment, reason):

@@ -17,6 +17,7 @@ from bonafide.task import load_task
 from bonafide.telemetry import metrics
 
 ACTION, TASK, NAME = "bonafide_action", "task", "alertname"
+NAMELESS = "nameless"  # a run of an alert is told from others by the alert's name
 PIPELINES = {"retrain": "training"}
 BODY_BYTES = 256 * 1024
 HOUR = 3600
@@ -55,7 +56,7 @@ class Endpoints:
         return handled
 
     def _handle(self, alert: Alert, sender: str) -> Handled:
-        name, action = alert.labels.get(NAME, ""), alert.labels.get(ACTION, "")
+        name, action = alert.labels.get(NAME) or NAMELESS, alert.labels.get(ACTION, "")
         if alert.status != "firing" or not action:
             return Handled(alert=name, outcome="ignored")
         try:
