@@ -234,8 +234,9 @@ def test_a_full_queue_is_told_so_that_alertmanager_sends_it_again(api, monkeypat
 
 def test_what_was_started_before_the_queue_was_full_is_not_started_again(api, monkeypatch):
     monkeypatch.setattr(queue, "MOST_WAITING", 1)
-    both = (alert(), alert(task="cifake"))
+    both, before = (alert(), alert(task="cifake")), counted(api)["started"]
     problem(api.post(PATH, json=notification(*both)), 503)
+    assert counted(api)["started"] == before + 1
     end(runs()[0].id)
     assert [told["outcome"] for told in send(api, *both)] == ["resting", "started"]
 

@@ -48,11 +48,13 @@ class Endpoints:
         return Outcomes(alerts=await runs.do(self._handle_all, told, subject(request)))
 
     def _handle_all(self, told: Notification, sender: str) -> list[Handled]:
-        handled = [self._handle(alert, sender) for alert in told.alerts]
-        for each in handled:
-            metrics.HOOK_ALERTS.labels(each.outcome).inc()
-            if each.outcome != "ignored":
-                logger.info("an alert asks for a run", extra=each.model_dump())
+        return [self._counted(self._handle(alert, sender)) for alert in told.alerts]
+
+    def _counted(self, handled: Handled) -> Handled:
+        """At once: the queue may be full for the next."""
+        metrics.HOOK_ALERTS.labels(handled.outcome).inc()
+        if handled.outcome != "ignored":
+            logger.info("an alert asks for a run", extra=handled.model_dump())
         return handled
 
     def _handle(self, alert: Alert, sender: str) -> Handled:
