@@ -130,8 +130,8 @@ def alertmanager(folder: Path, **places: str):
         process.wait(PATIENCE_SECONDS)
 
 
-def until(condition) -> None:
-    patience = time.monotonic() + PATIENCE_SECONDS
+def until(condition, seconds: float = PATIENCE_SECONDS) -> None:
+    patience = time.monotonic() + seconds
     while True:
         with suppress(httpx.HTTPError):
             if condition():
@@ -236,13 +236,14 @@ def test_what_follows_from_another_alert_is_not_told_beside_it(receivers):
     assert attachment["text"].count("PredictorDown it is.") == 1
 
 
-def test_the_service_starts_one_run_for_an_alert_that_is_sent_again_and_again(tmp_path, monkeypatch):
-    """Alertmanager and the service API as they are; only the worker is not started."""
+@contextmanager
+def service(monkeypatch):
+    """The service API, and the tasks whose workers it would have started."""
     from bonafide.serving.api.app import create_app
     from bonafide.serving.api.settings import Settings
     from bonafide.serving.client import Client
 
-    woken = []
+    woken: list[str] = []
     monkeypatch.setattr(Queue, "wake", lambda _, task: woken.append(task))
     settings = Settings(secret="s" * 32, issuer="me", audience="us", hook_token=TOKEN)
     port = free_port()
@@ -251,23 +252,65 @@ def test_the_service_starts_one_run_for_an_alert_that_is_sent_again_and_again(tm
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        places = {"mail": "127.0.0.1:1", "chat": "http://127.0.0.1:1", "hook": f"http://127.0.0.1:{port}"}
-        with alertmanager(tmp_path, **places) as url:
-            sender = Receivers(url, Mails(), queue.Queue(), queue.Queue())
-            sender.send("LooksDrifted", **TASK)
-            until(lambda: Queue().newest("training", 10))
-            sender.send("QualityFell", **TASK)
-            until(lambda: counted(port, "busy"))
+        yield port, woken
     finally:
         server.should_exit = True
         thread.join(PATIENCE_SECONDS)
+
+
+def starting(port: int) -> dict[str, str]:
+    """Places of an Alertmanager of which only the web hook is there."""
+    return {"mail": "127.0.0.1:1", "chat": "http://127.0.0.1:1", "hook": f"http://127.0.0.1:{port}"}
+
+
+def test_the_service_starts_one_run_for_an_alert_that_is_sent_again_and_again(tmp_path, monkeypatch):
+    """Alertmanager and the service API as they are; only the worker is not started."""
+    with service(monkeypatch) as (port, woken), alertmanager(tmp_path, **starting(port)) as url:
+        sender = Receivers(url, Mails(), queue.Queue(), queue.Queue())
+        sender.send("LooksDrifted", **TASK)
+        until(lambda: Queue().newest("training", 10))
+        sender.send("QualityFell", **TASK)
+        until(lambda: counted(port, "busy"))
     [run] = Queue().newest("training", 10)
-    assert (run.alert, run.task, run.subject, woken) == (
-        "LooksDrifted",
-        "authenticity",
-        "alertmanager",
-        ["authenticity"],
-    )
+    told = (run.alert, run.task, run.subject, woken)
+    assert told == ("LooksDrifted", "authenticity", "alertmanager", ["authenticity"])
+
+
+@pytest.mark.e2e
+def test_drift_that_prometheus_reads_starts_a_run(tmp_path, monkeypatch):
+    """Prometheus with the laptop's configuration and the rules, Alertmanager, the service API."""
+
+    class Exporter(http_server.Handler):
+        def answer(self):
+            text = 'bonafide_drift_detected{task="authenticity",kind="looks"} 1\n'
+            text += f'bonafide_drift_checked_timestamp_seconds{{task="authenticity"}} {time.time()}\n'
+            self.reply(200, {"Content-Type": "text/plain; version=0.0.4"}, text.encode())
+
+    with (
+        service(monkeypatch) as (port, woken),
+        alertmanager(tmp_path, **starting(port)) as url,
+        http_server.serving(Exporter) as exporter,
+    ):
+        text = (MONITORING / "laptop" / "prometheus.yml").read_text().replace("15s", "1s")
+        text = text.replace("../alerts", str(MONITORING / "alerts"))
+        places = {"127.0.0.1:8080": exporter, "127.0.0.1:9093": url, "127.0.0.1:8000": f"//127.0.0.1:{port}"}
+        for place, there in places.items():
+            text = text.replace(place, there.rpartition("/")[2])
+        (tmp_path / "prometheus.yml").write_text(text)
+        command = [program("prometheus"), f"--config.file={tmp_path}/prometheus.yml"]
+        command += [
+            f"--storage.tsdb.path={tmp_path}/samples",
+            f"--web.listen-address=127.0.0.1:{free_port()}",
+        ]
+        with (tmp_path / "prometheus.log").open("w") as log:
+            process = subprocess.Popen(command, stderr=log)
+        try:
+            until(lambda: Queue().newest("training", 10), 4 * PATIENCE_SECONDS)
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_SECONDS)
+    [run] = Queue().newest("training", 10)
+    assert (run.alert, run.task, woken) == ("LooksDrifted", "authenticity", ["authenticity"])
 
 
 def counted(port: int, outcome: str) -> bool:
