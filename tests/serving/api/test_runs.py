@@ -83,20 +83,13 @@ def test_how_runs_stand_is_among_the_metrics(local, woken, monkeypatch):
     waiting.add(Run(pipeline="training", task="gauged"))
     monkeypatch.setattr(runs, "WATCH_SECONDS", 0.01)
     with TestClient(create_app(local(), Settings(**TOKENS), engine="")) as client:
-        await_line(client, 'bonafide_run_failed{task="gauged"} 1.0')
-        await_line(client, 'bonafide_runs{state="queued",task="gauged"} 1.0')
+        told(client, 'bonafide_run_failed{task="gauged"} 1.0')
+        told(client, 'bonafide_runs{state="queued",task="gauged"} 1.0')
         begun = waiting.begin("gauged")
-        await_line(client, 'bonafide_runs{state="running",task="gauged"} 1.0')
+        told(client, 'bonafide_runs{state="running",task="gauged"} 1.0')
         waiting.note(begun.id, state="succeeded")
-        await_line(client, 'bonafide_run_failed{task="gauged"} 0.0')
-        await_line(client, 'bonafide_runs{state="running",task="gauged"} 0.0')
-
-
-def await_line(client, line):
-    patience = time.monotonic() + 30
-    while line not in client.get("/metrics").text.splitlines():
-        assert time.monotonic() < patience, line
-        time.sleep(0.01)
+        told(client, 'bonafide_run_failed{task="gauged"} 0.0')
+        told(client, 'bonafide_runs{state="running",task="gauged"} 0.0')
 
 
 def test_one_failure_does_not_end_the_watch(local, woken, monkeypatch):
@@ -213,3 +206,7 @@ def test_another_pipeline_is_not_for_callers(api, path):
 def test_a_run_that_is_not_there_is_told(api):
     problem(api.get(f"{PATH}/none"), 404)
     problem(api.post(f"{PATH}/none/cancel"), 404)
+
+
+def told(client, line):
+    until(lambda: client.get("/metrics").text.splitlines(), lambda lines: line in lines)
