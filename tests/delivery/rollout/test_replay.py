@@ -80,6 +80,16 @@ def test_an_answer_counts_if_the_version_that_was_asked_gave_it(asked):
         asked("{}", "8")
 
 
+def test_an_image_that_the_stable_version_refuses_is_made_up_for_by_another(asked, tmp_path):
+    """Else one such file would hold every rollout until its deadline."""
+    for number in range(4):
+        (tmp_path / f"{number}.jpg").write_bytes(b"no image")
+    replays = asked("{}", "7")
+    assert Replay("red", "red") in replays and Replay(None, None) in replays
+    [errors, *_] = findings(replays, 0.1)
+    assert errors.trials == 1
+
+
 def test_revisions_are_asked_by_their_tags(asked, monkeypatch):
     """The stable one is the one before, the canary the newest that is ready."""
     hosts = []

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Replayer:
     images: Path
 
     def replay(self, task: str, rollout: Rollout) -> list[Replay]:
-        """The answers to ``rollout.settings.replays`` requests.
+        """Answers until the stable version gave ``rollout.settings.replays``, or to all images.
 
         Raises:
             ConfigError: the folder holds fewer images, or another version answers.
@@ -57,18 +57,20 @@ class Replayer:
                 f"{self.images} holds {len(found):,} images, and rollout.yaml asks for {wanted:,} replays; "
                 "add images, or lower replays"
             )
-        return asyncio.run(self._ask(task, rollout, iter(found[:wanted])))
+        return asyncio.run(self._ask(task, rollout, found))
 
-    async def _ask(self, task: str, rollout: Rollout, images: Iterator[Path]) -> list[Replay]:
+    async def _ask(self, task: str, rollout: Rollout, found: Sequence[Path]) -> list[Replay]:
         stable = _Arm(self.url, task, rollout.stable, STABLE_TAG)
         canary = _Arm(self.url, task, rollout.canary, CANARY_TAG)
-        replays: list[Replay] = []
+        images, replays, answered = iter(found), list[Replay](), 0
 
         async def take() -> None:
-            for path in images:
+            nonlocal answered
+            while answered < rollout.settings.replays and (path := next(images, None)):
                 image = path.read_bytes()
                 answers = await asyncio.gather(stable.label(image), canary.label(image))
                 replays.append(Replay(*answers))
+                answered += answers[0] is not None
 
         try:
             await asyncio.gather(*(take() for _ in range(AT_ONCE)))
