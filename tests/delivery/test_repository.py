@@ -123,6 +123,25 @@ def test_changes_of_others_are_refused_and_kept(folder, staged):
     assert foreign.read_text() == "mine: true\n"
 
 
+@pytest.mark.parametrize("lock", [False, True])
+def test_what_a_person_edits_after_a_change_was_cut_off_is_kept(folder, lock, monkeypatch):
+    promote(folder, "dev", FIRST)
+    file = folder / "environments" / "dev" / "authenticity" / "inferenceservice.yaml"
+    if lock:
+        (folder / ".git/index.lock").write_text("")
+        with pytest.raises(DeliveryError, match="remove the lock file"):
+            promote(folder, "dev", SECOND)
+        (folder / ".git/index.lock").unlink()
+    else:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(checkouts, "write_text", lambda *_: sys.modules["signal"].raise_signal(2))
+            promote(folder, "dev", SECOND)
+    file.write_text(file.read_text() + "# an hour of work\n")
+    with pytest.raises(DeliveryError, match="uncommitted changes in environments/dev"):
+        promote(folder, "dev", SECOND)
+    assert "# an hour of work" in file.read_text()
+
+
 def test_the_environments_overlay_is_there_from_the_first_promotion_on_and_then_the_teams(folder):
     promote(folder, "dev", FIRST)
     mine = folder / "overlays/dev/kustomization.yaml"

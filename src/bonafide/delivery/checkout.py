@@ -1,5 +1,6 @@
 """The delivery repository on this machine: a folder, or a clone of an address that commits are pushed to."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -86,18 +87,19 @@ class Checkout:
         Raises:
             DeliveryError: somebody left other changes in the folder, or Git is at work there.
         """
-        begun, paths = Path(self.repository.git_dir, "bonafide-change"), sorted(map(Path.as_posix, files))
+        begun = Path(self.repository.git_dir, "bonafide-change")
+        written = {path.as_posix(): _digest(content.encode()) for path, content in sorted(files.items())}
         try:
             head = str(self.repository.head.commit.hexsha)
             if begun.exists():
                 left = json.loads(begun.read_text())
                 if left["head"] == head:  # else it was committed
-                    self._take_back(left["paths"])
+                    self._take_back(left["written"])
             self._refuse_uncommitted()
-            write_json(begun, {"head": head, "paths": paths})
+            write_json(begun, {"head": head, "written": written})
             for path, content in files.items():
                 write_text(self.folder / path, content)
-            self.repository.index.add(paths)
+            self.repository.index.add(list(written))
             if self.repository.index.diff("HEAD"):
                 self.commit(message)
             begun.unlink()
@@ -106,14 +108,19 @@ class Checkout:
                 f"{self.folder}: {error}; if no git runs there, remove the lock file"
             ) from error
 
-    def _take_back(self, paths: list[str]) -> None:
+    def _take_back(self, written: Mapping[str, str]) -> None:
+        """Restore each file that still has the digest of what was written; others are a person's by now."""
         tree = self.repository.head.commit.tree
-        self.repository.git.reset("--quiet", "HEAD", "--", *paths)
-        for path in paths:
+        if written:
+            self.repository.git.reset("--quiet", "HEAD", "--", *written)
+        for path, digest in written.items():
+            file = self.folder / path
+            if not file.exists() or _digest(file.read_bytes()) != digest:
+                continue
             try:
-                write_bytes(self.folder / path, (tree / path).data_stream.read())
+                write_bytes(file, (tree / path).data_stream.read())
             except KeyError:
-                (self.folder / path).unlink(missing_ok=True)
+                file.unlink()
 
     def _refuse_uncommitted(self) -> None:
         index = self.repository.index
@@ -270,6 +277,10 @@ def _open(folder: Path) -> "Repo":
     if repository.bare:
         raise DeliveryError(f"{folder} has no work tree; name it as an address: file://{folder.resolve()}")
     return repository
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _environment() -> dict[str, str]:

@@ -21,6 +21,9 @@ SERVICE = "inferenceservice.yaml"
 ENVIRONMENTS = Path("environments")
 # The order that a version goes through environments in; those of other names come before.
 ORDER = ("dev", "staging", "prod")
+# Which commits Git tells of; by itself it follows only one parent of a merge that is equal to it.
+FIRST_PARENT = {"first_parent": True}
+ALL_PARENTS = {"full_history": True, "topo_order": True}
 PACKAGE_DIGEST, ROLLED_BACK = "Package-Digest", "Rolled-Back"
 
 
@@ -132,13 +135,17 @@ def last_change(delivery: Checkout, environment: str, task: str) -> str:
     return str(commit.hexsha)
 
 
-def earlier(delivery: Checkout, environment: str, task: str) -> Iterator[tuple["Commit", Service]]:
+def earlier(
+    delivery: Checkout, environment: str, task: str, **which: bool
+) -> Iterator[tuple["Commit", Service]]:
     """What an environment served after each commit, the newest first; what a person broke is left out.
 
-    A branch that was merged counts from its merge on: what it holds may have waited for days.
+    Args:
+        which: ``FIRST_PARENT`` so that a branch counts from its merge on, because what it holds may have
+            waited for days; or ``ALL_PARENTS`` for all that was ever there.
     """
     path = (folder_of(environment, task) / SERVICE).as_posix()
-    for commit in delivery.repository.iter_commits(paths=path, first_parent=True):
+    for commit in delivery.repository.iter_commits(paths=path, **which):
         with suppress(DeliveryError, KeyError, UnicodeDecodeError):
             yield commit, parse_service((commit.tree / path).data_stream.read().decode(), path)
 
@@ -195,7 +202,7 @@ def package_digest(delivery: Checkout, environment: str, task: str, version: str
 def history(delivery: Checkout, environment: str, task: str) -> Iterator[tuple["Commit", dict[str, str]]]:
     """The commits that changed what an environment serves, with their trailers, the newest first."""
     path = folder_of(environment, task) / SERVICE
-    for commit in delivery.repository.iter_commits(paths=path.as_posix()):
+    for commit in delivery.repository.iter_commits(paths=path.as_posix(), **ALL_PARENTS):
         yield commit, trailers(commit)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from bonafide.delivery.checkout import Checkout, checkout
 from bonafide.delivery.repository import (
+    FIRST_PARENT,
     earlier,
     environments,
     history,
@@ -52,7 +53,7 @@ def _status(delivery: Checkout, environment: str, task: str) -> Status:
     service = read_service(delivery, environment, task)
     settings = read_settings(delivery, environment, task)
     assert service
-    changed, _ = next(earlier(delivery, environment, task))
+    changed, _ = next(earlier(delivery, environment, task, **FIRST_PARENT))
     told = (told for _, told in history(delivery, environment, task))
     return Status(
         task=task,

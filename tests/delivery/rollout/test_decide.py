@@ -138,6 +138,13 @@ def test_a_canary_whose_requests_are_not_its_share_goes_no_further(requests, ver
     assert late.verdict is (Verdict.ADVANCE if verdict is Verdict.ADVANCE else Verdict.ROLL_BACK)
 
 
+def test_a_share_that_a_person_lowered_is_waited_for():
+    """The cluster follows minutes later, and the canary did nothing wrong."""
+    lowered = replace(rollout(10), weights=(50, 10))
+    decision = decide(lowered, replace(evidence(), requests=(5000, 5000)), NOON)
+    assert decision.verdict is Verdict.HOLD and "it gets 50.0% of the requests" in decision.why
+
+
 def test_with_all_or_none_of_the_traffic_there_is_no_share_to_look_at():
     told = replace(evidence(), requests=(500, 5000))
     assert [decide(rollout(weight), told, NOON).verdict for weight in (0, 100)] == ["advance", "finish"]

@@ -199,7 +199,6 @@ class Histories(RuleBasedStateMachine):
     def a_person_leaves_a_file_uncommitted(self):
         """It is still there after a look, and the look changed nothing else."""
         head, text = self.repository.head.commit, f"{self.committed(SERVICE)}# not yet\n"
-        self.settle()
         (self.folder / SERVICE).write_text(text)
         try:
             decision = self.look()

@@ -208,6 +208,18 @@ def test_a_canary_with_all_traffic_that_fails_is_harmed():
     assert measure(good, rollout(weight=100), at(end))[0].harm < math.log(2)
 
 
+@pytest.mark.parametrize("before", [0.2, 0.25, 0.9])
+def test_a_canary_with_all_traffic_may_mend_a_version_that_failed(before):
+    made, end = Traffic(), BEGAN + HOUR
+    made.pod("1", 0, BEGAN, 20, errors=before)
+    made.pod("2", BEGAN, end, 20)
+    assert measure(made, rollout(weight=100), at(end))[0].harm < 0.1
+    worse = Traffic()
+    worse.pod("1", 0, BEGAN, 20, errors=before)
+    worse.pod("2", BEGAN, end, 20, errors=0.95)
+    assert measure(worse, rollout(weight=100), at(end))[0].harm > math.log(100)
+
+
 def test_replays_in_a_second_step_without_traffic_are_not_judged():
     made, now = traffic(hours=1)
     again = (at(OPENED), at(BEGAN), at(BEGAN + 1200), at(BEGAN + 2400))

@@ -181,6 +181,21 @@ def test_another_answer_is_told(status, content, said):
         asked.read(METRIC, 0, 1)
 
 
+def test_series_of_one_pod_that_differ_in_where_they_were_scraped_stay_apart(monkeypatch):
+    """A pod whose sandbox was made anew has another address; joined, its count would begin twice."""
+    monkeypatch.setattr("bonafide.delivery.rollout.prometheus.PART_SECONDS", 60.0)
+    target = {"predictor": "v1", "pod": "p", "outcome": "ok"}
+    told = [
+        {"metric": target | {"instance": instance}, "values": [[time, str(count)]]}
+        for instance, time, count in (("10.0.0.12:1", 100, 3), ("10.0.0.9:1", 50, 9000))
+    ]
+    answer = json.dumps({"data": {"result": told}}).encode()
+    with saying(200, answer) as (asked, got):
+        series = asked.read(METRIC, 0, 119)
+    assert len(got) == 2 and [each.values.tolist() for each in series] == [[3, 3], [9000, 9000]]
+    assert sum(each.growth(np.array([0.0, 120.0])).sum() for each in series) == 0
+
+
 def test_the_token_is_shown_and_never_told(tmp_path, monkeypatch):
     token = tmp_path / "token"
     monkeypatch.setenv("BONAFIDE_PROMETHEUS_TOKEN_FILE", str(token))

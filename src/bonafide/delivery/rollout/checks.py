@@ -17,8 +17,9 @@ ERRORS, SLOW, LABELS, CONFIDENCE = 0.3, 0.2, 0.2, 0.15
 SLOWEST, MIDDLE = 0.1, 0.5
 # How many trials of the stable version a check must have to go by.
 FEWEST = 100
-# Where nothing is left to compare with, only this share of errors, or this multiple of it before, is harm.
-GROSS, GROSS_RATIO = 0.1, 4
+# Where nothing is left to compare with, only this share of errors, or this multiple of it before, is harm;
+# the last one is harm whatever was before.
+GROSS, GROSS_RATIO, MOST_GROSS = 0.1, 4, 0.5
 FAILED, TRIED = ("failed", "overloaded"), ("ok", "failed", "overloaded")
 EVERY = "+Inf"
 
@@ -156,7 +157,7 @@ def _errors(counts: Mapping[str, int], margins: Margins) -> Check:
         ratios=HIGHER,
         above=margins.errors_ratio,
         points=margins.errors_points,
-        gross=max(GROSS, GROSS_RATIO * failed / tried),
+        gross=min(max(GROSS, GROSS_RATIO * failed / tried), MOST_GROSS),
     )
 
 

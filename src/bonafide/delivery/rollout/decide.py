@@ -124,8 +124,8 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
         return _hold(rollout, "a person paused the rollout")
     if _gone(rollout, evidence, now) > timedelta(minutes=settings.ready_minutes):
         return _back(f"its pods were not ready within {settings.ready_minutes:g} minutes")
-    if (share := _share(rollout, evidence)) and _odds(share) > FAR * _odds(rollout.weight / ALL):
-        return _back(f"it gets {share:.0%} of the requests, and {rollout.weight} % is its share")
+    if _gets_too_much(rollout, evidence) and rollout.weight == max(rollout.weights):
+        return _back(_told(rollout, evidence))
     missing = _missing(rollout, evidence, now)
     if not missing:
         return _next(rollout)
@@ -157,10 +157,28 @@ def _missing(rollout: Rollout, evidence: Evidence, now: datetime) -> str:
         return "the step has not baked"
     if rollout.weight == ALL:  # the stable version has no requests left to compare with
         return ""
-    share = _share(rollout, evidence)
-    if share is not None and _odds(share) < _odds(rollout.weight / ALL) / FAR:
-        return f"it gets {share:.1%} of the requests, and {rollout.weight} % is its share: is traffic split?"
+    if _gets_too_much(rollout, evidence) or _gets_too_little(rollout, evidence):
+        return f"{_told(rollout, evidence)}: is traffic split so?"
     return _unshown(rollout, evidence)
+
+
+def _gets_too_much(rollout: Rollout, evidence: Evidence) -> bool:
+    """Whether a canary gets far more than its share.
+
+    After a person lowered it, that is so until the cluster has followed.
+    """
+    share = _share(rollout, evidence)
+    return share is not None and _odds(share) > FAR * _odds(rollout.weight / ALL)
+
+
+def _gets_too_little(rollout: Rollout, evidence: Evidence) -> bool:
+    share = _share(rollout, evidence)
+    return share is not None and FAR * _odds(share) < _odds(rollout.weight / ALL)
+
+
+def _told(rollout: Rollout, evidence: Evidence) -> str:
+    share = evidence.requests[0] / sum(evidence.requests)
+    return f"it gets {share:.1%} of the requests, and {rollout.weight} % is its share"
 
 
 def _share(rollout: Rollout, evidence: Evidence) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from bonafide.delivery.checkout import Checkout, checkout
 from bonafide.delivery.promote import ATTEMPTS, follow
 from bonafide.delivery.repository import (
+    ALL_PARENTS,
     ROLLED_BACK,
     SERVICE,
     earlier,
@@ -96,7 +97,7 @@ def _commit(place: str, task: str, change: Callable[[Checkout], str]) -> str:
 def _found(delivery: Checkout, environment: str, task: str, now: Service, to: str) -> Service:
     """The last time that ``to``, or without it another version that was not rolled back, was stable."""
     seen, bad = [], rolled_back(delivery, environment, task)
-    for _, then in earlier(delivery, environment, task):
+    for _, then in earlier(delivery, environment, task, **ALL_PARENTS):
         version = then.stable.version
         other = then.stable != now.stable and package_digest(delivery, environment, task, version) not in bad
         if version == to or (not to and other):

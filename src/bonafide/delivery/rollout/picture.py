@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bonafide.delivery.checkout import checkout
-from bonafide.delivery.repository import earlier, folder_of
+from bonafide.delivery.repository import FIRST_PARENT, earlier, folder_of
 from bonafide.errors import DeliveryError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def draw(place: str, environment: str, task: str, out: Path) -> Path:
     with checkout(place) as delivery:
         states = [
             (commit.committed_datetime.astimezone(UTC), service)
-            for commit, service in earlier(delivery, environment, task)
+            for commit, service in earlier(delivery, environment, task, **FIRST_PARENT)
         ][::-1]
         evidence = delivery.folder / folder_of(environment, task) / "evidence"
         records = [json.loads(path.read_text()) for path in sorted(evidence.glob("*.json"))]

@@ -30,6 +30,7 @@ TARGET = {
     "pod",
     "predictor",
 }
+Labels = frozenset[tuple[str, str]]
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 
 
@@ -62,17 +63,20 @@ class Prometheus:
         selector = f"{metric}{{{chosen}}}"
         if step:
             span = {"query": selector, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-            return self._found(metric, "query_range", span)
-        edges = [*np.arange(start, end, PART_SECONDS), end]
-        return joined(
-            each
-            for first, last in pairwise(edges)
-            for each in self._found(metric, "query", _past(selector, first, last))
-        )
+            return list(self._found(metric, "query_range", span).values())
+        parts: dict[Labels, list[Series]] = {}
+        for first, last in pairwise([*np.arange(start, end, PART_SECONDS), end]):
+            for labels, part in self._found(metric, "query", _past(selector, first, last)).items():
+                parts.setdefault(labels, []).append(part)
+        return [joined(each) for each in parts.values()]
 
-    def _found(self, metric: str, path: str, question: Mapping[str, str]) -> list[Series]:
+    def _found(self, metric: str, path: str, question: Mapping[str, str]) -> dict[Labels, Series]:
+        """By all labels: two series of a pod may differ in those that tell where it was scraped."""
         try:
-            return [_series(metric, each["metric"], each["values"]) for each in self._ask(path, question)]
+            return {
+                frozenset(each["metric"].items()): _series(metric, each["metric"], each["values"])
+                for each in self._ask(path, question)
+            }
         except UNREADABLE as error:
             raise DeliveryError(f"{self._where} answers what cannot be read: {error!r}") from error
 

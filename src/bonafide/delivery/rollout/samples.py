@@ -1,6 +1,6 @@
 """Samples of predictors' counters, as Prometheus scrapes them, and what they grew by."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -44,20 +44,10 @@ class Series:
         return np.bincount(window[inside], grown[inside], len(edges) - 1).astype(np.int64)
 
 
-def joined(parts: Iterable[Series]) -> list[Series]:
-    """One series of all that are the same but for their samples; earlier parts come first."""
-    found: dict[tuple[str, ...], list[Series]] = {}
-    for part in parts:
-        key = part.predictor, part.pod, part.metric, *map(str, sorted(part.labels.items()))
-        found.setdefault(key, []).append(part)
-    return [
-        replace(
-            same[0],
-            times=np.concatenate([each.times for each in same]),
-            values=np.concatenate([each.values for each in same]),
-        )
-        for same in found.values()
-    ]
+def joined(parts: Sequence[Series]) -> Series:
+    """The parts of one series, in the order of time, as one."""
+    times, values = ([getattr(part, name) for part in parts] for name in ("times", "values"))
+    return replace(parts[0], times=np.concatenate(times), values=np.concatenate(values))
 
 
 class Samples(Protocol):

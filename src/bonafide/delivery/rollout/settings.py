@@ -10,6 +10,8 @@ from bonafide.errors import ConfigError
 
 SETTINGS = "rollout.yaml"
 DARK, ALL = 0, 100
+# Of a step at most: each stands in the evidence, which is a file in Git.
+MOST_WINDOWS = 10_000
 
 Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 30)]
 Percent = Annotated[int, Field(ge=DARK, le=ALL)]
@@ -58,6 +60,10 @@ class RolloutSettings(Config):
             raise ValueError("steps must climb, and the last must be 100")
         if self.bake_minutes + self.warm_up_minutes >= self.deadline_minutes:
             raise ValueError("deadline_minutes must be more than bake_minutes and warm_up_minutes together")
+        if 60 * self.deadline_minutes / self.window_seconds > MOST_WINDOWS:
+            raise ValueError(
+                f"window_seconds divides deadline_minutes into more than {MOST_WINDOWS:,} windows; raise it"
+            )
         return self
 
 

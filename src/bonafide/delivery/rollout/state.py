@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 
 from bonafide.delivery.checkout import Checkout
-from bonafide.delivery.repository import earlier, folder_of, read_service, read_settings, refuse_unknown
+from bonafide.delivery.repository import (
+    FIRST_PARENT,
+    earlier,
+    folder_of,
+    read_service,
+    read_settings,
+    refuse_unknown,
+)
 from bonafide.delivery.rollout.decide import Rollout
 from bonafide.delivery.rollout.settings import SETTINGS, parse_settings
 from bonafide.delivery.service import Service
@@ -46,7 +53,7 @@ def read_rollout(delivery: Checkout, environment: str, task: str) -> tuple[Rollo
 def _steps(delivery: Checkout, environment: str, task: str, now: Service) -> list[tuple[int, datetime]]:
     """The canary's shares so far and when each began, the oldest first."""
     steps: list[tuple[int, datetime]] = []
-    for commit, then in earlier(delivery, environment, task):
+    for commit, then in earlier(delivery, environment, task, **FIRST_PARENT):
         if (then.canary, then.stable) != (now.canary, now.stable):
             break
         step = then.weight, commit.committed_datetime.astimezone(UTC)
@@ -57,7 +64,7 @@ def _steps(delivery: Checkout, environment: str, task: str, now: Service) -> lis
 def _resumed(delivery: Checkout, environment: str, task: str) -> datetime | None:
     """When a person last ended a pause."""
     path, went_on = (folder_of(environment, task) / SETTINGS).as_posix(), None
-    for commit in delivery.repository.iter_commits(paths=path, first_parent=True):
+    for commit in delivery.repository.iter_commits(paths=path, **FIRST_PARENT):
         try:
             paused = parse_settings((commit.tree / path).data_stream.read().decode(), path).paused
         except (ConfigError, KeyError, UnicodeDecodeError):

@@ -127,6 +127,18 @@ def _record(rollout: Rollout, evidence: Evidence, decision: Decision, now: datet
     }
 
 
+def _lines(record: Mapping[str, Any]) -> str:
+    """JSON with a line for each key, and for each check: windows are many, and people read the rest."""
+    lines = (f"{json.dumps(key)}: {_value(value)}" for key, value in record.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n " + ",\n ".join(map(json.dumps, value)) + "\n]"
+    return json.dumps(value)
+
+
 def _apply(service: Service, decision: Decision, running: int) -> None:
     if decision.verdict is Verdict.FINISH:
         service.finish()
@@ -161,5 +173,5 @@ def _commit(
         trailers[ROLLED_BACK] = package_digest(delivery, environment, task, rollout.canary)
     elif verdict is Verdict.FINISH:
         trailers[PACKAGE_DIGEST] = package_digest(delivery, environment, task, rollout.canary)
-    files = {folder / SERVICE: service.text, folder / evidence: json.dumps(record, indent=1) + "\n"}
+    files = {folder / SERVICE: service.text, folder / evidence: _lines(record)}
     delivery.change(files, message(SUBJECTS[verdict].format(**about), trailers))
