@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
+.PHONY: help setup setup-drift demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.dev ## Install everything, for work on the code
+setup: $(VENV)/.dev $(VENV)/.drift ## Install everything, for work on the code
+
+setup-drift: $(VENV)/.drift ## Install the drift detectors in an environment of their own, .venv-drift
 
 demo: $(VENV)/.pipelines ## From images to a gated, signed, served detector (DATA=folder for your own images)
 	@$(BIN)/bonafide demo $(if $(DATA),"$(DATA)") $(ARGS)
@@ -74,7 +76,7 @@ lock: $(VENV)/.dev ## Renew the lock files of the three environments
 	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile drift.txt images/drift/requirements.in --upgrade
 
 clean: ## Remove the environment and all state
-	rm -rf $(VENV) .bonafide site
+	rm -rf $(VENV) $(DRIFT_VENV) .bonafide site
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -86,6 +88,16 @@ $(VENV)/bin/python:
 $(VENV)/.pipelines: $(VENV)/bin/python pyproject.toml locks/main.txt
 	@echo "Installing the locked packages into $(VENV): some minutes and 3 GB the first time"
 	@$(BIN)/pip install --disable-pip-version-check -c locks/main.txt -e ".[pipelines]"
+	@touch $@
+
+# Where bonafide.drift looks for it: beside the environment that it runs in itself.
+DRIFT_VENV := $(dir $(abspath $(VENV))).venv-drift
+
+$(VENV)/.drift: $(VENV)/bin/python images/drift/requirements.in locks/drift.txt
+	@echo "Installing the drift detectors into $(DRIFT_VENV): some minutes and 2 GB the first time"
+	@$(BIN)/python -m venv $(DRIFT_VENV)
+	@$(DRIFT_VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=24'
+	@$(DRIFT_VENV)/bin/pip install --disable-pip-version-check -c locks/drift.txt -r images/drift/requirements.in
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.pipelines

@@ -11,5 +11,6 @@ from kfp import dsl
 from bonafide import __version__
 
 BASE_IMAGE = f"ghcr.io/bonafide/pipeline:{__version__}"
+DRIFT_IMAGE = f"ghcr.io/bonafide/drift:{__version__}"  # has the detectors' environment too
 
 component = partial(dsl.component, base_image=BASE_IMAGE, packages_to_install=[], install_kfp_package=False)

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 import bonafide
+from bonafide.drift.environment import PYTHON
 from bonafide.version import BUILT
-from components import BASE_IMAGE
+from components import BASE_IMAGE, DRIFT_IMAGE
 
 ROOT = Path(__file__).parents[2]
 IMAGES = sorted(path.parent.name for path in ROOT.glob("images/*/Dockerfile"))
@@ -96,15 +97,18 @@ def test_the_builder_sees_what_is_copied_and_nothing_private(image):
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_versions_come_from_the_copied_lock(image):
-    (install,) = [command for command in arguments(image, "RUN") if "pip --python" in command]
-    (lock,) = re.findall(r"--constraint (\S+)", install)
-    assert lock in copied(image)
-    lines = [line for line in (ROOT / lock).read_text().splitlines() if line and not line.startswith("#")]
-    assert not [line for line in lines if not re.fullmatch(r"[\w.-]+==\S+", line)]
+    installs = [command for command in arguments(image, "RUN") if "pip --python" in command]
+    assert len(installs) == (2 if image == "drift" else 1)
+    for install in installs:
+        (lock,) = re.findall(r"--constraint (\S+)", install)
+        assert lock in copied(image)
+        lines = [line for line in (ROOT / lock).read_text().splitlines() if line and not line.startswith("#")]
+        assert not [line for line in lines if not re.fullmatch(r"[\w.-]+==\S+", line)]
 
 
 @pytest.mark.parametrize(
-    ("image", "extra"), [("batch", "batch"), ("pipeline", "pipelines"), ("predictor", "serve")]
+    ("image", "extra"),
+    [("batch", "batch"), ("drift", "pipelines"), ("pipeline", "pipelines"), ("predictor", "serve")],
 )
 def test_the_installed_extra_exists(image, extra):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -137,11 +141,17 @@ def test_the_predictor_is_what_the_runtime_starts():
     assert final_user("predictor").split(":")[0] == str(runtime()["securityContext"]["runAsUser"])
 
 
+def test_the_drift_image_knows_its_detectors():
+    python = Path(pairs("drift", "ENV")[PYTHON])
+    assert python.parent.parent.as_posix() in arguments("drift", "COPY")[-1].split()
+    assert "ghcr.io/bonafide/drift" in DRIFT_IMAGE
+
+
 def test_the_batch_image_starts_the_command():
     assert json.loads(arguments("batch", "ENTRYPOINT")[0]) == ["bonafide", "batch"]
 
 
-@pytest.mark.parametrize("image", ["batch", "pipeline", "predictor"])
+@pytest.mark.parametrize("image", ["batch", "drift", "pipeline", "predictor"])
 def test_the_inference_engine_sends_no_telemetry(image):
     assert pairs(image, "ENV")["ORT_DISABLE_TELEMETRY"] == "1"
 
