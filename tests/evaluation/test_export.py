@@ -56,13 +56,27 @@ def test_the_reference_of_drift_is_the_graphs_answers_for_the_validation_images(
     """The class mix and the generators that the model knows: nothing of the held-out generator."""
     model = OnnxModel(made.package, verify(made.package, made.keys / "signing.pub"), threads=1)
     expected = answer(model, made.dataset, "val", ("embedding", "probabilities"))
-    rows = datasets.read(made.dataset, "val", ["label", "generator"])
+    rows = datasets.read(made.dataset, "val", ["label", "generator", "group"])
     assert UNSEEN not in rows["generator"].to_pylist()
     with np.load(io.BytesIO((made.package / REFERENCE).read_bytes()), allow_pickle=False) as reference:
-        assert set(reference) == {"embedding", "probabilities", "label"}
+        statistics = {f"statistics.{name}" for name in ("width", "height", "brightness", "jpeg_quality")}
+        assert set(reference) == {"embedding", "probabilities", "label", "group", *statistics}
         assert np.array_equal(reference["label"], rows["label"].to_numpy())
+        assert len(set(reference["group"])) == len(set(rows["group"].to_pylist()))
+        assert set(reference["statistics.jpeg_quality"]) == {95}
         for name, values in expected.items():
             assert np.array_equal(reference[name], values)
+
+
+def test_of_very_many_images_some_are_the_reference(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("bonafide.evaluation.export.REFERENCE_ROWS", 10)
+    export_again(made, tmp_path / "package")
+    with np.load(made.package / REFERENCE) as every, np.load(tmp_path / "package" / REFERENCE) as some:
+        kept = [row.tobytes() for row in some["embedding"]]
+        assert len(set(kept)) == 10
+        assert all(len(some[name]) == 10 for name in some)
+        order = [row.tobytes() for row in every["embedding"]]
+        assert [order.index(row) for row in kept] == sorted(order.index(row) for row in kept)
 
 
 def test_verdict_and_card_travel_with_the_model(made):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bonafide.data import dataset as datasets
+from bonafide.data.statistics import PREFIX, STATISTICS, statistics
 from bonafide.errors import PackageError
 from bonafide.evaluation.card import CardFacts, model_card
 from bonafide.evaluation.compare import read_comparison
@@ -16,13 +17,13 @@ from bonafide.evaluation.gate import VERDICT, Verdict, read_verdict
 from bonafide.model.checkpoint import TrainingInfo, read_info
 from bonafide.model.info import MODEL, ModelInfo
 from bonafide.model.modality import asker
-from bonafide.model.package import PackageInfo, build
+from bonafide.model.package import REFERENCE, PackageInfo, build
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Task
 from bonafide.version import code_version
 
-CARD, REFERENCE = "MODEL_CARD.md", "reference.npz"
-REFERENCE_SPLIT = "val"
+CARD = "MODEL_CARD.md"
+REFERENCE_SPLIT, REFERENCE_ROWS = "val", 5000
 
 
 def export(
@@ -101,11 +102,17 @@ def _reference(model: OnnxModel, dataset: Path) -> bytes:
     """What drift is measured against: the graph's answers for the validation images, arrays only.
 
     Validation data have the mix that the model knows, without held-out generators. ``label`` int64 [N] is the
-    truth, so that a window of another mix of labels can be weighed against it.
+    truth, so that a window of another mix of labels can be weighed against it; ``group`` int64 [N] is equal
+    for images that belong together. Of very many images, some are drawn.
     """
     outputs = [name for name in model.info.outputs if name != "heatmap"]
     arrays: dict[str, Any] = dict(asker(model.info.input.modality)(model, dataset, REFERENCE_SPLIT, outputs))
-    arrays["label"] = datasets.read(dataset, REFERENCE_SPLIT, ["label"])["label"].to_numpy()
+    rows = datasets.read(dataset, REFERENCE_SPLIT, ["label", "group"])
+    arrays["label"] = rows["label"].to_numpy()
+    arrays["group"] = np.unique(np.array(rows["group"].to_pylist(), object), return_inverse=True)[1]
+    found = [statistics(content) for _, content in datasets.images(dataset, REFERENCE_SPLIT)]
+    arrays |= {f"{PREFIX}{name}": np.array([each[name] for each in found]) for name in STATISTICS}
+    chosen = np.sort(np.random.default_rng(0).permutation(len(found))[:REFERENCE_ROWS])
     stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
+    np.savez_compressed(stream, **{name: values[chosen] for name, values in arrays.items()})
     return stream.getvalue()

@@ -19,7 +19,7 @@ from bonafide.model import signing
 from bonafide.model.info import MODEL, ModelInfo
 
 FORMAT_VERSION: Literal[2] = 2
-INFO, SUMS, SIGNATURE = "package.json", "SHA256SUMS", "signature"
+INFO, SUMS, SIGNATURE, REFERENCE = "package.json", "SHA256SUMS", "signature", "reference.npz"
 
 
 class PackageInfo(ModelInfo):
