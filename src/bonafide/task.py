@@ -16,6 +16,7 @@ from bonafide.source import KINDS, OneOrSeveral, SampleSource, Source
 Label = Annotated[str, Field(pattern=r"^\w[\w -]*$", max_length=64)]
 TaskName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+DECIDING = 4  # drift detectors that share alpha
 
 
 def _sentence(text: str) -> str:
@@ -107,6 +108,30 @@ class Gate(Config):
     non_inferiority_margin: Fraction = 0.01
 
 
+class Drift(Config):
+    """When a window of predictions counts as drifted.
+
+    ``alpha`` is the share of windows without drift that may alarm, all detectors together; ``minimum`` the
+    fewest distinct inputs that are judged. The maximum mean discrepancy takes at most ``rows`` of the window,
+    as many of the reference, and ``permutations``. After ``seconds`` the detectors are given up.
+    """
+
+    alpha: Annotated[float, Field(ge=0.001, le=0.2)] = 0.05
+    minimum: Annotated[int, Field(ge=50)] = 200
+    rows: Annotated[int, Field(ge=100, le=5000)] = 1000
+    permutations: Annotated[int, Field(ge=100, le=100_000)] = 200
+    seconds: Annotated[float, Field(gt=0)] = 300
+
+    @model_validator(mode="after")
+    def _can_find_anything(self) -> "Drift":
+        if (self.permutations + 1) * self.alpha < DECIDING:
+            raise ValueError(
+                f"permutations: with alpha {self.alpha:g} it takes {DECIDING / self.alpha - 1:.0f} or more, "
+                "or no p-value can be small enough"
+            )
+        return self
+
+
 class Card(Config):
     """What the model card says about a task beside what was measured; every entry is a sentence or more."""
 
@@ -132,6 +157,7 @@ class Task(Config):
     model: Model = Model()
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
+    drift: Drift = Drift()
     card: Card = Card()
 
     @property

@@ -23,7 +23,8 @@ def load(name: str) -> BaseComponent:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_a_component_of_its_file_s_name_on_our_image(name):
     container = load(name).component_spec.implementation.container
-    assert container.image == f"ghcr.io/bonafide/pipeline:{__version__}"
+    image = "drift" if name == "drift_check" else "pipeline"
+    assert container.image == f"ghcr.io/bonafide/{image}:{__version__}"
     assert "pip" not in " ".join(container.command[:-1])
 
 

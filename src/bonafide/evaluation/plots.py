@@ -86,7 +86,7 @@ def confusion_matrix(metrics: Metrics) -> str:
         axes.set_yticks(range(size), names)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        return _svg(figure)
+        return svg(figure)
 
 
 def reliability_diagram(metrics: Metrics) -> str:
@@ -111,7 +111,7 @@ def reliability_diagram(metrics: Metrics) -> str:
         below.bar(middles, [each.n for each in metrics.reliability], width, color=BLUE, alpha=0.55)
         below.set(xlabel="confidence of the answer", ylabel="images")
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        return _svg(figure)
+        return svg(figure)
 
 
 def slice_accuracy(slices: Mapping[str, SliceMetrics], unseen: Collection[str] = ()) -> str:
@@ -154,7 +154,7 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> str:
             axes.legend(ncols=2, fontsize=8)
         grid[-1].set_xlabel("epoch")
         grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-        return _svg(figure)
+        return svg(figure)
 
 
 def robustness_bars(results: Sequence[Degraded], undegraded: float) -> str:
@@ -174,7 +174,7 @@ def robustness_bars(results: Sequence[Degraded], undegraded: float) -> str:
         axes.set_ylim(len(results) - 0.4, -1.1)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _intervals(rows: Sequence[tuple[str, Interval, bool]], measure: str) -> str:
@@ -194,14 +194,15 @@ def _intervals(rows: Sequence[tuple[str, Interval, bool]], measure: str) -> str:
         axes.set_xlabel(f"{measure}, with its 95 % interval")
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _fill(hollow: bool) -> str:
     return PAPER if hollow else BLUE
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """The figure as a ``data:`` URI whose colours follow the reader's setting."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     drawing = buffer.getvalue().replace(

@@ -1,0 +1,120 @@
+"""A window: the predictions of a span of time, as aligned arrays."""
+
+import zipfile
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonafide.data.statistics import PREFIX
+from bonafide.errors import DataError
+from bonafide.files import write_bytes
+
+
+@dataclass(frozen=True)
+class Window:
+    """N predictions. ``names`` are the K labels in the order of the columns of ``probabilities``.
+
+    ``embedded`` tells which predictions have a row in ``embeddings``; ``times`` are seconds since 1970, UTC.
+    ``statistics`` float64 [N] each, NaN where unknown.
+    """
+
+    names: tuple[str, ...]
+    ids: NDArray[np.str_]
+    times: NDArray[np.float64]
+    versions: NDArray[np.str_]
+    labels: NDArray[np.str_]
+    confidences: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    embedded: NDArray[np.bool_]
+    statistics: dict[str, NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def of(self, rows: NDArray[Any]) -> "Window":
+        """Some of its predictions, by a mask or by indices."""
+        place = np.cumsum(self.embedded) - 1
+        kept = np.arange(len(self))[rows]
+        aligned = ("ids", "times", "versions", "labels", "confidences", "probabilities", "embedded")
+        return replace(
+            self,
+            **{name: getattr(self, name)[kept] for name in aligned},
+            embeddings=self.embeddings[place[kept[self.embedded[kept]]]],
+            statistics={name: values[kept] for name, values in self.statistics.items()},
+        )
+
+
+def read_window(path: Path) -> Window:
+    """Read a window from a ``.npz`` file.
+
+    Raises:
+        DataError: it is not there or no such file, an array is missing, or arrays do not fit together.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as given:
+            arrays = dict(given)
+    except FileNotFoundError:
+        raise DataError(f"{path} is not there; give a window of predictions") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is no .npz file of arrays: {error}") from error
+    statistics = {
+        name.removeprefix(PREFIX): values for name, values in arrays.items() if name.startswith(PREFIX)
+    }
+    wanted = [each.name for each in fields(Window) if each.name != "statistics"]
+    if missing := [name for name in wanted if name not in arrays]:
+        raise DataError(f"{path} is no window of predictions: it lacks {', '.join(missing)}")
+    names = tuple(str(name) for name in arrays["names"])
+    found = Window(**{**{name: arrays[name] for name in wanted}, "names": names}, statistics=statistics)
+    _refuse_misfit(found, path)
+    return found
+
+
+def write_window(path: Path, window: Window) -> None:
+    """Write a window as :func:`read_window` reads it."""
+    from io import BytesIO
+
+    arrays = {each.name: getattr(window, each.name) for each in fields(Window) if each.name != "statistics"}
+    arrays["names"] = np.array(window.names, dtype=np.str_)
+    stream = BytesIO()
+    statistics = {PREFIX + name: values for name, values in window.statistics.items()}
+    np.savez_compressed(stream, allow_pickle=False, **arrays, **statistics)
+    write_bytes(path, stream.getvalue())
+
+
+def distinct(window: Window) -> Window:
+    """Each input once, the first time that it was asked about.
+
+    A picture that goes round is asked about many times; its answers are one observation. Predictions that are
+    alike in probabilities, embedding and statistics are taken for such.
+    """
+    parts = [window.probabilities, *(values[:, None] for values in window.statistics.values())]
+    if window.embedded.all():
+        parts.append(window.embeddings)
+    alike = np.concatenate([np.asarray(part, np.float64) for part in parts], axis=1)
+    rows = np.ascontiguousarray(np.nan_to_num(alike, nan=-1.0)).view(f"V{alike.shape[1] * 8}").ravel()
+    return window.of(np.sort(np.unique(rows, return_index=True)[1])) if len(window) else window
+
+
+def _refuse_misfit(window: Window, path: Path) -> None:
+    count = len(window)
+    aligned = {
+        each.name: getattr(window, each.name)
+        for each in fields(Window)
+        if each.name not in ("names", "embeddings", "statistics")
+    }
+    for name, values in {**aligned, **window.statistics}.items():
+        if len(values) != count:
+            raise DataError(f"{path}: {name} has {len(values):,} rows where ids has {count:,}")
+    if window.probabilities.shape != (count, len(window.names)):
+        raise DataError(
+            f"{path}: probabilities are {window.probabilities.shape} for {len(window.names)} names"
+        )
+    if window.embeddings.ndim != 2 or len(window.embeddings) != window.embedded.sum():
+        count = int(window.embedded.sum())
+        raise DataError(
+            f"{path}: embeddings are {window.embeddings.shape}, but {count:,} predictions have one"
+        )
