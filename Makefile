@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-drift demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
+.PHONY: help setup setup-drift demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-drift bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-canary: $(VENV)/.pipelines ## Simulated canaries, judged here and by other
 
 bench-commands: $(VENV)/.pipelines ## How long commands take to answer; writes docs/benchmarks/commands.md
 	$(BIN)/python -m benchmarks.commands
+
+bench-drift: $(VENV)/.pipelines $(VENV)/.drift ## How often drift is found and how often wrongly; writes docs/benchmarks/drift.md; after make demo
+	$(BIN)/python -m benchmarks.drift $(ARGS)
 
 bench-intervals: $(VENV)/.pipelines ## How often intervals hold the truth, simulated; writes docs/benchmarks/intervals.md
 	$(BIN)/python -m benchmarks.intervals

@@ -118,8 +118,8 @@ class Drift(Config):
 
     alpha: Annotated[float, Field(ge=0.001, le=0.2)] = 0.05
     minimum: Annotated[int, Field(ge=50)] = 200
-    rows: Annotated[int, Field(ge=100, le=5000)] = 1000
-    permutations: Annotated[int, Field(ge=100, le=100_000)] = 200
+    rows: Annotated[int, Field(ge=100, le=5000)] = 2000
+    permutations: Annotated[int, Field(ge=100, le=100_000)] = 1000
     seconds: Annotated[float, Field(gt=0)] = 300
 
     @model_validator(mode="after")

@@ -1,9 +1,10 @@
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from bonafide.drift.environment import PYTHON, Check, detect, python
+from bonafide.drift.environment import PYTHON, SCRIPT, Check, detect, python
 from bonafide.errors import BonafideError, ConfigError
 
 ROWS = np.random.default_rng(2).normal(size=(200, 3)).astype(np.float32)
@@ -63,9 +64,9 @@ def test_each_detector_tells_another_sample_from_the_same(detectors):
         "new": np.full((150, 1), 7),
     }
     asked = {
-        "mmd": ("mmd", "rows", "moved", {"permutations": 200}),
-        "mmd-again": ("mmd", "rows", "moved", {"permutations": 200}),
-        "mmd-same": ("mmd", "rows", "same", {"permutations": 200}),
+        "mmd": ("mmd", "rows", "moved", {"permutations": 1000}),
+        "mmd-again": ("mmd", "rows", "moved", {"permutations": 1000}),
+        "mmd-same": ("mmd", "rows", "same", {"permutations": 1000}),
         "ks": ("ks", "rows", "moved", {}),
         "ks-same": ("ks", "rows", "same", {}),
         "uncertainty": ("uncertainty", "shares", "surer", {}),
@@ -84,6 +85,29 @@ def test_each_detector_tells_another_sample_from_the_same(detectors):
             assert min(answer.p) > 0.01, name
         else:
             assert max(answer.p) < 0.01, name
-    assert found["mmd"].p == [pytest.approx(1 / 201)]
+    assert found["mmd"].p == [pytest.approx(1 / 1001)]
     assert len(found["ks"].p) == 3
     assert found["mmd"] == found["mmd-again"]
+
+
+def test_the_permutations_are_mmddrifts_own(detectors, tmp_path):
+    """The same discrepancy, and a p-value as near to that of its own permutations as chance allows."""
+    script = tmp_path / "compare.py"
+    script.write_text(f"""
+import sys; sys.path.insert(0, {str(SCRIPT.parent)!r})
+import numpy as np
+from detectors import MMDDrift, gaussian, mmd, permuted
+from alibi_detect.utils._random import set_seed
+random = np.random.default_rng(0)
+reference = random.normal(size=(120, 4)).astype(np.float32)
+window = (random.normal(size=(80, 4)) + 0.13).astype(np.float32)
+set_seed(1)
+theirs = MMDDrift(reference, backend="pytorch", n_permutations=2000).predict(window)["data"]
+[ours], [distance] = mmd(reference, window, 2000)
+assert abs(distance - theirs["distance"]) < 1e-6, (distance, theirs)
+assert 0.02 < ours < 0.98, ours
+assert abs(ours - theirs["p_val"]) < 4 * (2 * ours * (1 - ours) / 2000) ** 0.5, (ours, theirs)
+assert not permuted(np.zeros((9, 9)), 3, 10) < 1, "what is the same everywhere is not far apart"
+""")
+    ended = subprocess.run([python(), script], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr

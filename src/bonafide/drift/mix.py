@@ -71,14 +71,15 @@ class Mixture:
     def _draw(
         self, known: Known, each: Array, member: Array, parts: Array, random: np.random.Generator
     ) -> None:
-        """Differences as chance makes them, as weights float64 [N + M, DRAWS] of all observations."""
+        """Differences as chance makes them, as weights float32 [N + M, DRAWS] of all observations."""
         groups, group = np.unique(known.group, return_inverse=True)
         count = len(parts) - len(group)
         reference = -each[:, None] * random.choice([-1.0, 1.0], (len(groups), DRAWS))[group]
         window = random.choice([-1.0, 1.0], (count, DRAWS)) / count
-        self.drawn = np.concatenate([reference, window - window.mean(0)])
-        self.errors = parts.T @ self.drawn
-        self.drawn[: len(group)] -= member @ (self.errors / self._counts[:, None])
+        drawn = np.concatenate([reference, window - window.mean(0)])
+        self.errors = parts.T @ drawn
+        drawn[: len(group)] -= member @ (self.errors / self._counts[:, None])
+        self.drawn = drawn.astype(np.float32)
 
     def table(self) -> list[Share]:
         """The share of each label, cut to what a share can be."""
@@ -100,9 +101,10 @@ class Mixture:
         return _p(found, drawn)
 
     def mmd(self, reference: NDArray[np.floating], window: NDArray[np.floating]) -> float:
-        """The p-value of the maximum mean discrepancy, with the kernel that the detector uses."""
-        kernel = _kernel(np.concatenate([reference, window]).astype(np.float64))
-        return _p(self.weights @ kernel @ self.weights, ((kernel @ self.drawn) * self.drawn).sum(0))
+        """The p-value of the maximum mean discrepancy."""
+        kernel = _kernel(np.concatenate([reference, window]).astype(np.float32))
+        drawn = ((kernel @ self.drawn) * self.drawn).sum(0, dtype=np.float64)
+        return _p(float(self.weights @ kernel @ self.weights), drawn)
 
 
 def entropy(probabilities: NDArray[np.float32]) -> Array:
@@ -112,11 +114,11 @@ def entropy(probabilities: NDArray[np.float32]) -> Array:
     return entropies
 
 
-def _kernel(rows: Array) -> Array:
+def _kernel(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Gaussian, with the median of the distances as its width: [N, N]."""
     squares = (rows**2).sum(1)
     distances = np.maximum(squares[:, None] + squares - 2 * rows @ rows.T, 0)
-    kernel: Array = np.exp(-distances / (np.median(distances) or 1.0))
+    kernel: NDArray[np.float32] = np.exp(-distances / (np.median(distances) or 1.0))
     return kernel
 
 

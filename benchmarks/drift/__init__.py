@@ -1,0 +1,1 @@
+"""Windows of real images, changed in known ways, judged by the drift check."""
