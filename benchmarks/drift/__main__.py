@@ -1,7 +1,7 @@
 """Two hundred windows a row of real images, as they are and changed, judged by the drift check.
 
-After `make demo`, whose model answers. Writes docs/benchmarks/drift.md and drift.json; ``--resume`` keeps what
-is there.
+After `make demo`, whose model answers. Writes docs/benchmarks/drift.md and drift.json; ``--resume`` keeps
+what is there.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.drift import material, page, speed
 from benchmarks.drift.material import Material
-from benchmarks.drift.rows import KINDS, REFERENCES, RUNS, SETTINGS, SIZES
+from benchmarks.drift.rows import KINDS, REFERENCES, ROWS, RUNS, SETTINGS
 from bonafide.drift.environment import Check, detect
 from bonafide.drift.judge import checks, judge, sides
 from bonafide.files import write_json, write_text
@@ -31,8 +31,7 @@ def main() -> None:
     """Judge every row and write the page."""
     results = FOLDER / "drift.json"
     found = json.loads(results.read_text()) if "--resume" in sys.argv else {"runs": RUNS, "judged": {}}
-    rows = [(name, size) for name in KINDS for size in SIZES]
-    missing = [row for row in rows if key(*row) not in found["judged"]]
+    missing = [row for row in ROWS if key(*row) not in found["judged"]]
     package = packages.fetch(versions.chosen("authenticity"))
     info = verify(package, trusted_keys())
     if missing:
@@ -56,7 +55,7 @@ def key(name: str, size: int) -> str:
 
 
 def judged(made: Material, name: str, size: int) -> dict[str, Any]:
-    """Verdicts of all runs of a row, and by detector how often it alarms, with and without the mix allowed for."""
+    """What all runs of a row came to."""
     seed = [list(KINDS).index(name), size]
     pairs, arrays, asked = [], {}, dict[str, Check]()
     for run in range(RUNS):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bonafide.cores import available_cores
 from bonafide.data.decoding import decode_to
-from bonafide.data.statistics import STATISTICS, statistics
+from bonafide.data.looks import looks
 from bonafide.drift.reference import Reference
 from bonafide.drift.window import Window
 from bonafide.model.package import PackageInfo
@@ -22,7 +22,7 @@ from bonafide.sources.sample import LABELS, MANIFEST, build_sample
 
 IMAGES, SIZE, SEED, CHUNK = 6000, 64, 2, 32
 NEW = "pixel-shuffle"
-BRIGHTER, QUALITY = 1.25, 60
+BRIGHTER, QUALITY = 1.25, 85
 EVEN, SKEWED = (0.4, 0.3, 0.3), (0.7, 0.2, 0.1)
 
 Change = Callable[[bytes], bytes]
@@ -164,7 +164,7 @@ def _ask(model: OnnxModel, change: Change, contents: list[bytes]) -> Answers:
     def ask(start: int) -> tuple[dict[str, NDArray[np.float32]], list[dict[str, float]]]:
         files = [change(content) for content in contents[start : start + CHUNK]]
         pixels = np.stack([decode_to(file, model.info.image.size) for file in files])
-        return model.run(pixels, ("probabilities", "embedding")), [statistics(file) for file in files]
+        return model.run(pixels, ("probabilities", "embedding")), [looks(file) for file in files]
 
     with ThreadPoolExecutor(available_cores()) as pool:
         parts = list(pool.map(ask, range(0, len(contents), CHUNK)))
@@ -172,5 +172,5 @@ def _ask(model: OnnxModel, change: Change, contents: list[bytes]) -> Answers:
     return Answers(
         np.concatenate([answer["probabilities"] for answer, _ in parts]),
         np.concatenate([answer["embedding"] for answer, _ in parts]),
-        {name: np.array([fact[name] for fact in facts]) for name in STATISTICS},
+        {name: np.array([fact[name] for fact in facts]) for name in facts[0]},
     )

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.canary.rows import Share
-from benchmarks.drift.rows import EXPECTED, KINDS, PROMISED, REFERENCES, SETTINGS, SIZES, STRENGTHS
-from benchmarks.drift.speed import COLUMNS, ROWS
-from benchmarks.drift.speed import REFERENCES as MANY
+from benchmarks.drift.rows import EXPECTED, KINDS, PROMISED, REFERENCES, ROWS, SETTINGS, STRENGTHS
+from benchmarks.drift.speed import COLUMNS, MANY, PREDICTIONS
 from bonafide.drift.judge import LOOKS, MIX, Judgement, holm
 from bonafide.pages import number
 
@@ -17,7 +16,7 @@ Results = dict[str, Any]
 
 
 def counted(judgements: Sequence[Judgement]) -> Results:
-    """Verdicts; how often each detector alarms; how often looks would alarm if the mix were not allowed for."""
+    """How often each verdict came up and each detector alarmed; and looks, if no mix were allowed for."""
     kinds = Counter(each.kind for each in judgements)
     detectors: Counter[str] = Counter()
     unaided = 0
@@ -35,9 +34,7 @@ def page(results: Results) -> str:
     runs, judged = results["runs"], results["judged"]
 
     def lines(line: Any) -> str:
-        return "\n".join(
-            line(name, size, judged[f"{name}, {size}"], runs) for name in KINDS for size in SIZES
-        )
+        return "\n".join(line(name, size, judged[f"{name}, {size}"], runs) for name, size in ROWS)
 
     speed = results["speed"]
     return TEMPLATE.format(
@@ -50,7 +47,7 @@ def page(results: Results) -> str:
         verdicts=lines(_verdicts),
         detectors=lines(_detectors),
         names=" | ".join((*DETECTORS, *(name.replace("_", " ") for name in EXPLAIN))),
-        rows=f"{ROWS:,}",
+        rows=f"{PREDICTIONS:,}",
         columns=COLUMNS,
         many=f"{MANY:,}",
         seconds=number(speed["seconds"]),
@@ -81,10 +78,11 @@ def _percent(times: int, runs: int) -> str:
 
 TEMPLATE = """# How well drift is found
 
-Written by `make bench-drift`: {runs} windows a row, each with a reference of {references} images, judged by the code of
-`bonafide drift check` with the default settings, at the level {alpha}. The model is that of `make demo`. The images are {images} of the
-[offline sample](../reference/offline-sample.md), made with another seed than the model's own data; it is right on {accuracy} of those that no
-row changes. Reference and window share no image.
+Written by `make bench-drift`: {runs} windows a row, each with a reference of {references} images,
+judged by the code of `bonafide drift check` with the default settings, at the level {alpha}. The model is
+that of `make demo`. The images are {images} of the [offline sample](../reference/offline-sample.md), made
+with another seed than the model's data; it is right on {accuracy} of them, the unseen generator left out.
+Reference and window share no image.
 
 | Row | What the window is |
 |---|---|
@@ -92,8 +90,9 @@ row changes. Reference and window share no image.
 
 ## Verdicts
 
-The share of windows with each verdict. "Expected" gives the share that has the right one, with its exact 95 % interval in percent. The
-last column is how often the same detectors of looks alarm if the mix is not allowed for.
+The share of windows with each verdict. "Expected" is the share with the right one, with its exact 95 %
+interval in percent. The last column is how often the same detectors of looks alarm if no other mix is
+allowed for.
 
 | Row | Predictions | none | mix | looks | Expected | Looks, mix not allowed for |
 |---|---:|---:|---:|---:|---|---:|
@@ -101,15 +100,19 @@ last column is how often the same detectors of looks alarm if the mix is not all
 
 ## Detectors
 
-The share of windows in which each alarms. `mmd`, `ks`, `uncertainty` and `labels` decide together, by corrected p-values; brightness and JPEG
-quality only explain, each at the level {alpha}.
+The share of windows in which each alarms. `mmd`, `ks`, `uncertainty` and `labels` decide together, by
+corrected p-values; brightness and JPEG quality only explain, each at the level {alpha}.
 
 | Row | Predictions | {names} |
 |---|---:|---:|---:|---:|---:|---:|---:|
 {detectors}
 
+The images come from few photographs, and those of one region are alike. The reference knows its groups, so
+that a difference of looks must be larger than groups differ.
+
 ## Speed
 
-A check of {rows} predictions with embeddings of {columns} components and four statistics, against a reference of {many}: {seconds} s from the start
-of the command to its end, {cpu} s of processor time, on {cores} cores, imports of both environments included.
+A check of {rows} predictions with embeddings of {columns} components and four statistics, against a reference
+of {many}: {seconds} s from the start of the command to its end, {cpu} s of processor time, on {cores} cores,
+imports of both environments included.
 """

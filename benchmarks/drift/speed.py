@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from bonafide.cores import available_cores
-from bonafide.data.statistics import PREFIX
 from bonafide.drift.window import Window, write_window
 from bonafide.home import PUBLIC_KEY
 from bonafide.model.info import MODEL
-from bonafide.model.package import REFERENCE, PackageInfo, build
+from bonafide.model.package import REFERENCE, STATISTIC, PackageInfo, build
 from bonafide.model.signing import ensure_key
 
-ROWS, REFERENCES, COLUMNS = 10_000, 5_000, 32
+PREDICTIONS, MANY, COLUMNS = 10_000, 5_000, 32
 STATISTICS = ("width", "height", "brightness", "jpeg_quality")
 
 
@@ -59,22 +58,22 @@ def _answers(random: np.random.Generator, count: int, labels: int) -> dict[str, 
 
 
 def _reference(random: np.random.Generator, labels: int) -> dict[str, np.ndarray]:
-    facts = {PREFIX + name: random.normal(size=REFERENCES) for name in STATISTICS}
-    return _answers(random, REFERENCES, labels) | facts | {"group": np.arange(REFERENCES)}
+    facts = {STATISTIC + name: random.normal(size=MANY) for name in STATISTICS}
+    return _answers(random, MANY, labels) | facts | {"group": np.arange(MANY)}
 
 
 def _window(random: np.random.Generator, labels: tuple[str, ...]) -> Window:
-    answers = _answers(random, ROWS, len(labels))
+    answers = _answers(random, PREDICTIONS, len(labels))
     shares = answers["probabilities"]
     return Window(
         names=labels,
-        ids=np.arange(ROWS).astype(np.str_),
-        times=np.arange(ROWS, dtype=np.float64),
-        versions=np.full(ROWS, "1"),
+        ids=np.arange(PREDICTIONS).astype(np.str_),
+        times=np.arange(PREDICTIONS, dtype=np.float64),
+        versions=np.full(PREDICTIONS, "1"),
         labels=np.array(labels)[shares.argmax(1)],
         confidences=shares.max(1),
         probabilities=shares,
         embeddings=answers["embedding"],
-        embedded=np.ones(ROWS, bool),
-        statistics={name: random.normal(size=ROWS) for name in STATISTICS},
+        embedded=np.ones(PREDICTIONS, bool),
+        statistics={name: random.normal(size=PREDICTIONS) for name in STATISTICS},
     )

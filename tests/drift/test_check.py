@@ -77,6 +77,12 @@ def test_a_window_of_another_model_or_a_broken_one_is_refused(checked, random, c
         checked(change(window(random, 250)))
 
 
+def test_labels_may_stand_in_another_order(checked, random, tmp_path, detectors):
+    seen = window(random, 300)
+    turned = replace(seen, names=seen.names[::-1], probabilities=seen.probabilities[:, ::-1])
+    assert checked(turned) == checked(seen, "other")
+
+
 def test_the_reference_must_be_of_the_task(checked, random):
     with pytest.raises(DataError, match="of task colour, not of authenticity"):
         checked(window(random, 250), task="authenticity")

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bonafide.data.statistics import PREFIX
-from bonafide.drift.reference import REFERENCE
 from bonafide.drift.window import Window
 from bonafide.model import package, signing
 from bonafide.model.info import MODEL
+from bonafide.model.package import REFERENCE, STATISTIC
 from tests import packages
 
 LABELS, EVEN, SKEWED = packages.LABELS, (0.4, 0.3, 0.3), (0.8, 0.15, 0.05)
@@ -50,8 +49,8 @@ def reference(random: np.random.Generator, count: int = 500) -> dict[str, np.nda
         "probabilities": probabilities,
         "label": label,
         "group": np.arange(count),
-        f"{PREFIX}brightness": random.uniform(size=count),
-        f"{PREFIX}jpeg_quality": np.full(count, 90.0),
+        f"{STATISTIC}brightness": random.uniform(size=count),
+        f"{STATISTIC}jpeg_quality": np.full(count, 90.0),
     }
 
 

@@ -1,5 +1,6 @@
 """The drift check: a window of predictions against the reference of the package that answered."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,11 +121,9 @@ def _chosen(
     info, notes = reference.info, []
     if task and info.task != task:
         raise DataError(f"the reference is of task {info.task}, not of {task}; give another package")
-    if window.names != info.labels:
-        raise DataError(
-            f"the window has the labels {', '.join(window.names)}, the reference "
-            f"{', '.join(info.labels)}: they are of different tasks or models"
-        )
+    if not len(window):
+        return window, version, ()
+    window = _ordered(window, info.labels)
     there = sorted(set(map(str, window.versions)))
     if not version and len(there) > 1:
         raise DataError(
@@ -142,6 +141,16 @@ def _chosen(
         chosen = chosen.of(chosen.embedded)
     _refuse_unusable(chosen, reference)
     return chosen, version, tuple(notes)
+
+
+def _ordered(window: Window, labels: tuple[str, ...]) -> Window:
+    if sorted(window.names) != sorted(labels):
+        raise DataError(
+            f"the window has the labels {', '.join(window.names)}, the reference {', '.join(labels)}: they "
+            "are of different tasks or models"
+        )
+    order = [window.names.index(label) for label in labels]
+    return replace(window, names=labels, probabilities=window.probabilities[:, order])
 
 
 def _refuse_unusable(window: Window, reference: Reference) -> None:

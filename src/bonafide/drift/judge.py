@@ -76,7 +76,11 @@ class Sides:
 
 
 def sides(reference: Reference, window: Window, settings: Drift) -> Sides:
-    """What can be compared, with constant columns left out; the seed follows from the content."""
+    """What can be compared; the seed follows from the content.
+
+    Constant columns of the embedding are left out, and the others scaled to a spread of 1 in the reference:
+    a discrepancy would be blind to what moves in columns of a small spread.
+    """
     notes = list(reference.notes)
     ours: dict[str, NDArray[Any]] = {"probabilities": reference.probabilities}
     theirs: dict[str, NDArray[Any]] = {"probabilities": window.probabilities}
@@ -85,10 +89,10 @@ def sides(reference: Reference, window: Window, settings: Drift) -> Sides:
         if not moving.all():
             notes.append(f"{(~moving).sum()} columns of the embedding are constant and were left out.")
         if moving.any():
-            ours["embedding"], theirs["embedding"] = (
-                reference.embedding[:, moving],
-                window.embeddings[:, moving],
-            )
+            spread = reference.embedding[:, moving].std(0)
+            scale = np.where(spread > 0, spread, 1)
+            ours["embedding"] = reference.embedding[:, moving] / scale
+            theirs["embedding"] = window.embeddings[:, moving] / scale
     else:
         notes.append("There are no embeddings, so looks are judged by the probabilities.")
     for name in sorted(reference.statistics.keys() & window.statistics.keys()):

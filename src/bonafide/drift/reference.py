@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide.data.statistics import PREFIX
 from bonafide.errors import DataError
-from bonafide.model.package import REFERENCE, PackageInfo, verify
+from bonafide.model.package import REFERENCE, STATISTIC, PackageInfo, verify
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def read_reference(package: Path, trusted: Path) -> Reference:
     if missing := [name for name in ("probabilities", "label") if name not in arrays]:
         raise DataError(f"{path} lacks {', '.join(missing)}; export the model again")
     statistics = {
-        name.removeprefix(PREFIX): values for name, values in arrays.items() if name.startswith(PREFIX)
+        name.removeprefix(STATISTIC): values for name, values in arrays.items() if name.startswith(STATISTIC)
     }
     _refuse_useless(path, info, arrays)
     notes = []

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonafide.data.statistics import PREFIX
 from bonafide.errors import DataError
 from bonafide.files import write_bytes
+from bonafide.model.package import STATISTIC
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_window(path: Path) -> Window:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is no .npz file of arrays: {error}") from error
     statistics = {
-        name.removeprefix(PREFIX): values for name, values in arrays.items() if name.startswith(PREFIX)
+        name.removeprefix(STATISTIC): values for name, values in arrays.items() if name.startswith(STATISTIC)
     }
     wanted = [each.name for each in fields(Window) if each.name != "statistics"]
     if missing := [name for name in wanted if name not in arrays]:
@@ -80,7 +80,7 @@ def write_window(path: Path, window: Window) -> None:
     arrays = {each.name: getattr(window, each.name) for each in fields(Window) if each.name != "statistics"}
     arrays["names"] = np.array(window.names, dtype=np.str_)
     stream = BytesIO()
-    statistics = {PREFIX + name: values for name, values in window.statistics.items()}
+    statistics = {STATISTIC + name: values for name, values in window.statistics.items()}
     np.savez_compressed(stream, allow_pickle=False, **arrays, **statistics)
     write_bytes(path, stream.getvalue())
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bonafide.data import dataset as datasets
-from bonafide.data.statistics import PREFIX, STATISTICS, statistics
+from bonafide.data.looks import looks
 from bonafide.errors import PackageError
 from bonafide.evaluation.card import CardFacts, model_card
 from bonafide.evaluation.compare import read_comparison
@@ -17,7 +17,7 @@ from bonafide.evaluation.gate import VERDICT, Verdict, read_verdict
 from bonafide.model.checkpoint import TrainingInfo, read_info
 from bonafide.model.info import MODEL, ModelInfo
 from bonafide.model.modality import asker
-from bonafide.model.package import REFERENCE, PackageInfo, build
+from bonafide.model.package import REFERENCE, STATISTIC, PackageInfo, build
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Task
 from bonafide.version import code_version
@@ -110,8 +110,9 @@ def _reference(model: OnnxModel, dataset: Path) -> bytes:
     rows = datasets.read(dataset, REFERENCE_SPLIT, ["label", "group"])
     arrays["label"] = rows["label"].to_numpy()
     arrays["group"] = np.unique(np.array(rows["group"].to_pylist(), object), return_inverse=True)[1]
-    found = [statistics(content) for _, content in datasets.images(dataset, REFERENCE_SPLIT)]
-    arrays |= {f"{PREFIX}{name}": np.array([each[name] for each in found]) for name in STATISTICS}
+    found = [looks(content) for _, content in datasets.images(dataset, REFERENCE_SPLIT)]
+    for name in sorted({name for each in found for name in each}):
+        arrays[f"{STATISTIC}{name}"] = np.array([each.get(name, np.nan) for each in found])
     chosen = np.sort(np.random.default_rng(0).permutation(len(found))[:REFERENCE_ROWS])
     stream = io.BytesIO()
     np.savez_compressed(stream, **{name: values[chosen] for name, values in arrays.items()})

@@ -20,6 +20,7 @@ from bonafide.model.info import MODEL, ModelInfo
 
 FORMAT_VERSION: Literal[2] = 2
 INFO, SUMS, SIGNATURE, REFERENCE = "package.json", "SHA256SUMS", "signature", "reference.npz"
+STATISTIC = "statistics."  # of the names of images' statistics among the reference's arrays
 
 
 class PackageInfo(ModelInfo):
