@@ -75,3 +75,22 @@ def test_other_files_are_refused(tmp_path):
         (tmp_path / "window.npz").write_bytes(content)
         with pytest.raises(DataError, match=r"no \.npz file"):
             read_window(tmp_path / "window.npz")
+
+
+def test_without_embeddings_statistics_tell_inputs_apart(random):
+    made = replace(window(random, 30), embeddings=np.zeros((0, 6), np.float32), embedded=np.zeros(30, bool))
+    alike = np.repeat(made.probabilities[:1], 30, axis=0)
+    assert len(distinct(replace(made, probabilities=alike))) == 30
+    same = {name: np.full(30, np.nan) for name in made.statistics}
+    assert len(distinct(replace(made, probabilities=alike, statistics=same))) == 1
+
+
+def test_the_last_digits_and_what_was_not_measured_do_not_make_another_picture(random):
+    made = window(random, 1)
+    other = {"brightness": np.array([np.nan]), "jpeg_quality": np.array([np.nan])}
+    both = replace(
+        made.of(np.array([0, 0])),
+        embeddings=np.repeat(made.embeddings, 2, axis=0) + np.array([[0], [1e-7]], np.float32),
+        statistics={name: np.concatenate([made.statistics[name], other[name]]) for name in other},
+    )
+    assert len(distinct(both)) == 1

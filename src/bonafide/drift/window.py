@@ -88,15 +88,14 @@ def write_window(path: Path, window: Window) -> None:
 def distinct(window: Window) -> Window:
     """Each input once, the first time that it was asked about.
 
-    A picture that goes round is asked about many times; its answers are one observation. Predictions that are
-    alike in probabilities, embedding and statistics are taken for such.
+    A picture that goes round is asked about many times; its answers are one observation. Predictions whose
+    probabilities and embeddings are alike to five decimals are taken for such, or, where there are no
+    embeddings, those whose probabilities and statistics are.
     """
-    parts = [window.probabilities, *(values[:, None] for values in window.statistics.values())]
-    if window.embedded.all():
-        parts.append(window.embeddings)
-    alike = np.concatenate([np.asarray(part, np.float64) for part in parts], axis=1)
-    rows = np.ascontiguousarray(np.nan_to_num(alike, nan=-1.0)).view(f"V{alike.shape[1] * 8}").ravel()
-    return window.of(np.sort(np.unique(rows, return_index=True)[1])) if len(window) else window
+    facts = [values[:, None] for values in window.statistics.values()]
+    parts = [window.probabilities, *([window.embeddings] if window.embedded.all() else facts)]
+    alike = np.concatenate([np.nan_to_num(part.astype(np.float64), nan=-1) for part in parts], axis=1)
+    return window.of(np.sort(np.unique(alike.round(5) + 0.0, axis=0, return_index=True)[1]))
 
 
 def _refuse_misfit(window: Window, path: Path) -> None:
