@@ -41,12 +41,12 @@ def gaussian(rows: Array, width: float) -> Array:
 def permuted(kernel: Array, count: int, permutations: int) -> float:
     """The share of permutations, the last ``count`` rows as they are among them, that are as far apart."""
     rows = len(kernel)
-    chosen = np.zeros((rows, 1 + permutations), kernel.dtype)
-    chosen[-count:, 0] = 1
-    for column in chosen.T[1:]:
-        column[np.random.permutation(rows)[:count]] = 1
-    all_pairs, pairs = kernel.sum(1, dtype=np.float64), (chosen * (kernel @ chosen)).sum(0, dtype=np.float64)
-    crossing = all_pairs @ chosen - pairs
+    chosen = np.zeros((1 + permutations, rows), kernel.dtype)
+    chosen[0, -count:] = 1
+    for each in chosen[1:]:
+        each[np.random.permutation(rows)[:count]] = 1
+    all_pairs, pairs = kernel.sum(1, dtype=np.float64), (chosen * (chosen @ kernel)).sum(1, dtype=np.float64)
+    crossing = chosen @ all_pairs - pairs
     others = all_pairs.sum() - 2 * crossing - pairs
     rest = rows - count
     far = others / (rest * (rest - 1)) + pairs / (count * (count - 1)) - 2 * crossing / (rest * count)
