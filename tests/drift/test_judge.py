@@ -129,3 +129,9 @@ def test_the_real_detectors_tell_windows_apart(known, random, tmp_path, trusted,
 
 
 OLD = ("embedding", "probabilities", "label")
+
+
+def test_a_p_value_that_became_0_can_be_told(known, random):
+    gone = judged(known, window(random, 400), labels=Answer([0.0], [900.0]))
+    [labels] = [each for each in gone.detectors if each.name == "labels"]
+    assert 0 < labels.adjusted < 1e-20

@@ -17,6 +17,7 @@ from bonafide.task import DECIDING, Drift
 
 Kind = Literal["none", "mix", "looks", "too-few"]
 LOOKS, MIX = ("mmd", "ks", "uncertainty"), "labels"
+SMALLEST = 1e-30  # p-values that are smaller say no more, and may have become 0
 assert len((*LOOKS, MIX)) == DECIDING
 
 
@@ -156,7 +157,7 @@ def judge(both: Sides, answers: Mapping[str, Answer], settings: Drift) -> Judgem
         "ks": whole.ks(ours[both.looks], theirs[both.looks]),
         "uncertainty": whole.ks(entropy(ours["probabilities"]), entropy(theirs["probabilities"])),
     }
-    raw = {name: min(1.0, len(answer.p) * min(answer.p)) for name, answer in answers.items()}
+    raw = {name: min(1.0, max(SMALLEST, len(answer.p) * min(answer.p))) for name, answer in answers.items()}
     deciding = {name: max(raw[name], beyond.get(name, 0.0)) for name in (*LOOKS, MIX)}
     adjusted = holm(deciding)
     detectors = tuple(

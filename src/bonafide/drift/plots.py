@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from bonafide.drift.judge import Detector, LabelShare
 from bonafide.evaluation.plots import BLUE, MUTED, ORANGE, STYLE, WIDTH, svg
 
-POINTS, BINS = 1000, 24
+POINTS, BINS, MOST = 1000, 24, 6.0
 
 
 def evidence(detectors: Sequence[Detector], alpha: float) -> str:
-    """The corrected p-values of the detectors that decide, as powers of ten, against the level."""
+    """The corrected p-values of the detectors that decide, as powers of ten up to ``MOST``, and the level."""
     deciding = [each for each in detectors if each.adjusted is not None][::-1]
-    scores = [-np.log10(each.adjusted or 1.0) for each in deciding]
+    scores = [min(MOST, -np.log10(each.adjusted or 1.0)) for each in deciding]
     with rc_context(STYLE | {"axes.grid.axis": "x"}):
         figure = Figure((WIDTH, 0.9 + 0.36 * len(deciding)), layout="constrained")
         axes = figure.subplots()
         colours = [ORANGE if each.found else BLUE for each in deciding]
         axes.barh([each.name for each in deciding], scores, color=colours, height=0.6)
         axes.axvline(-np.log10(alpha), color=MUTED, ls="--", lw=1.2, label=f"level {alpha:g}")
-        axes.set(xlabel="evidence: how many powers of ten below 1 the corrected p-value is")
-        axes.set_xlim(0, max(3.0, *scores) * 1.05)
-        axes.legend(loc="lower right")
+        axes.set(xlabel=f"powers of ten that the corrected p-value is below 1, up to {MOST:g}")
+        axes.set_xlim(0, MOST * 1.05)
+        axes.legend(loc="best")
         axes.tick_params(axis="y", length=0)
         return svg(figure)
 
