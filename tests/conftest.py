@@ -13,6 +13,7 @@ from bonafide.task import Evaluation, Gate, Model, Split, Task, Validation, load
 if TYPE_CHECKING:
     from bonafide.data.build import RawImage
     from bonafide.model.architectures import Detector
+    from tests import postgres_server
     from tests.pipelines.kfp_server import Kfp
 
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
@@ -226,3 +227,11 @@ def engine(signed):
     from bonafide.serving.compute.engine import Engine
 
     return Engine(signed.path, signed.public_key, threads=1)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator["postgres_server.Server"]:
+    from tests import postgres_server
+
+    with postgres_server.serving() as running:
+        yield running

@@ -117,3 +117,19 @@ def test_the_public_key_lies_beside_the_private_one_or_is_named(monkeypatch):
 )
 def test_an_address_is_shown_without_its_secrets(address, shown):
     assert without_secrets(address) == shown
+
+
+def test_the_store_is_this_home_s_own_unless_it_is_named(monkeypatch, own_home):
+    for named in ("", "local"):
+        monkeypatch.setenv("BONAFIDE_STORE", named)
+        assert places.store() == f"sqlite:///{own_home}/store.db"
+    monkeypatch.setenv("BONAFIDE_STORE", "postgresql://db/store")
+    assert places.store() == "postgresql://db/store"
+
+
+@pytest.mark.parametrize("named", ["", "local", "sqlite:////var/store.db"])
+def test_a_step_s_own_store_would_be_gone_with_it(monkeypatch, named):
+    monkeypatch.setenv("BONAFIDE_EPHEMERAL", "1")
+    monkeypatch.setenv("BONAFIDE_STORE", named)
+    with pytest.raises(ConfigError, match="give the address of its PostgreSQL"):
+        places.store()

@@ -2,8 +2,9 @@
 
 On a laptop all of it lies in one folder, ``BONAFIDE_HOME`` (default ``.bonafide``). What several machines
 share has a place of its own, which the environment names: the registry, the delivery repository, the signing
-key. Where ``BONAFIDE_EPHEMERAL`` is set, as in the pipeline's image, the folder is gone with the step, so
-these places must be named. Packages lie with the registry, unless a container registry is named for them.
+key, the store of predictions. Where ``BONAFIDE_EPHEMERAL`` is set, as in the pipeline's image, the folder is
+gone with the step, so these places must be named. Packages lie with the registry, unless a container registry
+is named for them.
 """
 
 import os
@@ -18,7 +19,9 @@ PACKAGES = "BONAFIDE_PACKAGES"
 DELIVERY = "BONAFIDE_DELIVERY"
 SIGNING_KEY = "BONAFIDE_SIGNING_KEY"
 PUBLIC_KEY = "BONAFIDE_PUBLIC_KEY"
+STORE = "BONAFIDE_STORE"
 EPHEMERAL = "BONAFIDE_EPHEMERAL"
+LOCAL = "local"
 PKCS11 = "pkcs11:"
 OCI = "oci://"
 # As containers' tools read it, to which a host without a dot and a port is a folder at Docker Hub.
@@ -75,6 +78,12 @@ def verifying_key() -> Path:
     if private.startswith(PKCS11):
         raise ConfigError(f"{PUBLIC_KEY} is not set: name the file of the public key that {SIGNING_KEY} has")
     return Path(private).with_suffix(".pub") if private else keys() / "signing.pub"
+
+
+def store() -> str:
+    """The database of predictions and feedback; ``local`` and nothing stand for this home's own."""
+    place = _named(STORE, "the address of its PostgreSQL", lambda place: place.startswith("postgresql"))
+    return f"sqlite:///{home() / 'store.db'}" if place in ("", LOCAL) else place
 
 
 def trusted_keys() -> Path:
