@@ -1,7 +1,7 @@
 """One image's answer, as it is kept."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,7 +36,7 @@ class Prediction:
 
 def encode(prediction: Prediction) -> bytes:
     """As one line of JSON, without its end; numbers that are none become null."""
-    content = asdict(prediction)
+    content = dict(vars(prediction))
     if prediction.embedding is not None:
         content["embedding"] = pybase64.b64encode(prediction.embedding).decode()
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,7 +1,7 @@
 """Where predictions are kept, and read again by id or by time."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -45,7 +45,7 @@ class Store:
             return 0
         statement = self._insert(PredictionRow).on_conflict_do_nothing().returning(PredictionRow.id)
         with self.database.writing() as connection:
-            return len(connection.execute(statement, [asdict(each) for each in predictions]).all())
+            return len(connection.execute(statement, [vars(each) for each in predictions]).all())
 
     def find(self, identity: str) -> Prediction | None:
         """The prediction of that id."""
