@@ -83,7 +83,12 @@ def verifying_key() -> Path:
 def store() -> str:
     """The database of predictions and feedback; ``local`` and nothing stand for this home's own."""
     place = _named(STORE, "the address of its PostgreSQL", lambda place: place.startswith("postgresql"))
-    return f"sqlite:///{home() / 'store.db'}" if place in ("", LOCAL) else place
+    return own_store() if place in ("", LOCAL) else place
+
+
+def own_store() -> str:
+    """This home's own database of predictions and feedback."""
+    return f"sqlite:///{home() / 'store.db'}"
 
 
 def trusted_keys() -> Path:

@@ -17,6 +17,16 @@ def test_a_server_loads_no_pandas():
     )
 
 
+def test_servers_that_store_nothing_load_no_database():
+    run(
+        "import sys\n"
+        "import bonafide.serving.server, bonafide.serving.models.predictor\n"
+        "assert not [name for name in sys.modules if name.startswith('bonafide.feedback')]\n"
+        "import bonafide.cli.api, bonafide.cli.serve, bonafide.serving.api.server, bonafide.serving.api.app\n"
+        "assert not {'sqlalchemy', 'alembic', 'pg8000'} & set(sys.modules)\n"
+    )
+
+
 def test_the_service_api_loads_no_grpc():
     run(
         "import sys\n"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bonafide.addresses import is_loopback
+from bonafide.cli.kept import ImagesOption, StoreOption
 from bonafide.cli.options import HostOption, PublicKeyOption, TaskOption
 from bonafide.errors import ConfigError
 from bonafide.home import trusted_keys
@@ -100,6 +101,8 @@ def api(
             "[default: they may not]",
         ),
     ] = "",
+    store: StoreOption = "",
+    store_images: ImagesOption = "",
     hook_token_file: Annotated[
         Path | None,
         typer.Option(
@@ -141,18 +144,20 @@ def api(
     if hook_token_file and engine is None:
         raise ConfigError("--hook-token-file lets alerts start pipelines; say where: --pipelines local")
 
+    from bonafide.cli import kept
     from bonafide.serving.api import app, server
     from bonafide.serving.client import Client
     from bonafide.telemetry import logs
 
     logs.configure()
+    writer = kept.writer(store, store_images)
     answers: Upstream = Client(url, model, predictor_host)
     background: list[Callable[[], Awaitable[None]]] = []
     if not url:
         answers, watcher = _local(package, task, public_key or trusted_keys())
         background.append(watcher.run)
     server.serve(
-        app.create_app(answers, settings, engine=engine),
+        app.create_app(answers, settings, engine=engine, writer=writer),
         app.LIMITS,
         host=host,
         port=port,

@@ -36,6 +36,10 @@ class ContentError(StoreError):
     """The store answers, and refuses what it was given."""
 
 
+class OutdatedError(StoreError):
+    """The store's tables are not those of this version."""
+
+
 class Database:
     """SQLite at ``sqlite:///FILE``, or PostgreSQL at ``postgresql://…``, also with libpq's ``sslmode``.
 
@@ -99,7 +103,8 @@ class Database:
         """See that the tables are those of this version; a file's are made.
 
         Raises:
-            StoreError: they are not.
+            OutdatedError: they are not.
+            StoreError: what the database says.
         """
         from alembic.runtime.migration import MigrationContext
         from alembic.script import ScriptDirectory
@@ -110,7 +115,7 @@ class Database:
             found = MigrationContext.configure(connection).get_current_revision()
             wanted = ScriptDirectory.from_config(_alembic(connection)).get_current_head()
         if found != wanted:
-            raise StoreError(
+            raise OutdatedError(
                 f"the tables of {self.told} are of revision {found or 'none'}, this version needs {wanted}; "
                 f"run '{MIGRATE}'"
             )

@@ -18,13 +18,15 @@ class Answer:
     """For N images, the arrays that were asked for, by the names of the Open Inference Protocol's outputs.
 
     ``label`` is object [N] of bytes, ``uncertain`` bool [N], ``probabilities`` float32 [N, K] with columns
-    named by ``labels``, ``embedding`` float32 [N, E], ``heatmap`` float32 [N, h, w], zero or above.
+    named by ``labels``, ``embedding`` float32 [N, E], ``heatmap`` float32 [N, h, w], zero or above. ``ids``
+    are those of the N predictions, where they are kept.
     """
 
     model: str
     version: str
     labels: tuple[str, ...]
     outputs: Mapping[str, Array]
+    ids: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.serving.answer import Answer, Array, labelled
-from bonafide.serving.edge.ids import PREDICTOR_HEADER
+from bonafide.serving.edge.ids import EVENT_HEADER, PREDICTOR_HEADER, event_id
 from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.telemetry.logs import request_id
 
@@ -72,6 +72,8 @@ class Client:
             "content-type": "application/octet-stream",
             "content-length": str(sum(map(len, parts))),
         }
+        if event := event_id.get():
+            headers[EVENT_HEADER] = event
         response = await self._ask(
             "POST", f"/v2/models/{model}/infer", content=_steps(parts), headers=headers
         )

@@ -1,7 +1,9 @@
 """The service API as one ASGI application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -10,23 +12,32 @@ import bonafide
 from bonafide.serving.api import contract, hooks, page, problems, runs
 from bonafide.serving.api.access import Access
 from bonafide.serving.api.door import Door
+from bonafide.serving.api.recorded import Recorded
 from bonafide.serving.api.routes import Endpoints, router
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.upstream import Upstream
 from bonafide.serving.edge.limits import MIB, Limits
 from bonafide.serving.edge.running import beside
 
+if TYPE_CHECKING:
+    from bonafide.feedback.writer import Writer
+
 LIMITS = Limits(held=128 * MIB)
 READABLE = ("X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate")
 
 
 def create_app(
-    upstream: Upstream, settings: Settings, limits: Limits = LIMITS, engine: str | None = None
+    upstream: Upstream,
+    settings: Settings,
+    limits: Limits = LIMITS,
+    engine: str | None = None,
+    writer: "Writer | None" = None,
 ) -> FastAPI:
     """The application; it closes ``upstream`` when it ends.
 
     Args:
         engine: where pipelines run that callers ask for, empty for this machine; None where they may not.
+        writer: keeps each prediction, and is started and closed with the application.
 
     Raises:
         ConfigError: the rate storage cannot be used.
@@ -36,8 +47,12 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         background = [runs.keep_working] if engine is not None else []
+        if writer:
+            writer.start()
         async with beside(background):
             yield
+        if writer:
+            await asyncio.to_thread(writer.close)
         await upstream.close()
         await door.close()
 
@@ -52,7 +67,8 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.include_router(router(Endpoints(upstream, door, limits), door))
+    asked = Recorded(upstream, writer) if writer else upstream
+    app.include_router(router(Endpoints(asked, door, limits), door))
     if engine is not None:
         app.include_router(runs.router(runs.Endpoints(engine, limits), door))
         app.include_router(hooks.router(hooks.Endpoints(engine, settings.rest_hours, limits), door))

@@ -19,6 +19,7 @@ _VERDICT: dict[str, Any] = {
     "uncertain": False,
     "confidence": 0.93,
     "probabilities": {"real": 0.05, "ai-generated": 0.93, "deepfake": 0.02},
+    "prediction_id": "3f2b8c1d7a604e0f9b5d2c6e8a1f4b73",
 }
 _NOTIFICATION: dict[str, Any] = {
     "version": "4",
@@ -51,6 +52,10 @@ class Verdict(BaseModel):
     probabilities: Annotated[
         dict[str, Share], Field(description="Calibrated probability of each label; they sum to 1.")
     ]
+    prediction_id: Annotated[
+        str | None,
+        Field(description="What feedback is given about; it is there where the prediction is stored."),
+    ] = None
 
 
 class Prediction(Verdict):
@@ -232,4 +237,5 @@ def verdict(answer: Answer, index: int) -> Verdict:
         uncertain=bool(answer.uncertain[index]),
         confidence=probabilities[name],
         probabilities=probabilities,
+        prediction_id=answer.ids[index] if answer.ids else None,
     )

@@ -6,6 +6,7 @@ from typing import Protocol
 from bonafide.serving.answer import Answer
 from bonafide.serving.client import OUTPUTS, File
 from bonafide.serving.compute.scheduler import Scheduler
+from bonafide.serving.errors import RequestError
 from bonafide.serving.models.versions import Models
 
 
@@ -37,6 +38,9 @@ class Local:
     async def infer(self, images: Sequence[File], outputs: Sequence[str] = OUTPUTS) -> Answer:
         """As of :class:`Upstream`."""
         (name,) = self._models.names
+        has = self._models.get(name).shapes
+        if unknown := [output for output in outputs if output not in has]:
+            raise RequestError(f"outputs: {unknown[0]!r} is unknown; this model has {', '.join(has)}")
         with self._models.asked(name) as predictor:
             return await predictor.answer([memoryview(image) for image in images], outputs)
 

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from contextvars import ContextVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -9,6 +10,12 @@ from bonafide.telemetry.logs import protocol, request_id
 
 ID_HEADER = "x-request-id"
 PREDICTOR_HEADER = "x-bonafide-predictor"
+EVENT_HEADER = "ce-id"
+"""By which KServe's logger calls a request and its answer; without it each gets an id of the logger's own."""
+
+event_id: ContextVar[str] = ContextVar("event_id", default="")
+"""The event that the request at hand is to be; empty where nobody cares."""
+
 _ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 
 
