@@ -11,7 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from bonafide.errors import ConfigError
-from bonafide.feedback.database import ContentError, Database, StoreError
+from bonafide.feedback.database import Database
+from bonafide.feedback.errors import ContentError, StoreError
 from bonafide.feedback.store import Store
 from bonafide.feedback.tables import Base
 from tests.feedback.conftest import LABELS, NOON, prediction

@@ -11,7 +11,7 @@ import pytest
 from bonafide.data.looks import looks
 from bonafide.errors import BonafideError
 from bonafide.feedback import images, writer
-from bonafide.feedback.database import StoreError
+from bonafide.feedback.errors import StoreError
 from bonafide.feedback.images import Images
 from bonafide.feedback.spool import Spool
 from bonafide.feedback.store import Store

@@ -13,7 +13,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
 from bonafide import files
-from bonafide.errors import BonafideError, ConfigError
+from bonafide.errors import ConfigError
+from bonafide.feedback.errors import ContentError, OutdatedError, StoreError
 
 DRIVER = "postgresql+pg8000"
 PATIENCE_SECONDS = 10
@@ -26,18 +27,6 @@ CONTENT = ("22", "23")
 """Of PostgreSQL's codes the classes that say that values do not fit."""
 _one_thread = Lock()  # Alembic's context is the process's
 ADVICE = "give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
-
-
-class StoreError(BonafideError):
-    """The store does not answer, or not as it should; the same may be tried again."""
-
-
-class ContentError(StoreError):
-    """The store answers, and refuses what it was given."""
-
-
-class OutdatedError(StoreError):
-    """The store's tables are not those of this version."""
 
 
 class Database:

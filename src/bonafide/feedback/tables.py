@@ -56,7 +56,7 @@ class PredictionRow(Base):
 
 
 class FeedbackRow(Base):
-    """A :class:`bonafide.feedback.reviews.Feedback`."""
+    """A :class:`bonafide.feedback.opinion.Feedback`."""
 
     __tablename__ = "feedback"
 

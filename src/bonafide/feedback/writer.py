@@ -19,7 +19,7 @@ from time import monotonic, perf_counter
 from typing import NamedTuple
 
 from bonafide.errors import BonafideError
-from bonafide.feedback.database import ContentError
+from bonafide.feedback.errors import ContentError
 from bonafide.feedback.images import Images
 from bonafide.feedback.prediction import Prediction
 from bonafide.feedback.spool import Spool
@@ -60,10 +60,13 @@ class Writer:
     Args:
         look: tells an image's statistics, with or without its brightness.
         images: where copies of the images go; None for nowhere.
+
+    Attributes:
+        store: where they go in the end.
     """
 
     def __init__(self, store: Store, spool: Spool, look: Look, images: Images | None = None) -> None:
-        self._store = store
+        self.store = store
         self._spool = spool
         self._look = look
         self._images = images
@@ -195,7 +198,7 @@ class Writer:
     def _add(self, rows: Sequence[Prediction]) -> None:
         """What the database will never take is dropped, and the rest goes on."""
         try:
-            new = self._store.add(rows)
+            new = self.store.add(rows)
         except ContentError as error:
             if len(rows) == 1:
                 self._drop(1, error)

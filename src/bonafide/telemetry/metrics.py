@@ -92,6 +92,9 @@ QUALITY = Gauge(
     "bonafide_quality",
     "By confirmed feedback accuracy, accuracy_low and accuracy_high; by the gate accuracy_floor",
     ("task", "metric"),
+    "bonafide_feedback",
+    "What people said of predictions, by what became of it: new, confirmed, rejected",
+    ("task", "state"),
 )
 
 

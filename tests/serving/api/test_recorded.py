@@ -95,6 +95,8 @@ def test_without_a_store_an_answer_has_no_such_id(client):
 class Broken:
     """A store that fails in every way."""
 
+    database = None
+
     def add(self, rows):
         raise RuntimeError("the database is on fire")
 

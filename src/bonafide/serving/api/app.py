@@ -37,7 +37,8 @@ def create_app(
 
     Args:
         engine: where pipelines run that callers ask for, empty for this machine; None where they may not.
-        writer: keeps each prediction, and is started and closed with the application.
+        writer: keeps each prediction, and is started and closed with the application; callers may then give
+            feedback.
 
     Raises:
         ConfigError: the rate storage cannot be used.
@@ -69,6 +70,11 @@ def create_app(
     )
     asked = Recorded(upstream, writer) if writer else upstream
     app.include_router(router(Endpoints(asked, door, limits), door))
+    if writer:
+        from bonafide.feedback.reviews import Reviews
+        from bonafide.serving.api import feedback
+
+        app.include_router(feedback.router(feedback.Endpoints(Reviews(writer.store.database), limits), door))
     if engine is not None:
         app.include_router(runs.router(runs.Endpoints(engine, limits), door))
         app.include_router(hooks.router(hooks.Endpoints(engine, settings.rest_hours, limits), door))

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bonafide.serving.api.schemas import Asked, Explanation, Notification
+from bonafide.feedback.opinion import Feedback
+from bonafide.serving.api.schemas import Asked, Explanation, Notification, Opinion
 from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 
 DESCRIPTION = """Send a picture and get the label that the model finds most probable, with calibrated
@@ -26,9 +27,10 @@ _WHY = {
     400: "What was sent is damaged, or does not fit.",
     401: "No token, or one that does not hold; see `WWW-Authenticate`.",
     403: "The token lacks the scope.",
-    404: "There is no such run.",
+    404: "There is no such thing.",
     408: "The body did not come in time.",
     413: "Too many bytes, pixels or images.",
+    409: "Something else was decided.",
     415: "Another kind of content.",
     429: "Too much for now; see `Retry-After`.",
     503: "No answer for now; see `Retry-After`.",
@@ -94,6 +96,16 @@ STARTED: dict[str, Any] = {
 HOOKED: dict[str, Any] = {
     "responses": _REFUSALS,
     "openapi_extra": _body({"application/json": {"schema": _inline(Notification)}}),
+}
+_FOUND = problems(400, 401, 403, 404, 429, 503)
+_WORD = {"Location": {"description": "Where it can be looked at.", "schema": {"type": "string"}}}
+FEEDBACK: dict[str, Any] = {"responses": _FOUND}
+FILED: dict[str, Any] = {
+    "status_code": HTTPStatus.CREATED,
+    "responses": _REFUSALS
+    | problems(404, 409)
+    | {201: {"headers": _WORD}, 200: {"model": Feedback, "description": "As before.", "headers": _WORD}},
+    "openapi_extra": _body({"application/json": {"schema": Opinion.model_json_schema()}}),
 }
 METRICS: dict[str, Any] = {
     "response_model": None,

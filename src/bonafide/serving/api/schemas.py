@@ -164,6 +164,25 @@ class Asked(BaseModel):
         return settings
 
 
+class Opinion(BaseModel):
+    """What a person says that an image is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"prediction_id": _VERDICT["prediction_id"], "label": "real", "note": "I took it."}]
+        },
+    )
+
+    prediction_id: Annotated[
+        str, Field(pattern=r"^[!-~]{1,160}$", description="As the prediction's answer has it.")
+    ]
+    label: Annotated[str, Field(min_length=1, max_length=64, description="One of the model's labels.")]
+    note: Annotated[
+        str, Field(max_length=1000, pattern=r"^[^\x00]*$", description="Why, for whoever decides.")
+    ] = ""
+
+
 class Runs(BaseModel):
     """The newest runs, the newest first."""
 

@@ -11,6 +11,7 @@ SCOPES = {
     "predict": "Ask about one image.",
     "batch": "Ask about several images at once.",
     "explain": "See where the evidence lies.",
+    "feedback": "Say what images are that were asked about.",
     "train": "Start pipelines, look at their runs and cancel them.",
     "alerts": "Send alerts, which start pipelines.",
 }

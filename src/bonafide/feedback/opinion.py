@@ -1,0 +1,40 @@
+"""What people say of predictions, as it is kept."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+State = Literal["new", "confirmed", "rejected"]
+NEW, CONFIRMED, REJECTED = "new", "confirmed", "rejected"
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What ``reviewer`` says that a prediction's image is: ``label``.
+
+    ``verdict`` is whether the prediction was ``right`` or ``wrong`` then. ``decided`` is when somebody,
+    ``decided_by``, confirmed or rejected it.
+    """
+
+    id: str
+    prediction_id: str
+    time: datetime
+    label: str
+    verdict: Literal["right", "wrong"]
+    reviewer: str
+    state: State = "new"
+    note: str = ""
+    decided: datetime | None = None
+    decided_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A label that a prediction's image has for certain, and who says so since when."""
+
+    prediction_id: str
+    label: str
+    reviewer: str
+    decided: datetime
+    sha256: str
+    image: str

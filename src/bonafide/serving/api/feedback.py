@@ -1,0 +1,105 @@
+"""Feedback by request: what a person says that an image is."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from bonafide.feedback.errors import ContradictionError, StoreError, UnknownError
+from bonafide.feedback.opinion import Feedback
+from bonafide.feedback.reviews import Reviews
+from bonafide.serving.api import contract
+from bonafide.serving.api.door import Door
+from bonafide.serving.api.problems import Problem
+from bonafide.serving.api.schemas import Opinion
+from bonafide.serving.edge import body
+from bonafide.serving.edge.body import Budget
+from bonafide.serving.edge.limits import Limits
+
+BODY_BYTES = 16 * 1024
+AT_ONCE = 64
+RETRY_SECONDS = "5"
+NOBODY = "anonymous"
+_ID = re.compile(r"[0-9a-f]{32}")
+
+Result = TypeVar("Result")
+
+
+class Endpoints:
+    """What each path does."""
+
+    def __init__(self, reviews: Reviews, limits: Limits) -> None:
+        self._reviews = reviews
+        self._limits = replace(limits, body=BODY_BYTES)
+        self._budget = Budget(AT_ONCE * BODY_BYTES)
+
+    async def file(self, request: Request, response: Response) -> Feedback:
+        """Say what the image of a prediction is.
+
+        A reviewer, the token's subject, has one word on a prediction: to say the same again changes nothing,
+        and to say something else changes it, until somebody has decided about it.
+        """
+        opinion = await self._opinion(request)
+        reviewer = request.scope["state"].get("subject") or NOBODY
+        given = (opinion.prediction_id, opinion.label, reviewer, opinion.note)
+        filed, new = await _do(self._reviews.file, *given)
+        response.status_code = HTTPStatus.CREATED if new else HTTPStatus.OK
+        response.headers["location"] = f"/feedback/{filed.id}"
+        return filed
+
+    async def look(self, feedback: str) -> Feedback:
+        """How it stands: new, confirmed or rejected."""
+        found = await _do(self._reviews.find, feedback) if _ID.fullmatch(feedback) else None
+        if found is None:
+            raise Problem(404, f"there is no feedback {feedback!r}")
+        return found
+
+    async def _opinion(self, request: Request) -> Opinion:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Problem(415, f"content-type {kind!r} is not supported; send application/json")
+        with self._budget.share() as take:
+            content = await body.read(request, self._limits, take)
+            try:
+                return Opinion.model_validate_json(bytes(content))
+            except ValidationError as error:
+                raise RequestValidationError(error.errors(include_url=False)) from None
+
+
+def router(endpoints: Endpoints, door: Door) -> APIRouter:
+    """Paths, what they need and what they answer."""
+    router = APIRouter(generate_unique_id_function=lambda route: f"{route.name}_feedback")
+    for method, path, endpoint, title, kind in (
+        ("POST", "/feedback", endpoints.file, "Say what an image is", contract.FILED),
+        ("GET", "/feedback/{feedback}", endpoints.look, "One feedback", contract.FEEDBACK),
+    ):
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            summary=title,
+            tags=["feedback"],
+            dependencies=[Security(door.admit, scopes=["feedback"])],
+            **kind,
+        )
+    return router
+
+
+async def _do(use: Callable[..., Result], *given: Any) -> Result:
+    """Use the store on another thread."""
+    try:
+        return await asyncio.to_thread(use, *given)
+    except UnknownError as error:
+        raise Problem(404, str(error)) from error
+    except ContradictionError as error:
+        raise Problem(409, str(error)) from error
+    except StoreError as error:
+        detail = "the store of predictions does not answer; try again"
+        raise Problem(503, detail, {"Retry-After": RETRY_SECONDS}) from error

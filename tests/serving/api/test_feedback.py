@@ -1,0 +1,162 @@
+"""Feedback by request: who may, what becomes of it, what is refused."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import schemathesis
+from hypothesis import given
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.testclient import TestClient
+
+from bonafide.data.looks import looks
+from bonafide.feedback.reviews import Reviews
+from bonafide.feedback.spool import Spool
+from bonafide.feedback.store import Store
+from bonafide.feedback.writer import Writer
+from bonafide.serving.api import tokens
+from bonafide.serving.api.app import create_app
+from bonafide.serving.api.settings import Settings
+from tests.serving.api.conftest import RED, problem
+from tests.serving.api.test_contract import RATES, TOKENS, bounded, conforms
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(f"sqlite:///{tmp_path}/store.db")
+    made.database.check()
+    return made
+
+
+@pytest.fixture
+def app(local, store, tmp_path):
+    writer = Writer(store, Spool(tmp_path / "spool"), looks)
+    return create_app(local(), Settings(**TOKENS, **RATES), writer=writer)
+
+
+@pytest.fixture
+def api(app):
+    with TestClient(app) as client:
+        client.headers["authorization"] = f"Bearer {token('anna')}"
+        yield client
+
+
+def token(subject, *scopes):
+    return tokens.development_token(Settings(**TOKENS), subject, scopes or ("predict", "feedback"), 1)
+
+
+@pytest.fixture
+def asked(api, store):
+    """The id of a prediction that was stored; the model said red."""
+    identity = api.post("/predict", files={"image": RED}).json()["prediction_id"]
+    end = time.monotonic() + 30
+    while store.find(identity) is None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return identity
+
+
+def test_feedback_is_filed_once_and_looked_at(api, asked):
+    opinion = {"prediction_id": asked, "label": "blue", "note": "It is the sea."}
+    filed = api.post("/feedback", json=opinion)
+    assert filed.status_code == 201
+    told = filed.json()
+    assert (told["reviewer"], told["verdict"], told["state"]) == ("anna", "wrong", "new")
+    assert told | opinion == told
+    assert api.get(filed.headers["location"]).json() == told
+    again = api.post("/feedback", json=opinion)
+    assert (again.status_code, again.json()) == (200, told)
+    changed = api.post("/feedback", json=opinion | {"label": "red"})
+    assert (changed.status_code, changed.json()["verdict"]) == (200, "right")
+    other = api.post("/feedback", json=opinion, headers={"authorization": f"Bearer {token('berta')}"})
+    assert (other.status_code, other.json()["reviewer"]) == (201, "berta")
+
+
+def test_what_was_decided_is_not_contradicted(api, asked, store):
+    opinion = {"prediction_id": asked, "label": "blue"}
+    filed = api.post("/feedback", json=opinion).json()
+    Reviews(store.database).decide(filed["id"], "confirmed", "carla")
+    assert api.get(f"/feedback/{filed['id']}").json()["state"] == "confirmed"
+    problem(api.post("/feedback", json=opinion | {"label": "red"}), 409)
+    problem(api.post("/feedback", json=opinion | {"label": "no colour"}), 409)
+
+
+def test_what_is_not_there_is_told(api):
+    told = problem(api.post("/feedback", json={"prediction_id": "none", "label": "red"}), 404)
+    assert "may be on its way: try again" in told["detail"]
+    for path in ("none", "0" * 32, "%00", "%ff", "a" * 5000):
+        problem(api.get(f"/feedback/{path}"), 404)
+
+
+@pytest.mark.parametrize(
+    "opinion",
+    [
+        {},
+        {"prediction_id": "p"},
+        {"prediction_id": "", "label": "red"},
+        {"prediction_id": "p\0", "label": "red"},
+        {"prediction_id": "p" * 161, "label": "red"},
+        {"prediction_id": "p", "label": ""},
+        {"prediction_id": "p", "label": "red", "note": "x" * 1001},
+        {"prediction_id": "p", "label": "red", "note": "\0"},
+        {"prediction_id": "p", "label": "red", "reviewer": "somebody else"},
+        {"prediction_id": 7, "label": "red"},
+    ],
+)
+def test_what_does_not_fit_is_refused(api, opinion):
+    problem(api.post("/feedback", json=opinion), 400)
+
+
+def test_a_body_of_another_kind_or_size_is_refused(api):
+    problem(api.post("/feedback", content=b"{}", headers={"content-type": "text/plain"}), 415)
+    as_json = {"content-type": "application/json"}
+    problem(api.post("/feedback", content=b" " * 20_000, headers=as_json), 413)
+    problem(api.post("/feedback", content=b"[" * 9_000, headers=as_json), 400)
+
+
+def test_the_scope_is_needed(api):
+    api.headers["authorization"] = f"Bearer {token('anna', 'predict', 'train')}"
+    problem(api.post("/feedback", json={"prediction_id": "p", "label": "red"}), 403)
+    problem(api.get("/feedback/none"), 403)
+    del api.headers["authorization"]
+    problem(api.post("/feedback", content=b"{"), 401)
+
+
+def test_without_a_store_there_are_no_such_paths(client):
+    problem(client.post("/feedback", json={"prediction_id": "p", "label": "red"}), 404)
+
+
+def test_a_store_that_is_away_is_a_503(api, store, tmp_path):
+    store.database.close()
+    (tmp_path / "store.db").write_bytes(b"x" * 4096)
+    for leftover in tmp_path.glob("store.db-*"):
+        leftover.unlink()
+    response = api.post("/feedback", json={"prediction_id": "p", "label": "red"})
+    problem(response, 503)
+    assert response.headers["retry-after"] == "5"
+
+
+def test_a_thousand_at_once(api, asked):
+    def file(number):
+        headers = {"authorization": f"Bearer {token(f'reviewer {number % 100}')}"}
+        opinion = {"prediction_id": asked, "label": "blue"}
+        return api.post("/feedback", json=opinion, headers=headers).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(file, range(1000)))
+    assert (statuses.count(201), statuses.count(200)) == (100, 900)
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/feedback"), ("GET", "/feedback/{feedback}")])
+def test_the_document_says_what_is_so(app, method, path, mode):
+    """There is no such prediction, so good form is not answered with 201."""
+    document = schemathesis.openapi.from_asgi("/openapi.json", app)
+
+    @bounded
+    @given(document[path][method].as_strategy(mode))
+    def check(case):
+        conforms(case, positive_data_acceptance)
+
+    check()
