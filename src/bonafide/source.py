@@ -73,12 +73,27 @@ class HuggingFaceSource(TableSource):
     digest: str = ""
 
 
+class FeedbackSource(OneSource):
+    """Images that a served model was asked about and whose labels somebody confirmed, from the store.
+
+    ``until`` and ``digest`` make pipeline caching follow the content; the CLI fills them in.
+    """
+
+    kind: Literal["feedback"] = "feedback"
+    task: str
+    labels: dict[str, str] = {}
+    name: str = "feedback"
+    until: str = ""
+    digest: str = ""
+
+
 def _how_many(source: Any) -> str:
     return "several" if isinstance(source, list | tuple) else "one"
 
 
 Source = Annotated[
-    SampleSource | FolderSource | ParquetSource | HuggingFaceSource, Field(discriminator="kind")
+    SampleSource | FolderSource | ParquetSource | HuggingFaceSource | FeedbackSource,
+    Field(discriminator="kind"),
 ]
 Several = Annotated[tuple[Source, ...], Field(min_length=1)]
 OneOrSeveral = Annotated[

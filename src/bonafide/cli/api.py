@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bonafide.addresses import is_loopback
-from bonafide.cli.kept import ImagesOption, StoreOption
+from bonafide.cli.kept import DaysOption, ImagesOption, StoreOption
 from bonafide.cli.options import HostOption, PublicKeyOption, TaskOption
 from bonafide.errors import ConfigError
 from bonafide.home import trusted_keys
@@ -103,6 +103,7 @@ def api(
     ] = "",
     store: StoreOption = "",
     store_images: ImagesOption = "",
+    store_days: DaysOption = 0,
     hook_token_file: Annotated[
         Path | None,
         typer.Option(
@@ -153,6 +154,10 @@ def api(
     writer = kept.writer(store, store_images)
     answers: Upstream = Client(url, model, predictor_host)
     background: list[Callable[[], Awaitable[None]]] = []
+    if writer and store_days:
+        from bonafide.feedback.retention import keep_forgetting
+
+        background.append(keep_forgetting(writer.store, store_days))
     if not url:
         answers, watcher = _local(package, task, public_key or trusted_keys())
         background.append(watcher.run)
@@ -172,7 +177,8 @@ def token(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="What the token allows: predict, batch, explain, train, alerts. [default: the first three]"
+            help="What the token allows: predict, batch, explain, feedback, train, alerts. "
+            "[default: the first three]"
         ),
     ] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=720, help="How long it holds.")] = 1,

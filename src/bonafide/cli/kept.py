@@ -27,6 +27,15 @@ ImagesOption = Annotated[
         help="Keep copies of the images in this folder or bucket as well. [default: they are not kept]",
     ),
 ]
+DaysOption = Annotated[
+    float,
+    typer.Option(
+        "--store-days",
+        envvar="BONAFIDE_STORE_DAYS",
+        min=0,
+        help="Forget predictions and images that are older and have no confirmed feedback; 0 for never.",
+    ),
+]
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +52,7 @@ def writer(store: str, images: str) -> "Writer | None":
             raise ConfigError("--store-images keeps images of predictions that are stored; give --store too")
         return None
     from bonafide.data.looks import looks
-    from bonafide.feedback.database import OutdatedError, StoreError
+    from bonafide.feedback.errors import OutdatedError, StoreError
     from bonafide.feedback.images import Images
     from bonafide.feedback.spool import Spool
     from bonafide.feedback.store import Store

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from bonafide.cli import api, data, demo, drift, model, pipeline, registry, rollout
+from bonafide.cli import api, data, demo, drift, feedback, model, pipeline, registry, rollout
 from bonafide.cli.batch import batch
 from bonafide.cli.deliver import deliver
 from bonafide.cli.demo_canary import demo_canary
@@ -34,6 +34,7 @@ app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(registry.app, name="registry")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(drift.app, name="drift")
+app.add_typer(feedback.app, name="feedback")
 app.command()(promote)
 app.command()(rollback)
 app.command()(status)

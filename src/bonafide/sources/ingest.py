@@ -13,7 +13,14 @@ from bonafide.addresses import is_in_store
 from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import DatasetInfo, Origin
 from bonafide.errors import DataError
-from bonafide.source import FolderSource, HuggingFaceSource, ParquetSource, SampleSource, Source
+from bonafide.source import (
+    FeedbackSource,
+    FolderSource,
+    HuggingFaceSource,
+    ParquetSource,
+    SampleSource,
+    Source,
+)
 from bonafide.sources.folder import folder_digest, read_folder, skipped_files
 from bonafide.sources.tree import find_tree
 from bonafide.task import Task
@@ -81,6 +88,10 @@ def as_seen_elsewhere(task: Task) -> Task:
 
 
 def _is_elsewhere(source: Source) -> bool:
+    if source.kind == "feedback":
+        from bonafide.sources.feedback import is_elsewhere
+
+        return is_elsewhere()
     return source.kind == "huggingface" or is_in_store(getattr(source, "path", ""))
 
 
@@ -110,12 +121,11 @@ def _unchanged(images: Iterator[RawImage], source: Source) -> Iterator[RawImage]
 
 
 def _refuse_changed(source: Source) -> None:
-    if not isinstance(source, FolderSource | ParquetSource) or not source.digest:
+    if not isinstance(source, FolderSource | ParquetSource | FeedbackSource) or not source.digest:
         return
     if DIGESTS[type(source)](source).digest != source.digest:
-        raise DataError(
-            f"{source.path} has changed since the run was submitted; run again to read it as it is"
-        )
+        name = getattr(source, "path", source.name)
+        raise DataError(f"{name} has changed since the run was submitted; run again to read it as it is")
 
 
 @contextmanager
@@ -151,6 +161,13 @@ def _hugging_face(source: HuggingFaceSource, _: int) -> Iterator[Reading]:
     yield Reading(read_parquet(found), Origin(kind=source.kind, name=source.dataset, digest=commit))
 
 
+@contextmanager
+def _feedback(source: FeedbackSource, _: int) -> Iterator[Reading]:
+    from bonafide.sources.feedback import read_feedback
+
+    yield Reading(read_feedback(source), Origin(kind=source.kind, name=source.name, digest=source.digest))
+
+
 def _as_it_is(source: SampleSource) -> SampleSource:
     return source
 
@@ -174,15 +191,23 @@ def _hugging_face_with_digest(source: HuggingFaceSource) -> HuggingFaceSource:
     return source.model_copy(update={"digest": find_commit(source)})
 
 
+def _feedback_with_digest(source: FeedbackSource) -> FeedbackSource:
+    from bonafide.sources import feedback
+
+    return feedback.with_digest(source)
+
+
 READERS: dict[type, Callable[..., AbstractContextManager[Reading]]] = {
     SampleSource: _sample,
     FolderSource: _folder,
     ParquetSource: _parquet,
     HuggingFaceSource: _hugging_face,
+    FeedbackSource: _feedback,
 }
 DIGESTS: dict[type, Callable[[Any], Any]] = {
     SampleSource: _as_it_is,
     FolderSource: _folder_with_digest,
     ParquetSource: _parquet_with_digest,
     HuggingFaceSource: _hugging_face_with_digest,
+    FeedbackSource: _feedback_with_digest,
 }

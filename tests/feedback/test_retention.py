@@ -1,0 +1,85 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bonafide.addresses import store_of
+from bonafide.errors import BonafideError
+from bonafide.feedback import images, retention
+from bonafide.feedback.images import Images
+from bonafide.feedback.retention import forget, keep_forgetting
+from tests.buckets import gs, s3, scheme
+from tests.feedback.conftest import NOON, prediction
+
+__all__ = ["gs", "s3", "scheme"]
+
+LATER = NOON + timedelta(days=1)
+
+
+@pytest.fixture
+def kept(store, tmp_path):
+    """Four predictions, of which two have the same image; and where the images are."""
+    place = Images(str(tmp_path / "images"))
+    for number, digest in enumerate(("aa", "bb", "bb", "cc")):
+        place.save(digest, digest.encode())
+        store.add([prediction(number, sha256=digest, image=place.address(digest))])
+    return tmp_path / "images"
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_image_goes_with_its_last_prediction(store, kept):
+    assert forget(store, NOON + timedelta(minutes=2)) == (2, 1)
+    assert left(kept) == {"bb", "cc"}
+    assert forget(store, LATER) == (2, 2)
+    assert left(kept) == set()
+
+
+def test_an_image_that_is_gone_already_does_not_matter(store, kept):
+    (kept / "aa" / "aa").unlink()
+    assert forget(store, LATER) == (4, 3)
+
+
+def test_an_image_that_stays_is_told(store, kept):
+    (kept / "aa" / "aa").unlink()
+    (kept / "aa" / "aa").mkdir()
+    with pytest.raises(BonafideError, match="1 images are still there"):
+        forget(store, LATER)
+    assert left(kept) == set()
+
+
+def test_what_is_old_is_forgotten_now_and_every_hour(store, kept, monkeypatch):
+    monkeypatch.setattr(retention, "EVERY_SECONDS", 0.01)
+    now = datetime.now(UTC)
+    store.add([prediction(9, time=now), prediction(10, time=now - timedelta(days=3))])
+
+    async def look():
+        task = asyncio.create_task(keep_forgetting(store, 2)())
+        while store.count() != 1 + 4 * (now - timedelta(days=2) < NOON):
+            await asyncio.sleep(0.01)
+        store.add([prediction(11, time=now - timedelta(days=3))])
+        while store.find("p-11"):
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(look(), 30))
+    assert store.find("p-9")
+
+
+def test_images_may_lie_in_a_bucket(scheme):
+    bucket, _ = store_of(f"{scheme}://kept")
+    if not bucket.exists("kept"):
+        bucket.mkdir("kept")
+    place = Images(f"{scheme}://kept/images/")
+    place.save("aa", b"content")
+    place.save("aa", b"content")
+    assert place.address("aa") == f"{scheme}://kept/images/aa/aa"
+    assert images.read(place.address("aa")) == b"content"
+    images.remove(place.address("aa"))
+    images.remove(place.address("aa"))
+    assert images.read(place.address("aa")) is None
+    with pytest.raises(BonafideError, match="cannot write"):
+        Images(f"{scheme}://no-such-bucket-at-all").save("aa", b"content")
