@@ -7,6 +7,7 @@ import typer
 
 from bonafide.cli import api, data, demo, drift, feedback, model, pipeline, registry, rollout
 from bonafide.cli.batch import batch
+from bonafide.cli.collect import collect
 from bonafide.cli.deliver import deliver
 from bonafide.cli.demo_canary import demo_canary
 from bonafide.cli.doctor import doctor
@@ -42,6 +43,7 @@ app.command()(doctor)
 app.command()(predict)
 app.command()(batch)
 app.command()(serve)
+app.command()(collect)
 app.command()(deliver)
 app.command()(simulate)
 app.command()(smoke)

@@ -70,6 +70,12 @@ SPOOL_BYTES = Gauge("bonafide_store_spool_bytes", "Predictions on disk that the 
 STORE_IMAGES = Counter(
     "bonafide_store_images", "Images to be kept: stored, skipped (no room or time), failed", ("outcome",)
 )
+COLLECTED_EVENTS = Counter(
+    "bonafide_collected_events",
+    "Requests and answers that a logger sent: joined, repeated, unanswered (a request alone), unasked (an "
+    "answer alone), ignored (no inference), malformed",
+    ("outcome",),
+)
 FEEDBACK = Counter(
     "bonafide_feedback", "People's feedback, by its state: new, confirmed, rejected", ("task", "state")
 )

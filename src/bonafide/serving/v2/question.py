@@ -77,7 +77,7 @@ def _check_shape(tensor: InferInput) -> None:
 
 def _images(tensor: InferInput) -> list[bytes | memoryview]:
     raw = _raw(tensor)
-    elements: Any = _split(raw, tensor.shape[0]) if raw is not None else tensor.data
+    elements: Any = elements_of(raw, tensor.shape[0]) if raw is not None else tensor.data
     if not isinstance(elements, list) or len(elements) != tensor.shape[0]:
         found = len(elements) if isinstance(elements, list) else "no list"
         raise RequestError(f"image: shape says {tensor.shape[0]} images, the data has {found}")
@@ -97,8 +97,12 @@ def _content(index: int, element: Any) -> bytes | memoryview:
         raise RequestError(f"image[{index}]: no valid base64: {error}") from error
 
 
-def _split(raw: memoryview, count: int) -> list[memoryview]:
-    """Binary BYTES tensors are elements that each follow their length, a little-endian uint32."""
+def elements_of(raw: memoryview, count: int) -> list[memoryview]:
+    """Binary BYTES tensors are elements that each follow their length, a little-endian uint32.
+
+    Raises:
+        RequestError: there are more than ``count``, or they do not fill the tensor.
+    """
     elements: list[memoryview] = []
     position = 0
     while position < len(raw):

@@ -109,9 +109,7 @@ def parse(kind: type[Content], text: Buffer | memoryview) -> Content:
     Raises:
         RequestError: it is no JSON, has too many values, or a field that does not fit; the message names it.
     """
-    if _values(text) > MAXIMUM_VALUES:  # base64 is one
-        message = f"the JSON has more than {MAXIMUM_VALUES:,} values; send pixels as a binary tensor"
-        raise RequestError(message, 413, "too-large")
+    refuse_many(text)
     try:
         with _no_collections():
             return kind.model_validate(orjson.loads(text))
@@ -119,6 +117,17 @@ def parse(kind: type[Content], text: Buffer | memoryview) -> Content:
         raise RequestError(f"the body is no valid JSON: {error}") from error
     except ValidationError as error:
         raise RequestError("; ".join(map(_explain, error.errors()))) from error
+
+
+def refuse_many(text: Buffer | memoryview) -> None:
+    """Before it is read, because each value takes memory.
+
+    Raises:
+        RequestError: the JSON has too many values; base64 is one.
+    """
+    if _values(text) > MAXIMUM_VALUES:
+        message = f"the JSON has more than {MAXIMUM_VALUES:,} values; send pixels as a binary tensor"
+        raise RequestError(message, 413, "too-large")
 
 
 def _values(text: Buffer | memoryview) -> int:

@@ -1,0 +1,1 @@
+"""The collector: requests and answers that KServe's payload logger sends become predictions."""
