@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-drift demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-drift bench-intervals bench-pipeline bench-serving bench-splits pictures lock clean
+.PHONY: help setup setup-drift demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-drift bench-intervals bench-pipeline bench-serving bench-splits bench-store pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ pictures: $(VENV)/.dev ## Make docs/images anew from a finished demo; needs Chro
 
 bench-splits: $(VENV)/.pipelines ## How far splits move and how even they are; writes docs/benchmarks/splits.md
 	$(BIN)/python -m benchmarks.splits
+
+bench-store: $(VENV)/.pipelines ## What it costs to store predictions; writes docs/benchmarks/store.md
+	$(BIN)/python -m benchmarks.store $(ARGS)
 
 lock: $(VENV)/.dev ## Renew the lock files of the three environments
 	PATH="$(CURDIR)/$(BIN):$$PATH" locks/compile main.txt pyproject.toml --extra dev --upgrade

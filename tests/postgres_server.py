@@ -27,8 +27,8 @@ def programs() -> Path:
 class Server:
     """Can be stopped and started again at the same port; ``address`` is that of a database."""
 
-    def __init__(self, folder: Path) -> None:
-        self._programs, self._folder = programs(), folder
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._programs, self._folder, self._options = programs(), folder, options
         self._who = {"user": "postgres"} if os.geteuid() == 0 else {}
         if self._who:
             owner = pwd.getpwnam("postgres")
@@ -38,7 +38,7 @@ class Server:
         self._run("initdb", "--auth=trust", "--username=tests", "--no-sync", "--encoding=UTF8", "--locale=C")
 
     def start(self) -> None:
-        options = " ".join((*SETTINGS, "-p", str(self.port), "-k", str(self._folder)))
+        options = " ".join((*SETTINGS, *self._options, "-p", str(self.port), "-k", str(self._folder)))
         self._run(
             "pg_ctl", "start", "--wait", "--silent", f"--log={self._folder / 'log'}", f"--options={options}"
         )
@@ -66,12 +66,12 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
+def serving(*options: str) -> Iterator[Server]:
     """A server that runs; its folder is where another user may go, which pytest's is not."""
     programs()
     folder = Path(tempfile.mkdtemp(prefix="bonafide-postgresql-"))
     try:
-        server = Server(folder)
+        server = Server(folder, *options)
         server.start()
         try:
             yield server

@@ -77,7 +77,9 @@ COLLECTED_EVENTS = Counter(
     ("outcome",),
 )
 FEEDBACK = Counter(
-    "bonafide_feedback", "People's feedback, by its state: new, confirmed, rejected", ("task", "state")
+    "bonafide_feedback",
+    "What people said of predictions, by what became of it: new, confirmed, rejected",
+    ("task", "state"),
 )
 DRIFT_SCORE = Gauge(
     "bonafide_drift_score",
@@ -98,9 +100,6 @@ QUALITY = Gauge(
     "bonafide_quality",
     "By confirmed feedback accuracy, accuracy_low and accuracy_high; by the gate accuracy_floor",
     ("task", "metric"),
-    "bonafide_feedback",
-    "What people said of predictions, by what became of it: new, confirmed, rejected",
-    ("task", "state"),
 )
 
 
