@@ -4,7 +4,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import schemathesis
 from hypothesis import given
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -19,7 +18,7 @@ from bonafide.serving.api import tokens
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from tests.serving.api.conftest import RED, problem
-from tests.serving.api.test_contract import RATES, TOKENS, bounded, conforms
+from tests.serving.api.test_contract import RATES, TOKENS, bounded, conforms, read
 
 
 @pytest.fixture
@@ -152,7 +151,7 @@ def test_a_thousand_at_once(api, asked):
 @pytest.mark.parametrize(("method", "path"), [("POST", "/feedback"), ("GET", "/feedback/{feedback}")])
 def test_the_document_says_what_is_so(app, method, path, mode):
     """There is no such prediction, so good form is not answered with 201."""
-    document = schemathesis.openapi.from_asgi("/openapi.json", app)
+    document = read(app)
 
     @bounded
     @given(document[path][method].as_strategy(mode))
