@@ -62,7 +62,7 @@ def _without_secrets(environment: dict[str, str]) -> dict[str, str]:
 class Step(Config):
     """What the container of a step gets. ``cpu`` (cores) and ``memory`` (GiB) are limits and requests.
 
-    ``retries`` is how often a step that failed begins again, for whatever reason it failed; it waits half a
+    ``image`` is one of its own, in place of the pipeline's. ``retries`` is how often a step that failed begins again, for whatever reason it failed; it waits half a
     minute, then twice as long each time.
     """
 
@@ -73,6 +73,7 @@ class Step(Config):
     memory: Annotated[float, Field(gt=0)] | None = None
     accelerator: str = ""
     accelerators: Annotated[int, Field(ge=1)] = 1
+    image: Image | None = None
     retries: Annotated[int, Field(ge=0, le=10)] = 0
 
 
@@ -151,11 +152,12 @@ class Vertex(Config):
     @model_validator(mode="after")
     def _places(self) -> "Vertex":
         _refuse_unnamed(self)
-        host = self.image.partition("/")[0]
-        if not host.endswith(".pkg.dev") and host not in DOCKER_HUB and set(".:") & set(host):
-            raise ValueError(
-                f"image: Vertex AI takes images from Artifact Registry or Docker Hub, not {host}"
-            )
+        for image in (self.image, *(step.image for step in (self.every_step, *self.steps.values()))):
+            host = (image or "").partition("/")[0]
+            if not host.endswith(".pkg.dev") and host not in DOCKER_HUB and set(".:") & set(host):
+                raise ValueError(
+                    f"image: Vertex AI takes images from Artifact Registry or Docker Hub, not {host}"
+                )
         return self
 
 

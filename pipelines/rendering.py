@@ -38,7 +38,7 @@ def render(name: str, settings: Kubeflow | Vertex, fresh: bool = False) -> list[
     kubernetes = {}
     for executor, content in executors.items():
         step = step_of(settings, executor.removeprefix(EXECUTOR))
-        _patch(content["container"], settings.image, step)
+        _patch(content["container"], step.image or settings.image, step)
         if isinstance(settings, Vertex):
             _fetch_secrets(content["container"], step, settings.project)
         elif found := _kubernetes(step):

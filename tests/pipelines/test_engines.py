@@ -122,6 +122,24 @@ def test_what_is_no_setting_is_refused(changed, name, changes, said):
     assert "hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize("engine", ["kubeflow", "vertex"])
+def test_a_step_may_have_an_image_of_its_own(changed, engine):
+    own = f"docker.io/team/drift@sha256:{'1' * 64}"
+    settings = load(changed(engine, steps={"train": {"image": own}}))
+    [document, *_] = rendering.render("training", settings)
+    images = {
+        name: each["container"]["image"] for name, each in document["deploymentSpec"]["executors"].items()
+    }
+    assert images.pop("exec-train") == own
+    assert set(images.values()) == {settings.image}
+
+
+def test_vertex_refuses_a_steps_image_from_elsewhere_too(changed):
+    steps = {"train": {"image": f"ghcr.io/bonafide/drift@sha256:{'1' * 64}"}}
+    with pytest.raises(ConfigError, match=r"not ghcr\.io"):
+        load(changed("vertex", steps=steps))
+
+
 @pytest.mark.parametrize("host", ["docker.io/", "", "europe-west4-docker.pkg.dev/"])
 def test_vertex_takes_images_from_where_it_can(changed, host):
     image = f"{host}team/pipeline@sha256:{'0' * 64}"
