@@ -386,6 +386,22 @@ def test_without_a_password_the_branch_is_pushed_and_a_person_can_go_on(versions
     assert heads(github) == before
 
 
+def test_the_host_is_shown_what_the_push_showed_and_no_password_of_the_folder_around(
+    versions, github, tmp_path, monkeypatch
+):
+    """As in CI, where actions/checkout leaves a header with a token for its own repository."""
+    promote(versions[0], github)
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "credential.helper")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", f"!printf 'username=bonafide\\npassword={TOKEN}\\n'; :")
+    around = tmp_path / "around"
+    around.mkdir()
+    git(around, "init", "--quiet")
+    header = f"http.{github.server.url.removesuffix('team/delivery.git')}.extraheader"
+    git(around, "config", header, "AUTHORIZATION: basic eDpvdGhlcg==")
+    monkeypatch.chdir(around)
+    assert offer(versions[1], github) == f"{github.server.url.removesuffix('.git')}/pull/1"
+
+
 def test_an_empty_repository_has_nothing_to_merge_into(versions, github):
     with pytest.raises(DeliveryError, match="has no branch main that a request could be merged into; push"):
         offer(versions[0], github)

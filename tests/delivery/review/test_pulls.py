@@ -1,6 +1,7 @@
 """What the hosts are asked, and what comes of each of their answers."""
 
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -24,7 +25,7 @@ def project(kind: str, url: str) -> Project:
 
 
 def ask(kind: str, url: str) -> str:
-    return open_request(project(kind, url), BRANCH, TITLE, BODY)
+    return open_request(project(kind, url), Path("/"), BRANCH, TITLE, BODY)
 
 
 def answering(*answers):
@@ -102,7 +103,7 @@ def test_a_host_that_is_away_or_silent_is_told(monkeypatch):
 
 
 def test_a_password_that_cannot_be_a_token_is_not_shown(monkeypatch):
-    monkeypatch.setattr(pulls, "login", lambda _: ("bot", "hush\thush"))
+    monkeypatch.setattr(pulls, "login", lambda *_: ("bot", "hush\thush"))
     with pytest.raises(DeliveryError, match="Git has for http://localhost is no token") as told:
         ask("github", "http://localhost")
     assert "hush" not in str(told.value)

@@ -35,9 +35,10 @@ def offer_version(task: str, number: str, place: str, environment: str, again: b
             return ""
         title, _, body = str(commit.message).strip().partition("\n\n")
         said = delivery.offer(branch, push_options(there, title, body))
-    try:
-        return named(said) if there.kind is Kind.GITLAB else open_request(there, branch, title, body)
-    except DeliveryError as error:
-        raise DeliveryError(
-            f"{error}; the branch {branch} is pushed, so open the request by hand: {there.by_hand(branch)}"
-        ) from error
+        try:
+            if there.kind is Kind.GITLAB:
+                return named(said)
+            return open_request(there, delivery.folder, branch, title, body)
+        except DeliveryError as error:
+            by_hand = f"the branch {branch} is pushed, so open the request by hand: {there.by_hand(branch)}"
+            raise DeliveryError(f"{error}; {by_hand}") from error

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -46,8 +47,11 @@ def named(said: str) -> str:
     raise DeliveryError(f"GitLab names no merge request; it says: {told}")
 
 
-def open_request(project: Project, branch: str, title: str, body: str) -> str:
+def open_request(project: Project, folder: Path, branch: str, title: str, body: str) -> str:
     """Open a request to merge a branch into ``main``, or find the one that is open.
+
+    Args:
+        folder: the repository that the branch was pushed from.
 
     Returns:
         its address, for people.
@@ -57,7 +61,7 @@ def open_request(project: Project, branch: str, title: str, body: str) -> str:
             something else.
     """
     wanted = {"title": title, "head": branch, "base": BRANCH, "body": body}
-    with httpx.Client(headers=_headers(project), timeout=TIMEOUT) as http:
+    with httpx.Client(headers=_headers(project, folder), timeout=TIMEOUT) as http:
         answer = _ask(http, "POST", project.pulls, json=wanted)
         if answer.status_code in THERE_IS_ONE and (found := _open(http, project, branch)):
             return found
@@ -79,8 +83,8 @@ def _open(http: httpx.Client, project: Project, branch: str) -> str:
     )
 
 
-def _headers(project: Project) -> dict[str, str]:
-    name, password = login(project.login)
+def _headers(project: Project, folder: Path) -> dict[str, str]:
+    name, password = login(project.login, folder)
     if project.kind is Kind.GITEA:
         basic = base64.b64encode(f"{name}:{password}".encode()).decode()
         return {"Accept": "application/json", "Authorization": f"Basic {basic}"}
