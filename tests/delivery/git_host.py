@@ -49,7 +49,8 @@ class Pulls:
             return _told(422, message="Validation Failed", errors=[again])
         page = f"{self.server.url.removesuffix('.git')}/pull/{len(self.made) + 1}"
         made = {"html_url": page, "state": "open", "title": title, "body": body}
-        self.made.append(made | {"head": {"ref": head}, "base": {"ref": base}})
+        here = {"repo": {"full_name": "team/delivery"}}
+        self.made.append(made | {"head": {"ref": head, **here}, "base": {"ref": base, **here}})
         return 201, json.dumps(self.made[-1]).encode()
 
     def _list(self, query: dict[str, str]) -> tuple[int, bytes]:

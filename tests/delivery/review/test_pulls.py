@@ -77,10 +77,28 @@ def test_a_list_that_cannot_be_read_is_told(found):
         ask("github", url)
 
 
-def test_a_request_of_another_branch_is_not_taken_for_it():
-    other = [{"head": {"ref": f"{BRANCH}0"}, "html_url": "https://x/1"}]
-    with answering((409, {"message": "no"}), (200, other)) as url, pytest.raises(DeliveryError, match=r"no$"):
-        ask("gitea", url)
+def listed(page: str, repository: str | None, ref: str = BRANCH) -> dict:
+    """A request as both hosts list it; a fork that was deleted is null."""
+    head = {"ref": ref, "repo": repository and {"full_name": repository}}
+    return {"html_url": page, "head": head, "base": {"ref": "main", "repo": {"full_name": "Team/delivery"}}}
+
+
+@pytest.mark.parametrize("kind", ["github", "gitea"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        listed("https://x/1", "Team/delivery", f"{BRANCH}0"),
+        listed("https://x/1", "anna/delivery"),
+        listed("https://x/1", "Team/fork"),
+        listed("https://x/1", None),
+    ],
+)
+def test_a_request_of_another_branch_or_of_a_fork_is_not_taken_for_it(kind, other):
+    no = 409, {"message": "no"}
+    with answering(no, (200, [other])) as url, pytest.raises(DeliveryError, match=r"no$"):
+        ask(kind, url)
+    with answering(no, (200, [other, listed("https://x/2", "Team/delivery")])) as url:
+        assert ask(kind, url) == "https://x/2"
 
 
 def test_a_host_that_is_away_or_silent_is_told(monkeypatch):

@@ -78,9 +78,16 @@ def _open(http: httpx.Client, project: Project, branch: str) -> str:
     return _read(
         answer,
         lambda found: next(
-            (without_secrets(each["html_url"]) for each in found if each["head"]["ref"] == branch), ""
+            (without_secrets(each["html_url"]) for each in found if _is_from(each, branch)), ""
         ),
     )
+
+
+def _is_from(request: Any, branch: str) -> bool:
+    """Whether it is for the repository's own branch; a fork may have one of that name, and the same owner."""
+    head, base = request["head"], request["base"]
+    own = head["repo"] and head["repo"]["full_name"] == base["repo"]["full_name"]  # null: a deleted fork
+    return bool(own and head["ref"] == branch)
 
 
 def _headers(project: Project, folder: Path) -> dict[str, str]:
