@@ -53,6 +53,14 @@ def answering(*answers):
             {"message": "Validation Failed", "errors": [{"message": "No commits between main and x"}]},
             "422: Validation Failed: No commits between main and x",
         ),
+        (
+            422,
+            {
+                "message": "Validation Failed",
+                "errors": [{"resource": "PullRequest", "field": "base", "code": "invalid"}, "odd", {}],
+            },
+            "422: Validation Failed: base invalid$",
+        ),
         (409, {"message": "archived", "errors": None}, "409: archived"),
         (502, b"<html>", "502: Bad Gateway"),
         (500, ["?"], "500: Internal Server Error"),

@@ -127,5 +127,10 @@ def _read(answer: httpx.Response, read: Callable[[Any], str]) -> str:
 
 
 def _message(content: Any) -> str:
-    more = [each["message"] for each in content.get("errors") or () if isinstance(each, dict)]
-    return ": ".join([content["message"], *more])
+    more = [_detail(each) for each in content.get("errors") or () if isinstance(each, dict)]
+    return ": ".join([content["message"], *filter(None, more)])
+
+
+def _detail(error: dict[str, str]) -> str:
+    """GitHub's own words, which it has for few, or the field and a code."""
+    return error.get("message") or " ".join(error[name] for name in ("field", "code") if name in error)
