@@ -23,6 +23,12 @@ NEW = "merge_request%5Bsource_branch%5D=promote%2Fprod%2Fpets-2&merge_request%5B
             f"https://github.com/team/delivery/compare/main...{BRANCH}",
         ),
         (
+            "https://GitHub.com:443/team/delivery.git",
+            "github",
+            "https://api.github.com/repos/team/delivery/pulls",
+            f"https://github.com/team/delivery/compare/main...{BRANCH}",
+        ),
+        (
             "ssh://git@codeberg.org:22/team/delivery",
             "gitea",
             "https://codeberg.org/api/v1/repos/team/delivery/pulls",
@@ -39,6 +45,12 @@ NEW = "merge_request%5Bsource_branch%5D=promote%2Fprod%2Fpets-2&merge_request%5B
             "gitea",
             "https://example.org/git/api/v1/repos/team/delivery/pulls",
             f"https://example.org/git/team/delivery/compare/main...{BRANCH}",
+        ),
+        (
+            "http://localhost:3000/team/delivery.git",
+            "gitea",
+            "http://localhost:3000/api/v1/repos/team/delivery/pulls",
+            f"http://localhost:3000/team/delivery/compare/main...{BRANCH}",
         ),
     ],
 )
@@ -66,6 +78,20 @@ def test_a_project_of_gitlab_may_lie_in_groups_of_groups(place):
 )
 def test_over_ssh_the_password_for_https_of_the_same_host_is_meant(place, login):
     assert project(place).login == login
+
+
+@pytest.mark.parametrize("place", ["http://bot:hush@GitHub.com/a/b", "http://bot:hush@gitea.lan:3000/a/b"])
+def test_a_password_goes_to_no_other_machine_in_clear(monkeypatch, place):
+    monkeypatch.setenv("BONAFIDE_GIT_HOST", "gitea")
+    host = place.partition("@")[2]
+    with pytest.raises(DeliveryError, match=f"^http://{host} .*anybody on the way; use https") as told:
+        project(place)
+    assert "hush" not in str(told.value)
+
+
+def test_gitlab_is_asked_by_the_push_alone_so_http_is_gits_matter(monkeypatch):
+    monkeypatch.setenv("BONAFIDE_GIT_HOST", "gitlab")
+    assert project("http://gitlab.lan/a/b").by_hand(BRANCH).startswith("http://gitlab.lan/a/b/-/merge")
 
 
 def test_what_is_known_of_a_host_comes_before_the_setting(monkeypatch):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote, urlencode, urlsplit
 
+from bonafide.addresses import is_loopback
 from bonafide.delivery.checkout import BRANCH
 from bonafide.errors import ConfigError, DeliveryError
 from bonafide.home import is_remote, without_secrets
@@ -66,7 +67,7 @@ def project(place: str) -> Project:
     """The project that a delivery repository is at its host.
 
     Raises:
-        DeliveryError: it is a folder, or its address is none of a host's.
+        DeliveryError: it is a folder, or its address is none of a host's, or would take a password in clear.
         ConfigError: nothing says what kind of host it is.
     """
     if not is_remote(place):
@@ -85,10 +86,15 @@ def project(place: str) -> Project:
             f"{without_secrets(place)} names no host and repository for a pull request; "
             "give https://HOST/OWNER/NAME.git or git@HOST:OWNER/NAME.git"
         )
-    if parts.scheme == "ssh":
+    kind = _kind(host)
+    if parts.scheme == "http" and kind is not Kind.GITLAB and not is_loopback(host):
+        raise DeliveryError(
+            f"{without_secrets(place)} would show Git's password to anybody on the way; use https"
+        )
+    root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if parts.scheme == "ssh" or host in KNOWN:
         root = f"https://{host}"
-        return Project(_kind(host), root, path, f"{root}/{path}.git")
-    return Project(_kind(host), f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", path, place)
+    return Project(kind, root, path, f"{root}/{path}.git" if parts.scheme == "ssh" else place)
 
 
 def _kind(host: str) -> Kind:
