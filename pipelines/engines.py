@@ -62,8 +62,8 @@ def _without_secrets(environment: dict[str, str]) -> dict[str, str]:
 class Step(Config):
     """What the container of a step gets. ``cpu`` (cores) and ``memory`` (GiB) are limits and requests.
 
-    ``image`` is one of its own, in place of the pipeline's. ``retries`` is how often a step that failed begins again, for whatever reason it failed; it waits half a
-    minute, then twice as long each time.
+    ``image`` is one of its own, in place of the pipeline's. ``retries`` is how often a failed step begins
+    again, for whatever reason it failed; it waits half a minute, then twice as long each time.
     """
 
     environment: Annotated[dict[Variable, Plain], AfterValidator(_without_secrets)] = Field(
