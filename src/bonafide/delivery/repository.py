@@ -188,21 +188,28 @@ def environments(delivery: Checkout, task: str) -> list[str]:
 
 def rolled_back(delivery: Checkout, environment: str, task: str) -> set[str]:
     """The digests of the packages that were rolled back in an environment."""
-    found = history(delivery, environment, task)
+    found = history(delivery, environment, task, **ALL_PARENTS)
     return {told[ROLLED_BACK] for _, told in found if ROLLED_BACK in told}
 
 
 def package_digest(delivery: Checkout, environment: str, task: str, version: str) -> str:
     """Of a version that was promoted in an environment; empty if no commit names it."""
     name = f"{task}/{version}"
-    found = (told for _, told in history(delivery, environment, task) if told.get("Model-Version") == name)
+    past = history(delivery, environment, task, **ALL_PARENTS)
+    found = (told for _, told in past if told.get("Model-Version") == name)
     return next((told[PACKAGE_DIGEST] for told in found if PACKAGE_DIGEST in told), "")
 
 
-def history(delivery: Checkout, environment: str, task: str) -> Iterator[tuple["Commit", dict[str, str]]]:
-    """The commits that changed what an environment serves, with their trailers, the newest first."""
+def history(
+    delivery: Checkout, environment: str, task: str, **which: bool
+) -> Iterator[tuple["Commit", dict[str, str]]]:
+    """The commits that changed what an environment serves, with their trailers, the newest first.
+
+    Args:
+        which: ``ALL_PARENTS`` for all that ever did; without it, those that what serves now comes from.
+    """
     path = folder_of(environment, task) / SERVICE
-    for commit in delivery.repository.iter_commits(paths=path.as_posix(), **ALL_PARENTS):
+    for commit in delivery.repository.iter_commits(paths=path.as_posix(), **which):
         yield commit, trailers(commit)
 
 
