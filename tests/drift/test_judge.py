@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bonafide.drift.environment import Answer, detect
-from bonafide.drift.judge import checks, holm, judge, sides
+from bonafide.drift.judge import FEWEST_GROUPS, checks, holm, judge, sides
 from bonafide.drift.reference import read_reference
 from bonafide.task import Drift
 from tests.drift import world
@@ -35,6 +35,26 @@ def test_looks_count_only_if_the_mix_does_not_explain_them(known, random):
     answers = {"mmd": SURE, "ks": SURE, "labels": SURE}
     assert judged(known, window(random, 400, mix=SKEWED), **answers).kind == "mix"
     assert judged(known, window(random, 400, mix=SKEWED, moved=0.7), **answers).kind == "looks"
+
+
+@pytest.mark.parametrize("images", [1, 4])
+def test_few_groups_of_a_label_are_no_ground_for_looks(known, random, images):
+    """Whatever moved; and the note names the label. One group more, and looks are judged."""
+    seen, answers = window(random, 400, moved=0.7), {"mmd": SURE, "ks": SURE, "labels": SURE}
+
+    def scarce(groups: int):
+        rows = np.concatenate(
+            [np.flatnonzero(known.label < 2), np.flatnonzero(known.label == 2)[: groups * images]]
+        )
+        kept = {name: getattr(known, name)[rows] for name in ("probabilities", "label", "embedding")}
+        shared = np.where(kept["label"] == 2, -1 - np.arange(len(rows)) % groups, known.group[rows])
+        return replace(known, **kept, group=shared, statistics={})
+
+    found = judged(scarce(FEWEST_GROUPS - 1), seen, **answers)
+    assert found.kind == "mix"
+    assert found.notes[0].startswith("Looks were not judged: of blue the reference has fewer than")
+    assert {each.name for each in found.detectors if each.adjusted is not None} == {"labels"}
+    assert judged(scarce(FEWEST_GROUPS), seen, **answers).kind == "looks"
 
 
 def test_what_no_detector_sees_is_no_drift(known, random):

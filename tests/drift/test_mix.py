@@ -61,6 +61,16 @@ def test_groups_of_the_reference_share_their_luck(random):
     assert found["grouped"] <= MOST < found["alone"]
 
 
+def test_few_groups_of_a_label_are_not_taken_for_too_sure(random):
+    """Of a model that is always right: the mean of three groups spreads as their own variance says."""
+    label, group = np.repeat([0, 1], [40, 30]), np.concatenate([np.arange(40), 40 + np.arange(30) % 3])
+    values = np.where(label, np.array([-1.0, 0.5, 2.0])[group % 3 - 1], 0)
+    answers = np.eye(2, dtype=np.float32)[np.repeat([0, 1], 100)]
+    made = Mixture(Known(np.eye(2, dtype=np.float32)[label], label, group), answers, seed=1)
+    spread = np.concatenate([values, np.zeros(200)]) @ made.drawn
+    assert spread.std() == pytest.approx(0.5 * np.std([-1, 0.5, 2], ddof=1) / np.sqrt(3), rel=0.08)
+
+
 def test_the_same_seed_gives_the_same_answer(random):
     known, label, probabilities = draw(random, 200)
     window, _, answers = draw(random, 200)

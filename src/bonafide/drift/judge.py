@@ -17,6 +17,7 @@ from bonafide.task import DECIDING, Drift
 
 Kind = Literal["none", "mix", "looks", "too-few"]
 LOOKS, MIX = ("mmd", "ks", "uncertainty"), "labels"
+FEWEST_GROUPS = 8  # of each label: benchmarks/drift/few.py
 SMALLEST = 1e-30  # p-values that are smaller say no more, and may have become 0
 assert len((*LOOKS, MIX)) == DECIDING
 
@@ -143,23 +144,13 @@ def judge(both: Sides, answers: Mapping[str, Answer], settings: Drift) -> Judgem
     classes does not explain it, so its p-value is the larger of the two. That of the answered labels is
     chi-square's. Holm's correction over all of them keeps the share of windows without drift that alarm at
     ``alpha``, and so that of windows with another mix alone that alarm for looks. Statistics only explain.
+    So do detectors of looks where the reference has few groups of a label: the mix cannot be told from looks.
     """
-    ours, theirs = both.reference, both.window
-    whole = Mixture(both.known, theirs["probabilities"], both.seed)
-    one, other = _drawn(both, settings.rows)
-    part = Mixture(
-        Known(both.known.probabilities[one], both.known.label[one], both.known.group[one]),
-        theirs["probabilities"][other],
-        both.seed,
-    )
-    beyond = {
-        "mmd": part.mmd(ours[both.looks][one], theirs[both.looks][other]),
-        "ks": whole.ks(ours[both.looks], theirs[both.looks]),
-        "uncertainty": whole.ks(entropy(ours["probabilities"]), entropy(theirs["probabilities"])),
-    }
+    whole = Mixture(both.known, both.window["probabilities"], both.seed)
+    few = _scarce(both, settings.rows)
+    beyond = {} if few else _beyond(both, whole, settings.rows)
     raw = {name: min(1.0, max(SMALLEST, len(answer.p) * min(answer.p))) for name, answer in answers.items()}
-    deciding = {name: max(raw[name], beyond.get(name, 0.0)) for name in (*LOOKS, MIX)}
-    adjusted = holm(deciding)
+    adjusted = holm({name: max(raw[name], beyond.get(name, 0.0)) for name in (*beyond, MIX)})
     detectors = tuple(
         Detector(
             name=name,
@@ -177,7 +168,7 @@ def judge(both: Sides, answers: Mapping[str, Answer], settings: Drift) -> Judgem
     )
     found = {each.name for each in detectors if each.found}
     kind: Kind = "looks" if found & {*LOOKS} else "mix" if MIX in found else "none"
-    return Judgement(kind=kind, detectors=detectors, mix=_mix(both, whole), notes=both.notes)
+    return Judgement(kind=kind, detectors=detectors, mix=_mix(both, whole), notes=(*few, *both.notes))
 
 
 def holm(values: Mapping[str, float]) -> dict[str, float]:
@@ -202,6 +193,30 @@ def _mix(both: Sides, mixture: Mixture) -> tuple[LabelShare, ...]:
             high=share.high,
         )
         for label, share, part in rows
+    )
+
+
+def _beyond(both: Sides, whole: Mixture, rows: int) -> dict[str, float]:
+    """By detector of looks, the p-value of that the window differs by its mix alone."""
+    ours, theirs = both.reference, both.window
+    one, other = _drawn(both, rows)
+    part = Mixture(both.known.of(one), theirs["probabilities"][other], both.seed)
+    return {
+        "mmd": part.mmd(ours[both.looks][one], theirs[both.looks][other]),
+        "ks": whole.ks(ours[both.looks], theirs[both.looks]),
+        "uncertainty": whole.ks(entropy(ours["probabilities"]), entropy(theirs["probabilities"])),
+    }
+
+
+def _scarce(both: Sides, rows: int) -> tuple[str, ...]:
+    """A note if chance may make a label look different, for want of groups among the rows that are drawn."""
+    groups = both.known.of(_drawn(both, rows)[0]).groups(len(both.labels))
+    few = [label for label, count in zip(both.labels, groups, strict=True) if count < FEWEST_GROUPS]
+    if not few:
+        return ()
+    return (
+        f"Looks were not judged: of {', '.join(few)} the reference has fewer than {FEWEST_GROUPS} groups to "
+        "compare, so chance may make them look different; validate with more.",
     )
 
 

@@ -6,7 +6,8 @@ and correcting for label shift with black box predictors*, 2018, with probabilit
 the mean of anything else is that same mix of its own means by class. How far it is from that is judged
 against draws of the multiplier bootstrap, which know that the shares are estimated: each observation's part
 in the difference gets a random sign (Chwialkowski, Sejdinovic and Gretton, *A wild bootstrap for degenerate
-kernel tests*, 2014). Observations of one group of the reference share their sign.
+kernel tests*, 2014). Observations of one group of the reference share their sign. The variance of
+G groups about their own mean is too small by the factor (G - 1) / G, which stretches each label's parts.
 """
 
 from dataclasses import dataclass
@@ -30,6 +31,15 @@ class Known:
     probabilities: NDArray[np.float32]
     label: NDArray[np.int64]
     group: NDArray[np.int64]
+
+    def groups(self, labels: int) -> NDArray[np.int64]:
+        """How many groups have images of each label."""
+        pairs = np.unique(np.stack([self.label, self.group]), axis=1)
+        return np.bincount(pairs[0], minlength=labels)
+
+    def of(self, rows: NDArray[np.int64]) -> "Known":
+        """Some of them."""
+        return Known(self.probabilities[rows], self.label[rows], self.group[rows])
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,9 @@ class Mixture:
         """Differences as chance makes them, as weights float32 [N + M, DRAWS] of all observations."""
         groups, group = np.unique(known.group, return_inverse=True)
         count = len(parts) - len(group)
-        reference = -each[:, None] * random.choice([-1.0, 1.0], (len(groups), DRAWS))[group]
+        own = known.groups(len(self.shares))
+        unbiased = np.sqrt(own / np.maximum(own - 1, 1))[known.label]
+        reference = -(each * unbiased)[:, None] * random.choice([-1.0, 1.0], (len(groups), DRAWS))[group]
         window = random.choice([-1.0, 1.0], (count, DRAWS)) / count
         drawn = np.concatenate([reference, window - window.mean(0)])
         self.errors = parts.T @ drawn

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from bonafide.drift.check import Found
 
 HEADLINES = {
-    "none": "No drift",
-    "mix": "Classes come in another mix; each looks as before",
+    "none": "No drift was found",
+    "mix": "Classes come in another mix; no other looks were found",
     "looks": "What is asked about looks different",
     "too-few": "Too few predictions to judge",
 }
