@@ -56,6 +56,34 @@ def test_predictions_of_several_versions_are_not_mixed_up(checked, random):
     assert "60 predictions of other versions than 4 were left out." in found.judgement.notes
 
 
+def rollout(random):
+    """60 predictions of version 3, and then 40 of version 4, which has one label more."""
+    seen, fourth = window(random, 100), np.arange(100) >= 60
+    more = np.where(fourth, 0.0, np.nan).astype(np.float32)[:, None]
+    return replace(
+        seen,
+        names=(*seen.names, "violet"),
+        probabilities=np.concatenate([seen.probabilities, more], axis=1),
+        versions=np.where(fourth, "4", "3"),
+    )
+
+
+def test_labels_that_another_version_has_are_no_matter(checked, random):
+    seen = rollout(random)
+    assert checked(seen, version="3").compared == 60
+    with pytest.raises(DataError, match="labels red, green, blue, violet, the reference red, green, blue"):
+        checked(seen, version="4")
+    assert checked(seen, "none", version="5").compared == 0
+
+
+def test_that_only_other_versions_have_embeddings_is_told(checked, random):
+    """As where theirs are of another size, and most."""
+    seen = rollout(random)
+    embedded = seen.versions == "4"
+    with pytest.raises(DataError, match="give a window of version 3 alone"):
+        checked(replace(seen, embedded=embedded, embeddings=seen.embeddings[embedded]), version="3")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -121,20 +121,19 @@ def _chosen(
     info, notes = reference.info, []
     if task and info.task != task:
         raise DataError(f"the reference is of task {info.task}, not of {task}; give another package")
-    if not len(window):
-        return window, version, ()
-    window = _ordered(window, info.labels)
-    there = sorted(set(map(str, window.versions)))
-    if not version and len(there) > 1:
-        raise DataError(
-            f"the window has predictions of versions {', '.join(there)}, whose embeddings cannot be "
-            "compared; name one of them: --version"
-        )
-    version = version or "".join(there)
+    version = version or _only(window)
     chosen = window.of(window.versions == version)
     if len(chosen) < len(window):
         notes.append(
             f"{len(window) - len(chosen):,} predictions of other versions than {version} were left out."
+        )
+    if not len(chosen):
+        return chosen, version, tuple(notes)
+    chosen = _ordered(chosen, info.labels)
+    if reference.embedding is not None and window.embedded.any() and not chosen.embedded.any():
+        raise DataError(
+            "the window has embeddings of other versions alone, which may be of another size than those of "
+            f"{version}; give a window of version {version} alone"
         )
     if reference.embedding is not None and chosen.embedded.any() and not chosen.embedded.all():
         notes.append(f"{(~chosen.embedded).sum():,} predictions without an embedding were left out.")
@@ -143,10 +142,23 @@ def _chosen(
     return chosen, version, tuple(notes)
 
 
-def _ordered(window: Window, labels: tuple[str, ...]) -> Window:
-    if sorted(window.names) != sorted(labels):
+def _only(window: Window) -> str:
+    there = sorted(set(map(str, window.versions)))
+    if len(there) > 1:
         raise DataError(
-            f"the window has the labels {', '.join(window.names)}, the reference {', '.join(labels)}: they "
+            f"the window has predictions of versions {', '.join(there)}, whose embeddings cannot be "
+            "compared; name one of them: --version"
+        )
+    return "".join(there)
+
+
+def _ordered(window: Window, labels: tuple[str, ...]) -> Window:
+    """With the columns of these labels; those that only other versions know are left out."""
+    columns = zip(window.names, window.probabilities.T, strict=True)
+    names = [name for name, column in columns if name in labels or not np.isnan(column).all()]
+    if sorted(names) != sorted(labels):
+        raise DataError(
+            f"the window has the labels {', '.join(names)}, the reference {', '.join(labels)}: they "
             "are of different tasks or models"
         )
     order = [window.names.index(label) for label in labels]
