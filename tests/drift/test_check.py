@@ -5,8 +5,10 @@ import pytest
 from typer.testing import CliRunner
 
 from bonafide.cli.main import app
+from bonafide.drift import check as module
 from bonafide.drift.check import DRIFT, DRIFT_METRICS, DRIFT_REPORT, check, read_found
 from bonafide.drift.environment import PYTHON
+from bonafide.drift.reference import read_reference
 from bonafide.drift.window import write_window
 from bonafide.errors import BonafideError, DataError, PackageError
 from bonafide.task import Drift
@@ -66,6 +68,18 @@ def rollout(random):
         probabilities=np.concatenate([seen.probabilities, more], axis=1),
         versions=np.where(fourth, "4", "3"),
     )
+
+
+def test_of_a_large_window_the_same_part_is_drawn(checked, packaged, trusted, random, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 150)
+    seen = window(random, 500)
+    found = checked(seen)
+    assert (found.predictions, found.compared) == (500, 150)
+    assert "Of 500 predictions, 150 were drawn to be compared." in found.judgement.notes
+    reference = read_reference(packaged, trusted)
+    drawn = [module._chosen(seen, reference, "", "")[0] for _ in range(2)]
+    assert drawn[0].ids.tolist() == drawn[1].ids.tolist() != seen.ids[:150].tolist()
+    assert (np.diff(drawn[0].times) > 0).all()
 
 
 def test_labels_that_another_version_has_are_no_matter(checked, random):

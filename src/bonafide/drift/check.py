@@ -14,6 +14,7 @@ from bonafide.errors import DataError
 from bonafide.files import new_folder, write_text
 from bonafide.task import Drift
 
+MOST = 20_000  # predictions at once: memory grows with them
 DRIFT, DRIFT_REPORT, DRIFT_METRICS = "drift.json", "drift.html", "drift.prom"
 
 
@@ -57,7 +58,8 @@ def check(
 ) -> Found:
     """Compare, and write ``drift.json``, ``drift.html`` and ``drift.prom`` to ``out``.
 
-    The same window and package give the same answer.
+    Of a window that is too large, ``MOST`` predictions are drawn. The same window and package give the same
+    answer.
 
     Args:
         trusted: public keys, as :func:`bonafide.model.package.verify` takes them.
@@ -138,6 +140,9 @@ def _chosen(
     if reference.embedding is not None and chosen.embedded.any() and not chosen.embedded.all():
         notes.append(f"{(~chosen.embedded).sum():,} predictions without an embedding were left out.")
         chosen = chosen.of(chosen.embedded)
+    if len(chosen) > MOST:
+        notes.append(f"Of {len(chosen):,} predictions, {MOST:,} were drawn to be compared.")
+        chosen = chosen.of(np.sort(np.random.default_rng(0).permutation(len(chosen))[:MOST]))
     _refuse_unusable(chosen, reference)
     return chosen, version, tuple(notes)
 
