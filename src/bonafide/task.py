@@ -116,7 +116,7 @@ class Drift(Config):
     as many of the reference, and ``permutations``. After ``seconds`` the detectors are given up.
     """
 
-    alpha: Annotated[float, Field(ge=0.001, le=0.2)] = 0.05
+    alpha: Annotated[float, Field(ge=0.008, le=0.2)] = 0.05
     minimum: Annotated[int, Field(ge=50)] = 200
     rows: Annotated[int, Field(ge=100, le=5000)] = 2000
     permutations: Annotated[int, Field(ge=100, le=100_000)] = 1000

@@ -20,9 +20,9 @@ def known(packaged, trusted):
     return read_reference(packaged, trusted)
 
 
-def judged(known, seen, **answers):
+def judged(known, seen, settings=SETTINGS, **answers):
     given = {"mmd": SAME, "ks": SAME, "uncertainty": SAME, "labels": SAME} | answers
-    return judge(sides(known, seen, SETTINGS), given, SETTINGS)
+    return judge(sides(known, seen, settings), given, settings)
 
 
 def test_holm_by_hand():
@@ -65,6 +65,14 @@ def test_the_detectors_share_one_level(known, random):
     """0.02 alone would be below it."""
     assert judged(known, window(random, 400), labels=Answer([0.02], [0.1])).kind == "none"
     assert judged(known, window(random, 400), labels=Answer([0.012], [0.1])).kind == "mix"
+
+
+def test_at_the_least_level_looks_can_still_be_found(known, random):
+    """Where all else is as before, so that the smallest p-value counts four times."""
+    found = judged(known, window(random, 400, moved=2.0), Drift(alpha=0.008), ks=SURE)
+    assert found.kind == "looks"
+    with pytest.raises(ValueError, match=r"greater than or equal to 0\.008"):
+        Drift(alpha=0.0079)
 
 
 def test_columns_share_a_detectors_p_value(known, random):
