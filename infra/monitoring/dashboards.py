@@ -215,6 +215,11 @@ DRIFT = Dashboard(
             PLAIN,
             {"{{state}}": f"sum by (state) (increase(bonafide_feedback_total{{{TASK}}}[1d]))"},
         ),
+        Panel(
+            "Feedback that waits for a review",
+            PLAIN,
+            {"{{task}}": f"max by (task) (bonafide_feedback_waiting{{{TASK}}})"},
+        ),
     ),
 )
 

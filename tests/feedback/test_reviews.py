@@ -48,6 +48,17 @@ def test_a_word_is_filed_and_confirmed(reviews, clock):
     assert reviews.file("p-0", "real", "anna")[0].verdict == "right"
 
 
+def test_what_waits_is_counted_by_task(reviews, store):
+    assert reviews.waiting() == {}
+    store.add([prediction(20, task="cats")])
+    for number in (1, 2, 20):
+        reviews.file(f"p-{number}", "real", "anna")
+    filed, _ = reviews.file("p-1", "real", "berta")
+    assert reviews.waiting() == {"authenticity": 3, "cats": 1}
+    reviews.decide(filed.id, "confirmed", "carla")
+    assert reviews.waiting() == {"authenticity": 2, "cats": 1}
+
+
 def test_a_reviewer_has_one_word_and_may_change_it_until_it_is_decided(reviews):
     first, _ = reviews.file("p-1", "real", "anna")
     assert reviews.file("p-1", "real", "anna") == (first, False)

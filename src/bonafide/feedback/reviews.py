@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from bonafide.feedback.database import Database
 from bonafide.feedback.errors import ContradictionError, UnknownError
@@ -105,6 +105,14 @@ class Reviews:
             query = query.where(FeedbackRow.state == state)
         with self._database.reading() as connection:
             return [Feedback(**row) for row in connection.execute(query).mappings()]
+
+    def waiting(self) -> dict[str, int]:
+        """How many are new, by task; no entry where there is none."""
+        query = select(PredictionRow.task, func.count())
+        query = query.join(FeedbackRow, FeedbackRow.prediction_id == PredictionRow.id)
+        query = query.where(FeedbackRow.state == NEW).group_by(PredictionRow.task)
+        with self._database.reading() as connection:
+            return dict(connection.execute(query).tuples().all())
 
     def confirmed(self, task: str, until: datetime) -> list[Confirmed]:
         """What was confirmed by ``until`` of predictions whose images are kept, in the order of decisions."""

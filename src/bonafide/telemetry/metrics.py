@@ -81,6 +81,9 @@ FEEDBACK = Counter(
     "What people said of predictions, by what became of it: new, confirmed, rejected",
     ("task", "state"),
 )
+FEEDBACK_WAITING = Gauge(
+    "bonafide_feedback_waiting", "What people said of predictions and nobody has decided about yet", ("task",)
+)
 DRIFT_SCORE = Gauge(
     "bonafide_drift_score",
     "Evidence of the last drift check, -log10 of the corrected p-value: above the threshold it found drift",

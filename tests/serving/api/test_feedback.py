@@ -10,13 +10,15 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 from bonafide.data.looks import looks
+from bonafide.feedback.errors import StoreError
 from bonafide.feedback.reviews import Reviews
 from bonafide.feedback.spool import Spool
 from bonafide.feedback.store import Store
 from bonafide.feedback.writer import Writer
-from bonafide.serving.api import tokens
+from bonafide.serving.api import feedback, tokens
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
+from tests.patience import until
 from tests.serving.api.conftest import RED, problem
 from tests.serving.api.test_contract import RATES, TOKENS, bounded, conforms, read
 
@@ -29,7 +31,8 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def app(local, store, tmp_path):
+def app(local, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(feedback, "COUNT_SECONDS", 0.05)
     writer = Writer(store, Spool(tmp_path / "spool"), looks)
     return create_app(local(), Settings(**TOKENS, **RATES), writer=writer)
 
@@ -70,6 +73,40 @@ def test_feedback_is_filed_once_and_looked_at(api, asked):
     assert (changed.status_code, changed.json()["verdict"]) == (200, "right")
     other = api.post("/feedback", json=opinion, headers={"authorization": f"Bearer {token('berta')}"})
     assert (other.status_code, other.json()["reviewer"]) == (201, "berta")
+
+
+def test_what_waits_is_among_the_metrics(api, asked, store):
+    """It is read from the database, where somebody else decides; and a task of which none waits has 0."""
+
+    def told(count):
+        task = store.find(asked).task
+        until(lambda: f'bonafide_feedback_waiting{{task="{task}"}} {count}.0' in api.get("/metrics").text)
+
+    opinion = {"prediction_id": asked, "label": "blue"}
+    filed = api.post("/feedback", json=opinion).json()
+    told(1)
+    api.post("/feedback", json=opinion | {"label": "red"})
+    api.post("/feedback", json=opinion, headers={"authorization": f"Bearer {token('berta')}"})
+    told(2)
+    Reviews(store.database).decide(filed["id"], "confirmed", "carla")
+    told(1)
+    [other] = Reviews(store.database).newest(10, state="new")
+    Reviews(store.database).decide(other.id, "rejected", "carla")
+    told(0)
+
+
+def test_one_failure_does_not_end_the_count(app, monkeypatch):
+    counts = iter([StoreError("away"), OSError("no memory"), {"counted": 7}])
+
+    def waiting(_):
+        found = next(counts, {"counted": 8})
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(Reviews, "waiting", waiting)
+    with TestClient(app) as client:
+        until(lambda: 'bonafide_feedback_waiting{task="counted"} 8.0' in client.get("/metrics").text)
 
 
 def test_what_was_decided_is_not_contradicted(api, asked, store):

@@ -1,8 +1,9 @@
 """The service API as one ASGI application."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -44,10 +45,10 @@ def create_app(
         ConfigError: the rate storage cannot be used.
     """
     door = Door(settings)
+    background: list[Callable[[], Awaitable[None]]] = []
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        background = [runs.keep_working] if engine is not None else []
         if writer:
             writer.start()
         async with beside(background):
@@ -74,8 +75,11 @@ def create_app(
         from bonafide.feedback.reviews import Reviews
         from bonafide.serving.api import feedback
 
-        app.include_router(feedback.router(feedback.Endpoints(Reviews(writer.store.database), limits), door))
+        reviews = Reviews(writer.store.database)
+        background.append(partial(feedback.keep_counting, reviews))
+        app.include_router(feedback.router(feedback.Endpoints(reviews, limits), door))
     if engine is not None:
+        background.append(runs.keep_working)
         app.include_router(runs.router(runs.Endpoints(engine, limits), door))
         app.include_router(hooks.router(hooks.Endpoints(engine, settings.rest_hours, limits), door))
     page.install(app)

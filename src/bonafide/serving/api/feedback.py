@@ -1,6 +1,7 @@
 """Feedback by request: what a person says that an image is."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,12 +23,15 @@ from bonafide.serving.api.schemas import Opinion
 from bonafide.serving.edge import body
 from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.limits import Limits
+from bonafide.telemetry import metrics
 
 BODY_BYTES = 16 * 1024
 AT_ONCE = 64
 RETRY_SECONDS = "5"
+COUNT_SECONDS = 60
 NOBODY = "anonymous"
 _ID = re.compile(r"[0-9a-f]{32}")
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -71,6 +75,20 @@ class Endpoints:
                 return Opinion.model_validate_json(bytes(content))
             except ValidationError as error:
                 raise RequestValidationError(error.errors(include_url=False)) from None
+
+
+async def keep_counting(reviews: Reviews) -> None:
+    """Set the gauge of feedback that waits, now and later."""
+    told = set[str]()
+    while True:
+        try:
+            waiting = await asyncio.to_thread(reviews.waiting)
+            told |= waiting.keys()
+            for task in told:
+                metrics.FEEDBACK_WAITING.labels(task).set(waiting.get(task, 0))
+        except Exception:
+            logger.exception("feedback that waits is not counted")
+        await asyncio.sleep(COUNT_SECONDS)
 
 
 def router(endpoints: Endpoints, door: Door) -> APIRouter:
