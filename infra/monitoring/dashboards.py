@@ -298,6 +298,11 @@ INFRASTRUCTURE = Dashboard(
             "Images to be kept", RATE, {"{{outcome}}": _rate("bonafide_store_images_total", "outcome", SPACE)}
         ),
         Panel(
+            "Events of the payload logger",
+            RATE,
+            {"{{outcome}}": _rate("bonafide_collected_events_total", "outcome", SPACE)},
+        ),
+        Panel(
             "Messages that were not delivered, in an hour",
             PLAIN,
             {
