@@ -1,10 +1,12 @@
 """On its way to the database nothing that was accepted is lost or doubled, whatever fails."""
 
+import errno
 import hashlib
 import itertools
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +55,10 @@ def until(true, seconds=30):
 
 def counted(outcome):
     return metrics.PREDICTIONS_STORED.labels(outcome)._value.get()
+
+
+def images_counted(outcome):
+    return metrics.STORE_IMAGES.labels(outcome)._value.get()
 
 
 @contextmanager
@@ -121,6 +127,56 @@ def test_an_image_that_cannot_be_kept_costs_no_prediction(store, spool, tmp_path
         made.put(prediction(1), RED)
     assert store.find("p-1").image
     assert "images are not kept" in caplog.text
+
+
+@pytest.mark.parametrize("error", [PermissionError("no"), RuntimeError("whatever")])
+def test_whatever_becomes_of_an_image_the_next_prediction_is_kept(store, spool, tmp_path, monkeypatch, error):
+    place, before = Images(str(tmp_path / "images")), images_counted("failed")
+    save = place.save
+
+    def refuse_once(*given):
+        monkeypatch.setattr(place, "save", save)
+        raise error
+
+    monkeypatch.setattr(place, "save", refuse_once)
+    with running(store, spool, images=place) as made:
+        made.put(prediction(1), RED)
+        until(lambda: images_counted("failed") == before + 1)
+        made.put(prediction(2), RED)
+    assert store.count() == 2
+    assert images.read(store.find("p-2").image) == RED
+
+
+def test_a_folder_that_refuses_a_look_is_told(tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for name in ("exists", "stat"):
+        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr("os.utime", lambda *_: refuse(_))
+    with pytest.raises(BonafideError, match=r"cannot write .*Permission denied"):
+        Images(str(tmp_path)).save("aa", b"content")
+
+
+def test_what_still_waits_at_the_end_is_counted(store, spool, monkeypatch):
+    monkeypatch.setattr(writer, "GRACE_SECONDS", 0.05)
+    held, let_go = threading.Event(), threading.Event()
+
+    def slow(*_):
+        held.set()
+        let_go.wait()
+        return {}
+
+    made = Writer(store, spool, slow)
+    made.start()
+    made.put(prediction(0), RED)
+    held.wait()
+    with counting() as grown:
+        for number in range(1, 4):
+            made.put(prediction(number))
+        made.close()
+    let_go.set()
+    assert grown == {"dropped": 3}
 
 
 class Away:

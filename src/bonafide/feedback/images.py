@@ -39,12 +39,13 @@ class Images:
             BonafideError: it cannot be written.
         """
         address = self.address(sha256)
-        if self._bucket is None:
-            if not Path(address).exists():
-                write_bytes(Path(address), content, mode=0o600)
-            return
         try:
-            self._bucket.pipe_file(address, content)
+            if self._bucket is not None:
+                self._bucket.pipe_file(address, content)
+            elif not Path(address).exists():
+                write_bytes(Path(address), content, mode=0o600)
+        except BonafideError:
+            raise
         except Exception as error:  # each store's client has its own
             raise BonafideError(f"cannot write {address}: {error}") from error
 

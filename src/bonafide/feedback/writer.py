@@ -108,6 +108,8 @@ class Writer:
         self._closing.set()
         self._came.set()
         self._threads[0].join(GRACE_SECONDS)
+        if left := self._taken(MOST_WAITING):
+            self._drop(len(left), "there was no time for them")
         self._kept.set()
         self._spooled.set()
         self._threads[1].join(GRACE_SECONDS)
@@ -121,9 +123,9 @@ class Writer:
                 while batch := self._taken():
                     self._accept(batch, pool)
 
-    def _taken(self) -> list[_Waiting]:
+    def _taken(self, most: int = BATCH) -> list[_Waiting]:
         with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
             self._held -= sum(len(each.content) for each in batch if each.content is not None)
         return batch
 
@@ -166,7 +168,7 @@ class Writer:
             return
         try:
             self._images.save(finished.prediction.sha256, finished.content)
-        except BonafideError as error:
+        except Exception as error:  # noqa: BLE001  (as above)
             STORE_IMAGES.labels("failed").inc()
             self._tell("images are not kept", error)
             return
