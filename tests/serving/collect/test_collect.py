@@ -21,12 +21,13 @@ from bonafide.feedback.store import Store
 from bonafide.feedback.writer import Writer
 from bonafide.serving.answer import Answer
 from bonafide.serving.client import HEADER, question
-from bonafide.serving.collect import halves, joining
+from bonafide.serving.collect import app, halves, joining
 from bonafide.serving.collect.app import create_app
 from bonafide.serving.collect.halves import Asked
 from bonafide.serving.collect.joining import Joiner
 from bonafide.serving.errors import RequestError
 from bonafide.telemetry import metrics
+from tests.feedback.conftest import prediction
 from tests.serving.api.conftest import BLUE, RED, problem
 from tests.serving.collect.agent import REQUEST, RESPONSE, Agent, event
 
@@ -210,6 +211,11 @@ def output(**changes):
     return answer(outputs=[ANSWERED["outputs"][0] | changes])
 
 
+def labelled(**changes):
+    label = {"name": "label", "datatype": "BYTES"} | changes
+    return answer(outputs=[*ANSWERED["outputs"], label])
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
@@ -237,6 +243,11 @@ def output(**changes):
         (GOOD | {"ce-type": RESPONSE}, output(datatype="FP64"), 400),
         (GOOD | {"ce-type": RESPONSE}, output(data=None, parameters={"binary_data_size": 8}), 400),
         (GOOD | {"ce-type": RESPONSE}, output(data=None, parameters={"binary_data_size": 10**30}), 400),
+        (GOOD | {"ce-type": RESPONSE}, labelled(shape=[1], data=[[255]]), 400),
+        (GOOD | {"ce-type": RESPONSE}, labelled(shape=[1], data=["c"]), 400),
+        (GOOD | {"ce-type": RESPONSE}, labelled(shape=[1, 1], data=["a"]), 400),
+        (GOOD | {"ce-type": RESPONSE}, labelled(shape=[1], data=[1.0], datatype="FP32"), 400),
+        (GOOD | {"ce-type": RESPONSE}, labelled(shape=[1], data=["a"], name="embedding"), 400),
         ({"content-type": "application/cloudevents+json"}, "[]", 400),
         ({"content-type": "application/cloudevents+json"}, "{", 400),
         ({"content-type": "application/cloudevents+json"}, '{"data_base64": "%"}', 400),
@@ -287,6 +298,48 @@ class Kept(list):
 
 def half(name, size=10):
     return Asked([b"x" * size], [{}]) if name == "asked" else Answer("m", "1", ("a",), {})
+
+
+def test_an_answer_that_cannot_be_kept_costs_no_other_one(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(joining, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.01)
+    before, events = counted("malformed"), {name: (event(name, RESPONSE, ""), answer()) for name in "abc"}
+    good = app.predictions
+
+    def predictions(answer, identity, **options):
+        if identity != "b":
+            raise RuntimeError("whatever")
+        return good(answer, identity, **options)
+
+    monkeypatch.setattr(app, "predictions", predictions)
+    with TestClient(create_app(Writer(store, Spool(tmp_path / "spool"), looks))) as collector:
+        send(collector, [events["a"], events["b"]])
+        assert find(store, "b").label == "a"
+        monkeypatch.setattr(joining, "WAIT_SECONDS", 60)
+        send(collector, [events["c"]])
+    assert store.count() == 1
+    assert counted("malformed") == before + 2
+
+
+def test_the_writer_is_closed_whatever_fails_at_the_end(store, tmp_path, monkeypatch):
+    def fail(_):
+        raise RuntimeError("whatever")
+
+    writer = Writer(store, Spool(tmp_path / "spool"), looks)
+    monkeypatch.setattr(app.Collector, "finish", fail)
+    with pytest.raises(RuntimeError, match="whatever"), TestClient(create_app(writer)):
+        writer.put(prediction(1))
+    assert store.find("p-1")
+
+
+def test_what_an_answer_holds_is_counted_whole(monkeypatch):
+    monkeypatch.setattr(joining, "MOST_BYTES", 2**20)
+    label = np.array([b"x" * 2**22], dtype=object)
+    joiner = Joiner(Kept())
+    joiner.add("1", "p", Answer("m", "1", ("x" * 2**22,), {}))
+    joiner.add("2", "p", Answer("m", "1", ("a",), {"label": label}))
+    assert joiner._waiting == {}
+    assert joiner._held == 0
 
 
 def test_halves_meet_in_any_order_and_once():

@@ -1,6 +1,7 @@
 """The collector as one ASGI application."""
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from bonafide.telemetry.metrics import COLLECTED_EVENTS
 
 LIMITS = Limits(held=128 * MIB)
 LOOK_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class Collector:
@@ -65,6 +68,14 @@ class Collector:
         self._joiner.expire(math.inf)
 
     def _keep(self, identity: str, predictor: str, answer: Answer, asked: Asked | None) -> None:
+        """Whatever is wrong with one, the others are kept."""
+        try:
+            self._put(identity, predictor, answer, asked)
+        except Exception:
+            COLLECTED_EVENTS.labels("malformed").inc()
+            logger.exception("an answer is not kept", extra={"event": identity})
+
+    def _put(self, identity: str, predictor: str, answer: Answer, asked: Asked | None) -> None:
         made = list(predictions(answer, identity, predictor=predictor))
         if asked is None or len(asked.files) != len(made):
             asked = Asked([None] * len(made), [{}] * len(made))
@@ -79,10 +90,12 @@ def create_app(writer: Writer, limits: Limits = LIMITS) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         writer.start()
-        async with beside([collector.expire]):
-            yield
-        collector.finish()
-        await asyncio.to_thread(writer.close)
+        try:
+            async with beside([collector.expire]):
+                yield
+            collector.finish()
+        finally:
+            await asyncio.to_thread(writer.close)
 
     app = FastAPI(title="Bonafide collector", openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     app.add_api_route("/", collector.collect, methods=["POST"], response_model=None)

@@ -26,6 +26,8 @@ LONGEST_JSON = 2**20
 
 DEFAULT = ("label", "probabilities", "uncertain")
 DTYPES = {"FP32": "<f4", "BOOL": "?"}
+KINDS = {"label": "BYTES", "uncertain": "BOOL"}
+"""Of outputs; the others are FP32."""
 GZIP = b"\x1f\x8b"
 LIMITS = Limits()
 MISFITS = (ValidationError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
@@ -117,7 +119,12 @@ def _answer(response: _Response, rest: memoryview) -> Answer | None:
     given = derived | outputs
     if any(len(values) != count for values in given.values()):
         raise ValueError("the outputs are of different lengths")
-    return Answer(response.model_name, response.parameters.model_version, labels, given)
+    if any(given[name].ndim != 1 for name in KINDS):
+        raise ValueError(f"{' and '.join(KINDS)} are one for each image")
+    answer = Answer(response.model_name, response.parameters.model_version, labels, given)
+    if not set(answer.names) <= set(labels):
+        raise ValueError("a label is none of the model's")
+    return answer
 
 
 def _inflated(body: Buffer) -> Buffer:
@@ -153,6 +160,8 @@ def _json(body: Buffer) -> tuple[Any, int]:
 def _outputs(response: _Response, rest: memoryview) -> dict[str, Array]:
     outputs: dict[str, Array] = {}
     for output in response.outputs:
+        if output.datatype != KINDS.get(output.name, "FP32"):
+            raise ValueError(f"{output.name} cannot be {output.datatype}")
         size = output.parameters.binary_data_size
         if size is None:
             outputs[output.name] = _array(output, output.data or [])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
-from bonafide.serving.answer import Answer
+from bonafide.serving.answer import Answer, Array
 from bonafide.serving.collect.halves import Asked
 from bonafide.telemetry.metrics import COLLECTED_EVENTS
 
@@ -79,4 +79,11 @@ class Joiner:
 
 
 def _size(half: Half) -> int:
-    return half.size if isinstance(half, Asked) else sum(values.nbytes for values in half.outputs.values())
+    if isinstance(half, Asked):
+        return half.size
+    return sum(map(len, half.labels)) + sum(map(_held, half.outputs.values()))
+
+
+def _held(values: Array) -> int:
+    """NumPy counts where objects are, not the objects."""
+    return values.nbytes + (sum(map(len, values.flat)) if values.dtype == object else 0)
