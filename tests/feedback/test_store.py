@@ -1,6 +1,7 @@
 """Both databases, held to the same."""
 
 import math
+import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta, timezone
 from multiprocessing import get_context
@@ -50,6 +51,16 @@ def test_a_batch_is_kept_whole_or_not_at_all(store):
     with pytest.raises(ContentError, match="refuses what it is given"):
         store.add([prediction(1), prediction(2, label=None)])
     assert store.count() == 0
+
+
+def test_what_fits_no_index_is_the_content_s_fault(store):
+    """As random text, which a database cannot compress; SQLite's indices have no limit."""
+    task = random.Random(7).randbytes(10_000).hex()
+    if store.database.is_file:
+        assert store.add([prediction(1, task=task)]) == 1
+        return
+    with pytest.raises(ContentError, match="index row"):
+        store.add([prediction(1, task=task)])
 
 
 def test_a_window_is_aligned_and_in_order(store):

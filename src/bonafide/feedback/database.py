@@ -23,8 +23,8 @@ MIGRATE = "bonafide feedback migrate"
 # Of libpq: whether the server must show a certificate, and whether that must be for the host's name.
 SSL_MODES = {"require": (ssl.CERT_NONE, False), "verify-ca": (ssl.CERT_REQUIRED, False)}
 SSL_MODES |= {"verify-full": (ssl.CERT_REQUIRED, True)}
-CONTENT = ("22", "23")
-"""Of PostgreSQL's codes the classes that say that values do not fit."""
+CONTENT = ("22", "23", "54")
+"""Of PostgreSQL's codes the classes that say that values do not fit, also into an index."""
 _one_thread = Lock()  # Alembic's context is the process's
 ADVICE = "give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
 

@@ -196,9 +196,10 @@ def test_structured_events_are_read(collector, agent, store, encoded):
 
 
 GOOD = event("an-id", REQUEST, "application/json")
+TOLD = {"labels": '["a","b"]', "model_version": "1"}
 ANSWERED = {
     "model_name": "m",
-    "parameters": {"labels": '["a","b"]', "model_version": "1"},
+    "parameters": TOLD,
     "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 0.5]}],
 }
 
@@ -235,6 +236,8 @@ def labelled(**changes):
         (GOOD, "[" + "0," * 2**21 + "0]", 413),
         (GOOD | {"ce-type": RESPONSE}, answer(parameters={}), 400),
         (GOOD | {"ce-type": RESPONSE}, answer(parameters={"labels": "a", "model_version": "1"}), 400),
+        (GOOD | {"ce-type": RESPONSE}, answer(model_name="m" * 254), 400),
+        (GOOD | {"ce-type": RESPONSE}, answer(parameters=TOLD | {"model_version": "1" * 254}), 400),
         (GOOD | {"ce-type": RESPONSE}, answer(outputs=3), 400),
         (GOOD | {"ce-type": RESPONSE}, output(shape=[2, 2]), 400),
         (GOOD | {"ce-type": RESPONSE}, output(shape=[1, 1], data=[1.0]), 400),

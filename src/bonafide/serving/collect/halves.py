@@ -8,14 +8,15 @@ import json
 import math
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, NonNegativeInt, StrictStr, ValidationError
+from pydantic import BaseModel, Field, NonNegativeInt, StrictStr, ValidationError
 
 from bonafide.model.decision import label_of
 from bonafide.serving.answer import Answer, Array
+from bonafide.serving.collect.events import LONGEST
 from bonafide.serving.edge.body import WINDOW, Buffer
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.errors import RequestError
@@ -45,6 +46,9 @@ class Asked(NamedTuple):
         return sum(len(file) for file in self.files if file is not None)
 
 
+_Name = Annotated[StrictStr, Field(max_length=LONGEST)]
+
+
 class _Size(BaseModel):
     binary_data_size: NonNegativeInt | None = None
 
@@ -59,11 +63,11 @@ class _Output(BaseModel):
 
 class _Told(BaseModel):
     labels: StrictStr
-    model_version: StrictStr
+    model_version: _Name
 
 
 class _Response(BaseModel):
-    model_name: StrictStr
+    model_name: _Name
     parameters: _Told
     outputs: list[_Output]
 
