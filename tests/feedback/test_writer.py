@@ -57,6 +57,11 @@ def counted(outcome):
     return metrics.PREDICTIONS_STORED.labels(outcome)._value.get()
 
 
+def samples(metric):
+    [family] = metric.collect()
+    return [sample for sample in family.samples if sample.name.endswith("_total")]
+
+
 def images_counted(outcome):
     return metrics.STORE_IMAGES.labels(outcome)._value.get()
 
@@ -68,6 +73,17 @@ def counting():
     before, grown = {each: counted(each) for each in outcomes}, {}
     yield grown
     grown.update({each: counted(each) - before[each] for each in outcomes if counted(each) != before[each]})
+
+
+def test_each_outcome_is_told_before_it_happens(tmp_path, spool):
+    stored, kept = metrics.PREDICTIONS_STORED, metrics.STORE_IMAGES
+    stored.clear()
+    kept.clear()
+    Writer(Store(f"sqlite:///{tmp_path}/store.db"), spool, looks)
+    told = {(sample.labels["outcome"], sample.value) for sample in samples(stored)}
+    assert told == {("spooled", 0), ("stored", 0), ("duplicate", 0), ("dropped", 0)}
+    told = {(sample.labels["outcome"], sample.value) for sample in samples(kept)}
+    assert told == {("stored", 0), ("skipped", 0), ("failed", 0)}
 
 
 def test_predictions_reach_the_database(store, spool):

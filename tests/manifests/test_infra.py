@@ -100,7 +100,8 @@ def test_the_payload_logger_reaches_a_collector(environment):
     (out,), (into,) = leaving["egress"], entering["ingress"]
     assert out["to"] == [{"podSelector": collector}]
     assert entering["podSelector"] == collector
-    assert into["from"] == [{"podSelector": leaving["podSelector"]}]
+    reading = {"namespaceSelector": {"matchLabels": {"bonafide.dev/reads-metrics": "true"}}}
+    assert into["from"] == [{"podSelector": leaving["podSelector"]}, reading]
     assert ports([out]) == ports([into]) == {8080}
 
 

@@ -41,6 +41,20 @@ def test_the_service_api_is_found():
     assert monitor["podMetricsEndpoints"][0]["port"] in {port["name"] for port in container["ports"]}
 
 
+def test_the_collector_is_found_and_let_in_where_the_how_to_puts_it():
+    guide = (ROOT / "docs/how-to/feedback.md").read_text()
+    (label,) = re.findall(r"`(bonafide\.dev/\S+): \"true\"`", guide)
+    monitor = monitors()["collector"]
+    assert monitor["selector"]["matchLabels"] == {label: "true"}
+    assert f"named `{monitor['podMetricsEndpoints'][0]['port']}`" in guide
+    policies = yaml.safe_load_all((ROOT / "infra/namespaces/base/network.yaml").read_text())
+    (policy,) = (each["spec"] for each in policies if each["metadata"]["name"] == "payloads-are-collected")
+    (port,) = (port["port"] for rule in policy["ingress"] for port in rule["ports"])
+    assert policy["podSelector"] == monitor["selector"]
+    assert f'bonafide collect --store "$BONAFIDE_STORE" --host 0.0.0.0 --port {port}\n' in guide
+    assert f"svc.cluster.local:{port}/" in guide
+
+
 def test_the_operator_finds_the_rules_and_alertmanagers_configuration_and_secrets(kustomize):
     items = {item["kind"]: item for item in kustomize("infra/monitoring/alerts")}
     assert set(items) == {"PrometheusRule", "Alertmanager", "ServiceMonitor", "Secret"}

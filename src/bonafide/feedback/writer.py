@@ -77,6 +77,10 @@ class Writer:
         self._came, self._spooled, self._closing, self._kept = Event(), Event(), Event(), Event()
         self._told: dict[str, float] = {}
         self._threads = [Thread(target=each, daemon=True) for each in (self._keep, self._feed)]
+        for outcome in ("spooled", "stored", "duplicate", "dropped"):
+            PREDICTIONS_STORED.labels(outcome)  # at zero: Prometheus takes a first value for no growth
+        for outcome in ("stored", "skipped", "failed"):
+            STORE_IMAGES.labels(outcome)
 
     def start(self) -> None:
         """Begin, with what an earlier life left in the spool."""

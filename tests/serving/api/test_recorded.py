@@ -23,6 +23,7 @@ from bonafide.serving.api.recorded import Recorded
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.client import Client
 from bonafide.serving.errors import Overloaded, RequestError
+from bonafide.telemetry import metrics
 from tests.serving.api.conftest import BLUE, RED, problem
 from tests.serving.api.test_server import command, running
 from tests.serving.api.test_upstream import answering
@@ -59,6 +60,15 @@ def test_an_answer_has_the_id_that_it_is_kept_under(keeping, store):
     pixels = np.asarray(Image.open(io.BytesIO(BLUE)).convert("RGB"), dtype=float)
     embedding = np.frombuffer(found.embedding, "<f4")
     np.testing.assert_allclose(embedding, pixels.mean(axis=(0, 1)) / 255, atol=0.01)
+
+
+def test_each_state_of_feedback_is_told_before_there_is_any(keeping):
+    metrics.FEEDBACK.clear()
+    with keeping() as client:
+        client.post("/predict", files={"image": RED})
+        told = client.get("/metrics").text
+    for state in ("new", "confirmed", "rejected"):
+        assert f'bonafide_feedback_total{{state="{state}",task="colour"}} 0.0' in told
 
 
 def test_requests_of_one_id_are_predictions_of_their_own(keeping, store):

@@ -4,15 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from uuid import uuid4
 
+from bonafide.feedback.opinion import State
 from bonafide.feedback.prediction import Prediction
 from bonafide.serving.answer import Answer
 from bonafide.serving.api.upstream import Upstream
 from bonafide.serving.client import OUTPUTS, File
 from bonafide.serving.edge.ids import event_id
 from bonafide.serving.errors import RequestError
+from bonafide.telemetry.metrics import FEEDBACK
 
 if TYPE_CHECKING:
     from bonafide.feedback.writer import Writer
@@ -44,6 +46,8 @@ class Recorded:
         finally:
             event_id.reset(event)
         milliseconds = 1000 * (perf_counter() - begun)
+        for state in get_args(State):
+            FEEDBACK.labels(answer.model, state)  # at zero: Prometheus takes a first value for no growth
         made = tuple(predictions(answer, identity, milliseconds))
         for prediction, image in zip(made, images, strict=True):
             self._writer.put(prediction, image)
