@@ -43,11 +43,31 @@ def test_an_image_that_is_gone_already_does_not_matter(store, kept):
     assert forget(store, LATER) == (4, 3)
 
 
-def test_an_image_that_stays_is_told(store, kept):
+def test_an_image_that_stays_is_told_and_its_prediction_stays(store, kept):
     (kept / "aa" / "aa").unlink()
     (kept / "aa" / "aa").mkdir()
-    with pytest.raises(BonafideError, match="1 images are still there"):
+    with pytest.raises(BonafideError, match=r"1 images are still there, .*aa/aa"):
         forget(store, LATER)
+    assert left(kept) == set()
+    assert store.count() == 1
+    (kept / "aa" / "aa").rmdir()
+    assert forget(store, LATER) == (1, 1)
+
+
+def test_forgetting_that_was_interrupted_is_done_the_next_time(store, kept, monkeypatch):
+    remove, removed = images.remove, []
+
+    def interrupted(address, *given):
+        if removed:
+            raise RuntimeError("killed")
+        removed.append(address)
+        return remove(address, *given)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr(images, "remove", interrupted)
+        forget(store, LATER)
+    forget(store, LATER)
+    assert store.count() == 0
     assert left(kept) == set()
 
 

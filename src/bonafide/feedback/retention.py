@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import compress
 
 from bonafide.errors import BonafideError
 from bonafide.feedback import images
 from bonafide.feedback.store import Store
 
 EVERY_SECONDS = 3600.0
+REMOVED_AT_ONCE = 8
+TOLD = 10
 
 logger = logging.getLogger(__name__)
 
@@ -25,18 +29,27 @@ def forget(store: Store, before: datetime, confirmed: bool = False) -> tuple[int
 
     Raises:
         StoreError: the store does not answer.
-        BonafideError: an image cannot be deleted; its row is gone, and the message names it.
+        BonafideError: images cannot be deleted; their predictions are still there, and the message names ten.
     """
-    count, alone = store.forget(before, confirmed)
     failed: list[str] = []
-    for address in alone:
+
+    def is_gone(address: str) -> bool:
         try:
             images.remove(address)
         except BonafideError as error:
             failed.append(str(error))
+            return False
+        return True
+
+    def remove(addresses: Sequence[str]) -> set[str]:
+        return set(compress(addresses, pool.map(is_gone, addresses)))
+
+    with ThreadPoolExecutor(REMOVED_AT_ONCE, thread_name_prefix="forget") as pool:
+        count, removed = store.forget(before, confirmed, remove)
     if failed:
-        raise BonafideError(f"{len(failed)} images are still there, though their rows are not: {failed[0]}")
-    return count, len(alone)
+        told = "; ".join(failed[:TOLD])
+        raise BonafideError(f"{len(failed)} images are still there, and so are their predictions: {told}")
+    return count, len(removed)
 
 
 def keep_forgetting(store: Store, days: float) -> Callable[[], Awaitable[None]]:

@@ -1,9 +1,9 @@
 """Where predictions are kept, and read again by id or by time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,6 +15,12 @@ from bonafide.feedback.window import Window, window
 
 FORGOTTEN_AT_ONCE = 500
 _COLUMNS = [getattr(PredictionRow, field.name) for field in fields(Prediction)]
+
+
+class _Forgotten(NamedTuple):
+    ids: list[str]
+    images: list[str]
+    last: str
 
 
 class Store:
@@ -60,43 +66,49 @@ class Store:
         order = (PredictionRow.time, PredictionRow.id)
         return window(self._read(select(*_COLUMNS).where(*of).order_by(*order)))
 
-    def forget(self, before: datetime, confirmed: bool = False) -> tuple[int, list[str]]:
+    def forget(
+        self, before: datetime, confirmed: bool = False, remove: Callable[[Sequence[str]], set[str]] = set
+    ) -> tuple[int, list[str]]:
         """Delete predictions older than ``before``, with what was said of them.
 
         Args:
             confirmed: also those with confirmed feedback, which training may still want.
+            remove: deletes the images at some addresses, which no other prediction has, and gives those that
+                are gone. Predictions go after their images: with those that stay, they stay too.
 
         Returns:
-            how many, and the addresses of images that no prediction has any more.
+            how many, and the addresses of the images.
         """
         old: list[ColumnElement[bool]] = [PredictionRow.time < before]
         if not confirmed:
             about = FeedbackRow.prediction_id == PredictionRow.id
             old.append(~exists().where(about, FeedbackRow.state == "confirmed"))
-        count, images = 0, set[str]()
-        while found := self._forget_some(old):
-            count += len(found)
-            images |= {image for _, image in found if image}
-        return count, self._without_prediction(sorted(images))
+        count, images, last = 0, list[str](), ""
+        while found := self._forget_some([*old, PredictionRow.id > last], remove):
+            count += len(found.ids)
+            images += found.images
+            last = found.last
+        return count, images
 
-    def _forget_some(self, old: list[ColumnElement[bool]]) -> Sequence[Any]:
+    def _forget_some(
+        self, old: list[ColumnElement[bool]], remove: Callable[[Sequence[str]], set[str]]
+    ) -> _Forgotten | None:
         """A few at a time, so that nobody who writes waits for long."""
         with self.database.writing() as connection:
-            some = select(PredictionRow.id, PredictionRow.image).where(*old).limit(FORGOTTEN_AT_ONCE)
-            found = connection.execute(some.with_for_update(skip_locked=True)).all()
-            gone = [identity for identity, _ in found]
-            connection.execute(delete(FeedbackRow).where(FeedbackRow.prediction_id.in_(gone)))
-            connection.execute(delete(PredictionRow).where(PredictionRow.id.in_(gone)))
-        return found
-
-    def _without_prediction(self, images: Sequence[str]) -> list[str]:
-        alone: list[str] = []
-        with self.database.reading() as connection:
-            for begin in range(0, len(images), FORGOTTEN_AT_ONCE):
-                some = images[begin : begin + FORGOTTEN_AT_ONCE]
-                still = select(PredictionRow.image).where(PredictionRow.image.in_(some))
-                alone += sorted(set(some) - set(connection.scalars(still)))
-        return alone
+            some = select(PredictionRow.id, PredictionRow.image).where(*old).order_by(PredictionRow.id)
+            some = some.limit(FORGOTTEN_AT_ONCE).with_for_update(skip_locked=True)
+            found = connection.execute(some).all()
+            if not found:
+                return None
+            images = {image for _, image in found if image}
+            others = select(PredictionRow.image).where(PredictionRow.image.in_(images))
+            others = others.where(PredictionRow.id.not_in([identity for identity, _ in found]))
+            alone = sorted(images - set(connection.scalars(others)))
+            removed = remove(alone)
+            ids = [identity for identity, image in found if image not in alone or image in removed]
+            connection.execute(delete(FeedbackRow).where(FeedbackRow.prediction_id.in_(ids)))
+            connection.execute(delete(PredictionRow).where(PredictionRow.id.in_(ids)))
+        return _Forgotten(ids, sorted(removed), found[-1].id)
 
     def count(self, task: str | None = None) -> int:
         """How many there are."""
