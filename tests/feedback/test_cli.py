@@ -1,5 +1,6 @@
 """``bonafide feedback`` as a person uses it."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,6 +25,7 @@ def store(tmp_path):
     for number in range(4):
         digest = f"{number:064x}"
         place.save(digest, image((number, 0, 0)))
+        os.utime(place.address(digest), times=(NOW.timestamp() - 7200,) * 2)
         made.add([prediction(number, time=NOW - timedelta(days=number), image=place.address(digest))])
     return made
 

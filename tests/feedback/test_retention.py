@@ -1,4 +1,6 @@
 import asyncio
+import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +26,13 @@ def kept(store, tmp_path):
     for number, digest in enumerate(("aa", "bb", "bb", "cc")):
         place.save(digest, digest.encode())
         store.add([prediction(number, sha256=digest, image=place.address(digest))])
+        age(place.address(digest))
     return tmp_path / "images"
+
+
+def age(address: str):
+    """As if it had been saved two hours ago."""
+    os.utime(address, times=(time.time() - 7200,) * 2)
 
 
 def left(folder: Path) -> set[str]:
@@ -43,9 +51,21 @@ def test_an_image_that_is_gone_already_does_not_matter(store, kept):
     assert forget(store, LATER) == (4, 3)
 
 
+def test_an_image_that_came_again_waits_for_its_prediction(store, kept):
+    place = Images(str(kept))
+    place.save("aa", b"aa")
+    assert forget(store, LATER) == (3, 2)
+    assert images.read(place.address("aa")) == b"aa"
+    store.add([prediction(9, time=LATER, sha256="aa", image=place.address("aa"))])
+    age(place.address("aa"))
+    assert forget(store, LATER) == (1, 0)
+    assert images.read(store.find("p-9").image) == b"aa"
+
+
 def test_an_image_that_stays_is_told_and_its_prediction_stays(store, kept):
     (kept / "aa" / "aa").unlink()
     (kept / "aa" / "aa").mkdir()
+    age(kept / "aa" / "aa")
     with pytest.raises(BonafideError, match=r"1 images are still there, .*aa/aa"):
         forget(store, LATER)
     assert left(kept) == set()
@@ -98,8 +118,10 @@ def test_images_may_lie_in_a_bucket(scheme):
     place.save("aa", b"content")
     assert place.address("aa") == f"{scheme}://kept/images/aa/aa"
     assert images.read(place.address("aa")) == b"content"
-    images.remove(place.address("aa"))
-    images.remove(place.address("aa"))
+    assert not images.remove(place.address("aa"), 3600)
+    assert images.read(place.address("aa")) == b"content"
+    assert images.remove(place.address("aa"))
+    assert images.remove(place.address("aa"), 3600)
     assert images.read(place.address("aa")) is None
     with pytest.raises(BonafideError, match="cannot write"):
         Images(f"{scheme}://no-such-bucket-at-all").save("aa", b"content")

@@ -1,5 +1,8 @@
 """Copies of images, by the SHA-256 of their bytes, in a folder or in a bucket."""
 
+import os
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,13 +42,11 @@ class Images:
             BonafideError: it cannot be written.
         """
         address = self.address(sha256)
+        if self._bucket is None:
+            _write(Path(address), content)
+            return
         try:
-            if self._bucket is not None:
-                self._bucket.pipe_file(address, content)
-            elif not Path(address).exists():
-                write_bytes(Path(address), content, mode=0o600)
-        except BonafideError:
-            raise
+            self._bucket.pipe_file(address, content)
         except Exception as error:  # each store's client has its own
             raise BonafideError(f"cannot write {address}: {error}") from error
 
@@ -68,18 +69,40 @@ def read(address: str) -> bytes | None:
     return content
 
 
-def remove(address: str) -> None:
-    """Delete the image at an address, if it is there.
+def remove(address: str, rest: float = 0) -> bool:
+    """Delete the image at an address, if it is there and was not saved within the last ``rest`` seconds.
+
+    Returns:
+        whether there is none now.
 
     Raises:
         BonafideError: it cannot be deleted.
     """
     try:
         with suppress(FileNotFoundError):
-            if is_in_store(address):
-                bucket, path = store_of(address)
-                bucket.rm_file(path)
-            else:
-                Path(address).unlink()
+            saved, delete = _found(address)
+            if time.time() - saved < rest:
+                return False
+            delete()
     except Exception as error:  # as above
         raise BonafideError(f"cannot delete {address}: {error}") from error
+    return True
+
+
+def _found(address: str) -> tuple[float, Callable[[], None]]:
+    """When an image was saved last, and what deletes it."""
+    if is_in_store(address):
+        bucket, path = store_of(address)
+        return bucket.modified(path).timestamp(), lambda: bucket.rm_file(path)
+    file = Path(address)
+    return file.stat().st_mtime, file.unlink
+
+
+def _write(path: Path, content: bytes) -> None:
+    """What is there is touched, so that who forgets sees that it is wanted."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        write_bytes(path, content, mode=0o600)
+    except OSError as error:
+        raise BonafideError(f"cannot write {path}: {error.strerror}") from error

@@ -12,6 +12,8 @@ from bonafide.feedback import images
 from bonafide.feedback.store import Store
 
 EVERY_SECONDS = 3600.0
+REST_SECONDS = 3600.0
+"""An image that was saved within it may be another prediction's, which is on its way to the store."""
 REMOVED_AT_ONCE = 8
 TOLD = 10
 
@@ -20,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 def forget(store: Store, before: datetime, confirmed: bool = False) -> tuple[int, int]:
     """Delete predictions older than ``before``, what was said of them, and images that no other one has.
+
+    What has an image that was saved within the last hour stays for now.
 
     Args:
         confirmed: also those with confirmed feedback.
@@ -35,11 +39,10 @@ def forget(store: Store, before: datetime, confirmed: bool = False) -> tuple[int
 
     def is_gone(address: str) -> bool:
         try:
-            images.remove(address)
+            return images.remove(address, REST_SECONDS)
         except BonafideError as error:
             failed.append(str(error))
             return False
-        return True
 
     def remove(addresses: Sequence[str]) -> set[str]:
         return set(compress(addresses, pool.map(is_gone, addresses)))
