@@ -1,8 +1,11 @@
 """Feedback by request: who may, what becomes of it, what is refused."""
 
+import asyncio
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from hypothesis import given
 from schemathesis import GenerationMode
@@ -10,12 +13,12 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 from bonafide.data.looks import looks
-from bonafide.feedback.errors import StoreError
+from bonafide.feedback.errors import StoreError, UnknownError
 from bonafide.feedback.reviews import Reviews
 from bonafide.feedback.spool import Spool
 from bonafide.feedback.store import Store
 from bonafide.feedback.writer import Writer
-from bonafide.serving.api import feedback, tokens
+from bonafide.serving.api import feedback, tokens, upload
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from tests.patience import until
@@ -171,6 +174,40 @@ def test_a_store_that_is_away_is_a_503(api, store, tmp_path):
     response = api.post("/feedback", json={"prediction_id": "p", "label": "red"})
     problem(response, 503)
     assert response.headers["retry-after"] == "5"
+
+
+def test_a_store_that_makes_wait_holds_up_no_prediction(app, monkeypatch):
+    """A form of that size is parsed on another thread."""
+    let_go = threading.Event()
+
+    def wait(_, prediction, *__):
+        let_go.wait()
+        raise UnknownError(prediction)
+
+    async def ask():
+        headers = {"authorization": f"Bearer {token('anna')}"}
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
+            opinion = {"prediction_id": "p", "label": "red"}
+            ask = (client.post("/feedback", json=opinion) for _ in range(feedback.AT_ONCE + 6))
+            waiting = [asyncio.create_task(each) for each in ask]
+            try:
+                full, _ = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+                image = RED + b"\0" * upload.QUICK
+                async with asyncio.timeout(30):
+                    predicted = await client.post("/predict", files={"image": image})
+                return predicted, [each.result() for each in full]
+            finally:
+                let_go.set()
+                statuses.extend(each.status_code for each in await asyncio.gather(*waiting))
+
+    statuses = []
+    monkeypatch.setattr(Reviews, "file", wait)
+    predicted, full = asyncio.run(ask())
+    assert predicted.status_code == 200
+    assert (statuses.count(404), statuses.count(503)) == (feedback.AT_ONCE, 6)
+    assert {each.headers["retry-after"] for each in full} == {"5"}
+    assert "too many requests wait for the store" in problem(full[0], 503)["detail"]
 
 
 def test_a_thousand_at_once(api, asked):

@@ -17,6 +17,7 @@ from bonafide.feedback.errors import ContradictionError, StoreError, UnknownErro
 from bonafide.feedback.opinion import Feedback
 from bonafide.feedback.reviews import Reviews
 from bonafide.serving.api import contract
+from bonafide.serving.api.aside import Aside
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.problems import Problem
 from bonafide.serving.api.schemas import Opinion
@@ -27,11 +28,14 @@ from bonafide.telemetry import metrics
 
 BODY_BYTES = 16 * 1024
 AT_ONCE = 64
+THREADS = 4
 RETRY_SECONDS = "5"
 COUNT_SECONDS = 60
 NOBODY = "anonymous"
 _ID = re.compile(r"[0-9a-f]{32}")
 logger = logging.getLogger(__name__)
+
+_store = Aside("the store", THREADS, AT_ONCE)
 
 Result = TypeVar("Result")
 
@@ -111,9 +115,14 @@ def router(endpoints: Endpoints, door: Door) -> APIRouter:
 
 
 async def _do(use: Callable[..., Result], *given: Any) -> Result:
-    """Use the store on another thread."""
+    """Use the store on another thread.
+
+    Raises:
+        Problem: 404, 409; 503, it does not answer.
+        Overloaded: too many requests wait for it.
+    """
     try:
-        return await asyncio.to_thread(use, *given)
+        return await _store.do(use, *given)
     except UnknownError as error:
         raise Problem(404, str(error)) from error
     except ContradictionError as error:

@@ -12,6 +12,7 @@ from bonafide import queue
 from bonafide.errors import BonafideError, ConfigError
 from bonafide.queue import Queue, Run
 from bonafide.serving.api import contract
+from bonafide.serving.api.aside import Aside
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.payload import Payloads, subject
 from bonafide.serving.api.problems import Problem
@@ -24,7 +25,11 @@ SHOWN = 50
 BODY_BYTES = 64 * 1024
 RETRY_SECONDS = "60"
 WATCH_SECONDS = 10
+THREADS = 2
+AT_ONCE = 32
 logger = logging.getLogger(__name__)
+
+_waiting = Aside("the queue", THREADS, AT_ONCE)
 
 Result = TypeVar("Result")
 Pipeline = Literal[queue.PIPELINES]  # type: ignore[valid-type]
@@ -46,7 +51,7 @@ class Endpoints:
         asked = await self._payloads.read(request, Asked)
         run = Run(pipeline=pipeline, engine=self._engine, subject=subject(request), **dict(asked))
         try:
-            await asyncio.to_thread(load_task, run.task, run.overrides)
+            await _waiting.do(load_task, run.task, run.overrides)
         except ConfigError as error:
             raise Problem(400, str(error)) from error
         waiting = await do(self._queue.add, run)
@@ -119,9 +124,9 @@ async def do(use: Callable[..., Result], *given: Any) -> Result:
     """Use the queue on another thread.
 
     Raises:
-        Problem: 503, it is full or cannot be used.
+        Problem: 503, it is full, cannot be used, or too many requests wait for it.
     """
     try:
-        return await asyncio.to_thread(use, *given)
+        return await _waiting.do(use, *given)
     except BonafideError as error:
         raise Problem(503, str(error), {"Retry-After": RETRY_SECONDS}) from error
