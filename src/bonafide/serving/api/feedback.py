@@ -4,14 +4,11 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Security
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import ValidationError
 
 from bonafide.feedback.errors import ContradictionError, StoreError, UnknownError
 from bonafide.feedback.opinion import Feedback
@@ -19,10 +16,9 @@ from bonafide.feedback.reviews import Reviews
 from bonafide.serving.api import contract
 from bonafide.serving.api.aside import Aside
 from bonafide.serving.api.door import Door
+from bonafide.serving.api.payload import Payloads, subject
 from bonafide.serving.api.problems import Problem
 from bonafide.serving.api.schemas import Opinion
-from bonafide.serving.edge import body
-from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.limits import Limits
 from bonafide.telemetry import metrics
 
@@ -45,8 +41,7 @@ class Endpoints:
 
     def __init__(self, reviews: Reviews, limits: Limits) -> None:
         self._reviews = reviews
-        self._limits = replace(limits, body=BODY_BYTES)
-        self._budget = Budget(AT_ONCE * BODY_BYTES)
+        self._payloads = Payloads(limits, BODY_BYTES)
 
     async def file(self, request: Request, response: Response) -> Feedback:
         """Say what the image of a prediction is.
@@ -54,8 +49,8 @@ class Endpoints:
         A reviewer, the token's subject, has one word on a prediction: to say the same again changes nothing,
         and to say something else changes it, until somebody has decided about it.
         """
-        opinion = await self._opinion(request)
-        reviewer = request.scope["state"].get("subject") or NOBODY
+        opinion = await self._payloads.read(request, Opinion)
+        reviewer = subject(request) or NOBODY
         given = (opinion.prediction_id, opinion.label, reviewer, opinion.note)
         filed, new = await _do(self._reviews.file, *given)
         response.status_code = HTTPStatus.CREATED if new else HTTPStatus.OK
@@ -68,17 +63,6 @@ class Endpoints:
         if found is None:
             raise Problem(404, f"there is no feedback {feedback!r}")
         return found
-
-    async def _opinion(self, request: Request) -> Opinion:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Problem(415, f"content-type {kind!r} is not supported; send application/json")
-        with self._budget.share() as take:
-            content = await body.read(request, self._limits, take)
-            try:
-                return Opinion.model_validate_json(bytes(content))
-            except ValidationError as error:
-                raise RequestValidationError(error.errors(include_url=False)) from None
 
 
 async def keep_counting(reviews: Reviews) -> None:
