@@ -82,10 +82,30 @@ def test_a_clock_that_jumps_back_overwrites_nothing(spool, monkeypatch):
 def test_damage_costs_no_other_line_and_is_kept_aside(spool, tmp_path, damage, caplog):
     spool.append(batch(1, 2))
     (path,) = spool.waiting()
-    path.write_bytes(damage + path.read_bytes() + b"cut off")
-    assert spool.read(path) == batch(1, 2)
+    whole = damage + path.read_bytes() + b"cut off"
+    path.write_bytes(whole)
+    before = metrics.PREDICTIONS_STORED.labels("dropped")._value.get()
+    for _ in range(2):  # as while the database is away
+        assert spool.read(path) == batch(1, 2)
+    assert metrics.PREDICTIONS_STORED.labels("dropped")._value.get() == before + damage.count(b"\n") + 1
     (aside,) = (tmp_path / "spool").glob("*.damaged")
-    assert aside.read_bytes() == path.read_bytes()
+    assert aside.read_bytes() == whole
     assert "damaged" in caplog.text
     spool.remove(path)
     assert spool.waiting() == []
+
+
+def test_a_file_of_damage_alone_holds_up_nothing(spool):
+    spool.append(batch(1))
+    (path,) = spool.waiting()
+    path.write_bytes(b"cut off")
+    assert spool.read(path) == spool.read(path) == []
+
+
+def test_nobody_else_reads_it(spool, tmp_path):
+    spool.append(batch(1))
+    spool.append(batch(2))
+    damaged, _ = spool.waiting()
+    damaged.write_bytes(b"cut off")
+    spool.read(damaged)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "spool").iterdir()} == {0o600}

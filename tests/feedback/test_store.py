@@ -32,6 +32,15 @@ def test_what_is_kept_is_found(store):
     assert store.add([]) == 0
 
 
+def test_nobody_else_reads_a_file(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/folder/store.db")
+    store.database.check()
+    store.add([prediction(1)])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "folder").glob("store.db*")}
+    assert modes.pop("store.db.lock") is not None  # is empty
+    assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), 0o600)
+
+
 def test_an_id_is_kept_once_however_often_it_comes(store):
     first = prediction(1)
     assert store.add([first, prediction(2)]) == 2

@@ -120,6 +120,7 @@ class Database:
                 path = Path(self._url.database)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 engine = create_engine(self._url, connect_args={"timeout": PATIENCE_SECONDS}, **common)
+                event.listen(engine, "do_connect", lambda *_: path.touch(mode=0o600))
                 event.listen(engine, "connect", _set_up)
                 event.listen(engine, "begin", _begin)
                 return engine

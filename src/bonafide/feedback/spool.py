@@ -17,10 +17,11 @@ from pathlib import Path
 from bonafide.errors import BonafideError
 from bonafide.feedback.prediction import Prediction, decode, encode
 from bonafide.files import write_bytes
-from bonafide.telemetry.metrics import SPOOL_BYTES
+from bonafide.telemetry.metrics import PREDICTIONS_STORED, SPOOL_BYTES
 
 LIMIT_BYTES = 512 * 2**20
 SUFFIX, DAMAGED = ".jsonl", ".damaged"
+MODE = 0o600  # of what people sent
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Spool:
                 f"{self._folder} holds {self._bytes:,} bytes of predictions, {self._limit:,} is the most; "
                 "mend the database"
             )
-        write_bytes(self._folder / f"{time.time_ns():020}-{secrets.token_hex(4)}{SUFFIX}", content)
+        write_bytes(self._folder / f"{time.time_ns():020}-{secrets.token_hex(4)}{SUFFIX}", content, MODE)
         self._sync()
         self._grow(len(content))
 
@@ -66,21 +67,23 @@ class Spool:
         return found
 
     def read(self, path: Path) -> list[Prediction]:
-        """A file's predictions; none where another process took it. One with damage is kept aside."""
+        """A file's predictions; none where another process took it. What is damaged is kept aside, once."""
         try:
             content = path.read_bytes()
         except FileNotFoundError:
             return []
         batch: list[Prediction] = []
-        damaged = 0
-        for line in content.removesuffix(b"\n").split(b"\n"):
-            try:
+        good: list[bytes] = []
+        lines = content.removesuffix(b"\n").split(b"\n") if content else []
+        for line in lines:
+            with suppress(ValueError):
                 batch.append(decode(line))
-            except ValueError:
-                damaged += 1
-        if damaged:
+                good.append(line + b"\n")
+        if damaged := len(lines) - len(good):
             aside = path.with_suffix(DAMAGED)
-            write_bytes(aside, content)
+            write_bytes(aside, content, MODE)
+            write_bytes(path, b"".join(good), MODE)
+            PREDICTIONS_STORED.labels("dropped").inc(damaged)
             logger.error("spooled predictions are damaged", extra={"file": str(aside), "lines": damaged})
         return batch
 
