@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 
 import bonafide
 from bonafide.cli.api import api
+from bonafide.feedback.spool import LIMIT_BYTES
+from bonafide.home import STORE
 from bonafide.serving.api import app as application
 from bonafide.serving.api import server
 from bonafide.serving.api.settings import Settings
@@ -93,7 +95,7 @@ def test_the_public_gateway_asks_it_and_it_asks_predictors_through_the_internal_
     (ingress,) = policy["ingress"]
     assert named(ingress) == {"public"}
     assert ingress["ports"][0]["port"] == container()["ports"][0]["containerPort"]
-    internal, redis, keys = policy["egress"]
+    internal, redis, database, keys = policy["egress"]
     assert named(internal) == {"internal"}
     assert [port["port"] for port in internal["ports"]] == [
         listener["port"] for listener in gateways()["internal"]["spec"]["listeners"]
@@ -102,7 +104,20 @@ def test_the_public_gateway_asks_it_and_it_asks_predictors_through_the_internal_
     assert redis["to"] == [{"podSelector": counting["podSelector"]}]
     assert counted["from"] == [{"podSelector": policy["podSelector"]}]
     assert redis["ports"] == counted["ports"] == [{"protocol": "TCP", "port": 6379}]
-    assert keys["to"][0]["ipBlock"]["except"] == ["169.254.0.0/16"]
+    assert [port["port"] for port in database["ports"]] == [5432]
+    for blocks in (database["to"], keys["to"]):
+        assert blocks[-1]["ipBlock"]["except"] == ["169.254.0.0/16"]
+
+
+def test_what_waits_for_the_database_has_a_place_where_it_may_write():
+    environment = {each["name"]: each for each in container()["env"]}
+    store = environment[STORE]["valueFrom"]["secretKeyRef"]
+    assert store["optional"]
+    (mount,) = container()["volumeMounts"]
+    (volume,) = pod()["volumes"]
+    assert environment["BONAFIDE_HOME"]["value"] == mount["mountPath"]
+    assert volume == {"name": mount["name"], "emptyDir": {"sizeLimit": "1Gi"}}
+    assert LIMIT_BYTES < 2**30
 
 
 def test_it_asks_the_stable_host_and_no_predictors_service():
