@@ -3,7 +3,7 @@ import re
 import yaml
 
 from bonafide.delivery.manifests import inference_service, kustomization, to_yaml
-from bonafide.delivery.service import Service
+from bonafide.delivery.modes import parse_service
 from bonafide.telemetry import metrics
 from tests.manifests.test_kserve import parsed
 
@@ -36,7 +36,7 @@ def test_the_version_is_told_to_the_predictor_as_text():
 
 def test_a_later_change_breaks_no_line_anew():
     text = to_yaml(inference_service("pets", "12", "s3://models/12", "bonafide-dev"))
-    assert Service(text, "it").text == text
+    assert parse_service(text, "it").text == text
 
 
 def test_the_kustomization_names_the_file_and_its_namespace():
