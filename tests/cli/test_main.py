@@ -119,6 +119,7 @@ def test_bad_files_are_quarantined_with_a_reason(tmp_path, pictures):
     assert len(list((tmp_path / "out" / "quarantine").iterdir())) == 3
 
 
+@pytest.mark.e2e
 def test_a_step_that_fails_in_a_run_says_which_and_why(tmp_path, pictures):
     (pictures / "deepfake").rename(pictures / "painting")
     result = bonafide("pipeline", "run", "training", "--source", pictures, home=tmp_path)
@@ -127,6 +128,7 @@ def test_a_step_that_fails_in_a_run_says_which_and_why(tmp_path, pictures):
     assert '"FAILED"' in outcome
 
 
+@pytest.mark.e2e
 def test_a_failed_audit_leaves_its_report(tmp_path, pictures):
     result = bonafide("demo", pictures, home=tmp_path)
     refused(result, "split failed", "minimum-per-label", "has 2 usable images", "validation.html")
@@ -152,6 +154,7 @@ def test_asking_before_anything_is_in_service(tmp_path, pictures):
     refused(bonafide("predict", pictures / "real", home=tmp_path), "make demo")
 
 
+@pytest.mark.e2e
 def test_no_registry_is_refused_until_one_is_started(made, tmp_path):
     home, out = tmp_path / "home", tmp_path / "comparison"
     compare = ("model", "compare", made.checkpoint, made.evaluation, made.dataset, out)

@@ -40,6 +40,7 @@ def assert_no_place(path: Path) -> None:
         assert place.encode() not in content, place
 
 
+@pytest.mark.e2e
 def test_equal_weights_give_equal_bytes(tmp_path, monkeypatch):
     torch.manual_seed(0)
     first = Detector("forensic_cnn", 3, SIZE)

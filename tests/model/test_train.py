@@ -59,6 +59,7 @@ def test_it_learns_and_does_not_collapse_in_evaluation(checkpoint, dataset):
     assert set(probabilities.argmax(axis=1)) == {0, 1, 2}
 
 
+@pytest.mark.e2e
 def test_shuffled_labels_teach_nothing(checkpoint, dataset, tiny, tmp_path):
     """On the whole: one shuffle may leave a label the majority where it belongs."""
     found = []
@@ -68,6 +69,7 @@ def test_shuffled_labels_teach_nothing(checkpoint, dataset, tiny, tmp_path):
     assert sum(found) / len(found) < 0.5
 
 
+@pytest.mark.e2e
 def test_a_seed_gives_the_same_bytes_and_another_seed_others(checkpoint, dataset, tiny, tmp_path, own_home):
     same, other = (
         train(dataset, tmp_path / name, tiny.model, seed) for name, seed in (("same", SEED), ("other", 2))
@@ -90,6 +92,7 @@ TRAIN = """
 """
 
 
+@pytest.mark.e2e
 def test_a_killed_training_goes_on_as_if_nothing_had_been(dataset, tiny, tmp_path, own_home, capsys):
     config = changed(tiny.model, augment=True, dropout=0.5, patience=20, epochs=6)
     arguments = [dataset, tmp_path / "out", config.model_dump_json(), str(SEED)]

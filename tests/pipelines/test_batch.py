@@ -57,6 +57,7 @@ def run(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.e2e
 def test_a_folder_is_scored_by_the_version_in_service(in_service, tmp_path):
     images = tmp_path / "images"
     images.mkdir()

@@ -41,6 +41,7 @@ def promoted(tmp_path_factory) -> Path:
     return home
 
 
+@pytest.mark.e2e
 def test_a_promoted_model_is_served_and_summed_up(promoted):
     told = summary(promoted)
     assert set(told) == {"dataset", "metrics", "gate", "model", "steps", "predictions"}

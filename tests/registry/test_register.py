@@ -180,6 +180,7 @@ def test_a_registration_that_was_cut_off_is_finished_by_the_next(build, record, 
     assert len(client().search_runs([experiment("authenticity")])) == 1
 
 
+@pytest.mark.e2e
 def test_a_server_that_goes_down_is_told_and_the_next_registration_doubles_nothing(
     build, record, empty_registry, tmp_path, monkeypatch
 ):

@@ -43,6 +43,7 @@ def question(images: list[bytes]) -> InferRequest:
     return InferRequest("colour", [tensor])
 
 
+@pytest.mark.e2e
 def test_a_full_queue_refuses_says_when_to_come_back_and_recovers(busy, capsys):
     content, length = question([heavy()] * IMAGES).to_rest()
     headers = {wire.HEADER: str(length)}
