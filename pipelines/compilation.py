@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-PIPELINES = ("training", "batch")
+PIPELINES = ("training", "batch", "monitoring")
 COMPILED = Path(__file__).parent / "compiled"
 
 

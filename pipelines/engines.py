@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bonafide.config import BAD_YAML, Config, parse
 from bonafide.errors import ConfigError
-from bonafide.home import DELIVERY, PUBLIC_KEY, REGISTRY, SIGNING_KEY, is_remote
+from bonafide.home import DELIVERY, PUBLIC_KEY, REGISTRY, SIGNING_KEY, STORE, is_remote
 from bonafide.secrets import ADDRESS
 
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
@@ -42,8 +42,11 @@ NEEDS = {
     "promote": (REGISTRY, DELIVERY),
     "fetch": (REGISTRY,),
     "score": (SIGNING_KEY,),
+    "drift-check": (SIGNING_KEY,),
     "report": (REGISTRY,),
 }
+STORED = ("collect", "decide", "ingest")  # read or write the store, where there is one
+DETECTS = "drift-check"  # in an environment that only its own image has
 INSTEAD = {SIGNING_KEY: PUBLIC_KEY}  # where a step only verifies
 SIGNS = ("champion", "export")
 DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
@@ -191,11 +194,22 @@ def step_of(settings: Kubeflow | Vertex, name: str) -> Any:
     return type(settings.every_step).model_validate(merged)
 
 
+def has_store(settings: Kubeflow | Vertex) -> bool:
+    """Whether the monitoring pipeline can run: what it reads is in a store that its steps know."""
+    return any(STORE in _named(step_of(settings, name)) for name in STORED)
+
+
+def _named(step: Any) -> set[str]:
+    return {*step.environment, *getattr(step, "secrets", ()), *getattr(step, "config", ())}
+
+
 def _refuse_unnamed(settings: Kubeflow | Vertex) -> None:
     """What runs share must be named where it is needed, and lie where all steps reach it."""
+    if has_store(settings):
+        _refuse_unwatched(settings)
     for name, places in NEEDS.items():
         step = step_of(settings, name)
-        named = {*step.environment, *getattr(step, "secrets", ()), *getattr(step, "config", ())}
+        named = _named(step)
         for place in places:
             enough = {place} if name in SIGNS or place not in INSTEAD else {place, INSTEAD[place]}
             if not enough & named:
@@ -206,6 +220,17 @@ def _refuse_unnamed(settings: Kubeflow | Vertex) -> None:
             raise ValueError(f"{DELIVERY} must be an address that Git pushes to; pods share no folder")
         if step.environment.get(REGISTRY, "").startswith("sqlite"):
             raise ValueError(f"{REGISTRY} must be a server; pods share no file")
+
+
+def _refuse_unwatched(settings: Kubeflow | Vertex) -> None:
+    for name in STORED:
+        step = step_of(settings, name)
+        if not step.environment.get(STORE, "postgresql").startswith("postgresql"):
+            raise ValueError(f"{STORE} must be a PostgreSQL; pods share no file")
+        if STORE not in _named(step):
+            raise ValueError(f"{name} has no {STORE}, which other steps have; name it in every_step")
+    if not step_of(settings, DETECTS).image:
+        raise ValueError(f"steps: {DETECTS} needs an image of its own, the drift image; name it there")
 
 
 def _over(before: Any, value: Any) -> Any:

@@ -13,11 +13,22 @@ from typing import Any
 import yaml
 
 from bonafide.errors import ConfigError
+from bonafide.home import STORE
 from pipelines.compilation import COMPILED, PIPELINES
-from pipelines.engines import Kubeflow, KubeflowStep, Step, Vertex, VertexStep, load, step_of
+from pipelines.engines import (
+    DETECTS,
+    Kubeflow,
+    KubeflowStep,
+    Step,
+    Vertex,
+    VertexStep,
+    has_store,
+    load,
+    step_of,
+)
 
 EXECUTOR = "exec-"
-READS_THE_SOURCE = "ingest"
+READS_THE_SOURCE, READS_THE_STORE = "ingest", "monitoring"
 GIB_IN_GB = 2**30 / 1e9
 BACK_OFF = {"backoffDuration": "30s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"}
 EXAMPLES = Path(__file__).parents[1] / "engines"
@@ -30,8 +41,10 @@ def render(name: str, settings: Kubeflow | Vertex, fresh: bool = False) -> list[
         fresh: read the source anew, and not from the engine's cache.
 
     Raises:
-        ConfigError: the settings name a step that no pipeline has.
+        ConfigError: the settings name a step that no pipeline has, or lack what the pipeline reads.
     """
+    if name == READS_THE_STORE and not has_store(settings):
+        raise ConfigError(f"{name} reads predictions: name {STORE} in every_step, and the image of {DETECTS}")
     specification = _compiled(name)
     _refuse_unknown(settings)
     executors = specification["deploymentSpec"]["executors"]

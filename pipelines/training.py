@@ -34,6 +34,93 @@ from components.train import train
 from components.validate import validate
 
 
+def steps(
+    name: Any,
+    modality: Any,
+    labels: Any,
+    groups: Any,
+    sources: Any,
+    validation_settings: Any,
+    split_settings: Any,
+    model_settings: Any,
+    evaluation_settings: Any,
+    gate_settings: Any,
+    task: Any,
+    seed: Any,
+    environment: Any,
+) -> None:
+    """The ten steps above; each takes its own section of the task, and the last three need a passed gate."""
+    before = champion(task=name).set_caching_options(False)
+
+    data = ingest(modality=modality, sources=sources, labels=labels, seed=seed).after(before)
+
+    audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, seed=seed)
+
+    parts = split(
+        task=name,
+        champion=before.output,
+        dataset=data.outputs["dataset"],
+        validation=audit.outputs["validation"],
+        settings=split_settings,
+        seed=seed,
+    )
+    splits = parts.outputs["splits"]
+
+    trained = train(dataset=splits, task=name, modality=modality, settings=model_settings, seed=seed)
+    trained.set_cpu_request("2").set_memory_request("4Gi")
+
+    measured = evaluate(
+        model=trained.outputs["model"],
+        dataset=splits,
+        settings=evaluation_settings,
+        groups=groups,
+        seed=seed,
+    )
+
+    compared = compare(
+        task=name,
+        champion=before.output,
+        model=trained.outputs["model"],
+        evaluation=measured.outputs["evaluation"],
+        dataset=splits,
+        settings=evaluation_settings,
+        seed=seed,
+    ).set_caching_options(False)
+
+    judged = gate(
+        evaluation=measured.outputs["evaluation"],
+        comparison=compared.outputs["comparison"],
+        settings=gate_settings,
+    )
+
+    with dsl.If(judged.outputs["Output"] == True, name="promoted"):  # noqa: E712
+        exported = export(
+            model=trained.outputs["model"],
+            dataset=splits,
+            evaluation=measured.outputs["evaluation"],
+            comparison=compared.outputs["comparison"],
+            verdict=judged.outputs["verdict"],
+            task=task,
+        )
+
+        registered = (
+            register(
+                package=exported.outputs["package"],
+                dataset=splits,
+                evaluation=measured.outputs["evaluation"],
+                verdict=judged.outputs["verdict"],
+            )
+            .set_caching_options(False)
+            .set_retry(2, backoff_duration="5s")
+        )
+
+        promoted = promote(task=name, version=registered.output, environment=environment)
+        promoted.set_caching_options(False).set_retry(2, backoff_duration="5s")
+
+    for step in (before, data, audit, parts, measured, compared, judged, exported, registered, promoted):
+        step.set_cpu_request("1").set_memory_request("2Gi")
+
+
 @dsl.pipeline(name="training", description="From images to a promoted detector")
 def training(
     name: str,
@@ -50,79 +137,25 @@ def training(
     seed: int = 42,
     environment: str = "dev",
 ):
-    """The ten steps above; each takes its own section of the task, and the last three need a passed gate."""
+    """The ten steps, and the record of how the run ended."""
     outcome = report(task=name).set_caching_options(False)
 
     with dsl.ExitHandler(outcome, name="run"):
-        before = champion(task=name).set_caching_options(False)
-
-        data = ingest(modality=modality, sources=sources, labels=labels, seed=seed).after(before)
-
-        audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, seed=seed)
-
-        parts = split(
-            task=name,
-            champion=before.output,
-            dataset=data.outputs["dataset"],
-            validation=audit.outputs["validation"],
-            settings=split_settings,
-            seed=seed,
-        )
-        splits = parts.outputs["splits"]
-
-        trained = train(dataset=splits, task=name, modality=modality, settings=model_settings, seed=seed)
-        trained.set_cpu_request("2").set_memory_request("4Gi")
-
-        measured = evaluate(
-            model=trained.outputs["model"],
-            dataset=splits,
-            settings=evaluation_settings,
+        steps(
+            name=name,
+            modality=modality,
+            labels=labels,
             groups=groups,
+            sources=sources,
+            validation_settings=validation_settings,
+            split_settings=split_settings,
+            model_settings=model_settings,
+            evaluation_settings=evaluation_settings,
+            gate_settings=gate_settings,
+            task=task,
             seed=seed,
+            environment=environment,
         )
-
-        compared = compare(
-            task=name,
-            champion=before.output,
-            model=trained.outputs["model"],
-            evaluation=measured.outputs["evaluation"],
-            dataset=splits,
-            settings=evaluation_settings,
-            seed=seed,
-        ).set_caching_options(False)
-
-        judged = gate(
-            evaluation=measured.outputs["evaluation"],
-            comparison=compared.outputs["comparison"],
-            settings=gate_settings,
-        )
-
-        with dsl.If(judged.outputs["Output"] == True, name="promoted"):  # noqa: E712
-            exported = export(
-                model=trained.outputs["model"],
-                dataset=splits,
-                evaluation=measured.outputs["evaluation"],
-                comparison=compared.outputs["comparison"],
-                verdict=judged.outputs["verdict"],
-                task=task,
-            )
-
-            registered = (
-                register(
-                    package=exported.outputs["package"],
-                    dataset=splits,
-                    evaluation=measured.outputs["evaluation"],
-                    verdict=judged.outputs["verdict"],
-                )
-                .set_caching_options(False)
-                .set_retry(2, backoff_duration="5s")
-            )
-
-            promoted = promote(task=name, version=registered.output, environment=environment)
-            promoted.set_caching_options(False).set_retry(2, backoff_duration="5s")
-
-        for step in (before, data, audit, parts, measured, compared, judged, exported, registered, promoted):
-            step.set_cpu_request("1").set_memory_request("2Gi")
 
 
 def arguments(task: Task, environment: str = "dev") -> dict[str, Any]:

@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bonafide.errors import BonafideError, DeliveryError
 from bonafide.queue import Queue, Run, StepState
-from bonafide.task import load_task
+from bonafide.task import Task, load_task
 from pipelines.runners import engine as engines
 from pipelines.runners.engine import Engine, RemoteRun
 from pipelines.runners.steps import Step
 
+if TYPE_CHECKING:
+    from pipelines.runners.local import Run as LocalRun
+
+MONITORING = "monitoring"
 MOST_ATTEMPTS = 3
 PATIENCE = 360  # an hour: while an engine is away, its run may go on
 RECENT = 50
@@ -71,19 +75,35 @@ def _performed(run: Run, queue: Queue) -> Ended:
 def _here(run: Run, queue: Queue) -> Ended:
     from bonafide.registry.tracking import start
     from bonafide.sources.ingest import with_digest
-    from pipelines import summary, training
     from pipelines.compilation import load
     from pipelines.runners import local
 
     start()
-    given = training.arguments(with_digest(load_task(run.task, run.overrides)))
+    task = load_task(run.task, run.overrides)
+    given = _arguments(run, task if run.pipeline == MONITORING else with_digest(task))
     with _killed_when_cancelled(run, queue):
         finished = local.run(load(run.pipeline), given, _teller(run, queue))
     if finished.failure:
         return {"state": "failed", "message": finished.failure}
+    return {"state": "succeeded", **_outcome(finished)}
+
+
+def _arguments(run: Run, task: Task) -> dict[str, Any]:
+    from pipelines import monitoring, training
+
+    return {"training": training, MONITORING: monitoring}[run.pipeline].arguments(task)
+
+
+def _outcome(finished: "LocalRun") -> Ended:
+    """Whether a model went into service, and why or why not."""
+    from bonafide.monitoring.decide import read_decision
+    from pipelines import summary
+
+    if finished.step("gate") is None:
+        return {"message": read_decision(finished.artifact("decide", "decision")).why}
     gate = summary.summarise(finished)["gate"]
     refused = [check["why"] for check in gate["checks"] if not check["passed"]]
-    return {"state": "succeeded", "promoted": gate["promote"], "message": "; ".join(refused)}
+    return {"promoted": gate["promote"], "message": "; ".join(refused)}
 
 
 @contextmanager
@@ -155,9 +175,9 @@ def _find(run: Run, engine: Engine) -> RemoteRun | None:
 
 def _submit(run: Run, engine: Engine) -> RemoteRun:
     from bonafide.sources.ingest import as_seen_elsewhere
-    from pipelines import training
 
-    given = training.arguments(as_seen_elsewhere(load_task(run.task, run.overrides)))
+    task = load_task(run.task, run.overrides)
+    given = _arguments(run, task if run.pipeline == MONITORING else as_seen_elsewhere(task))
     try:
         return engine.submit(run.pipeline, given, label=run.id)
     except DeliveryError as error:  # an engine that took the run may have been too slow to say so

@@ -15,7 +15,7 @@ from bonafide.cores import available_cores
 from bonafide.data.decoding import decode_to
 from bonafide.data.looks import looks
 from bonafide.drift.reference import Reference
-from bonafide.drift.window import Window
+from bonafide.feedback.window import Window
 from bonafide.model.package import PackageInfo
 from bonafide.model.runtime import OnnxModel
 from bonafide.sources.sample import LABELS, MANIFEST, build_sample

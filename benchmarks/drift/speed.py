@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from bonafide.cores import available_cores
-from bonafide.drift.window import Window, write_window
+from bonafide.drift.window import write_window
+from bonafide.feedback.window import Window
 from bonafide.home import PUBLIC_KEY
 from bonafide.model.info import MODEL
 from bonafide.model.package import REFERENCE, STATISTIC, PackageInfo, build

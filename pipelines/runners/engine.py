@@ -10,7 +10,7 @@ from bonafide.errors import BonafideError
 from pipelines import engines
 from pipelines.compilation import PIPELINES
 from pipelines.engines import Kubeflow, Vertex
-from pipelines.rendering import render
+from pipelines.rendering import READS_THE_STORE, render
 from pipelines.runners.steps import Step
 
 POLL_SECONDS = 10.0
@@ -108,7 +108,8 @@ def settings_of(engine: str) -> Kubeflow | Vertex:
     path = Path(engine) if engine.endswith((".yaml", ".yml")) else Path("engines", f"{engine}.yaml")
     settings = engines.load(path)
     for name in PIPELINES:  # says now what would be refused later
-        render(name, settings)
+        if name != READS_THE_STORE or engines.has_store(settings):
+            render(name, settings)
     return settings
 
 

@@ -25,7 +25,7 @@ from bonafide.config import Config
 from bonafide.errors import BonafideError
 from bonafide.home import home
 
-PIPELINES = ("training",)
+PIPELINES = ("training", "monitoring")
 MOST_WAITING, MOST_WAITING_EACH = 100, 25
 KEPT = 1000
 LOG_BYTES = 2**20
@@ -94,7 +94,9 @@ class Run(Config):
     link: Annotated[str, Field(description="Where the engine shows it.")] = ""
     steps: tuple[StepState, ...] = ()
     promoted: Annotated[bool, Field(description="Whether the model went into service.")] = False
-    message: Annotated[str, Field(description="Why it failed, or what the gate refused.")] = ""
+    message: Annotated[
+        str, Field(description="Why it failed, what the gate refused, or why nothing was trained.")
+    ] = ""
 
     @property
     def has_ended(self) -> bool:

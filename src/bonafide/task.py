@@ -132,6 +132,23 @@ class Drift(Config):
         return self
 
 
+class Monitoring(Config):
+    """When training begins by itself.
+
+    Drift is looked for among the predictions of the last ``hours``; how well the version in service does is
+    measured on those of the last ``quality_hours``, once people confirmed the labels of ``reviews`` images.
+    Training begins where looks have drifted, where accuracy is below the gate's floor with its interval, and
+    where the version is older than ``oldest_days``, if that is not 0. For ``rest_hours`` after it, and where
+    nobody confirmed anything new, it does not begin for drift or quality again.
+    """
+
+    hours: Annotated[float, Field(gt=0)] = 24
+    quality_hours: Annotated[float, Field(gt=0)] = 168
+    reviews: Annotated[int, Field(ge=5)] = 50
+    rest_hours: Annotated[float, Field(ge=0)] = 24
+    oldest_days: Annotated[float, Field(ge=0)] = 0
+
+
 class Card(Config):
     """What the model card says about a task beside what was measured; every entry is a sentence or more."""
 
@@ -158,6 +175,7 @@ class Task(Config):
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     drift: Drift = Drift()
+    monitoring: Monitoring = Monitoring()
     card: Card = Card()
 
     @property

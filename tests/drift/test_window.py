@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bonafide.drift.window import Window, distinct, read_window, write_window
+from bonafide.drift.window import distinct, read_window, write_window
 from bonafide.errors import DataError
+from bonafide.feedback.window import Window
 from tests.drift.world import window
 
 

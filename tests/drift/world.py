@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bonafide.drift.window import Window
+from bonafide.feedback.window import Window
 from bonafide.model import package, signing
 from bonafide.model.info import MODEL
 from bonafide.model.package import REFERENCE, STATISTIC

@@ -7,6 +7,7 @@ import pytest
 from bonafide.feedback import reviews as module
 from bonafide.feedback.errors import ContradictionError, UnknownError
 from bonafide.feedback.figures import Figures, figures
+from bonafide.feedback.opinion import Reviewed
 from bonafide.feedback.reviews import Reviews
 from bonafide.telemetry import metrics
 from tests.feedback.conftest import NOON, prediction
@@ -185,3 +186,31 @@ def test_a_clock_that_was_set_back_makes_no_negative_time(reviews, store, clock)
 def test_without_reviews_nothing_is_claimed(store):
     found = figures(store.database, "authenticity", "real", NOON, LATER)
     assert found == Figures(0, 0, 0, None, 0, None, None)
+
+
+def test_what_was_reviewed_is_told_by_image(reviews, store, clock):
+    store.add(
+        [
+            prediction(20, sha256=None),
+            prediction(21, sha256=prediction(1).sha256),
+            prediction(22, version="8"),
+        ]
+    )
+    for name, label, state in (
+        ("p-1", "real", "confirmed"),
+        ("p-2", "deepfake", "confirmed"),
+        ("p-3", "real", "rejected"),
+        ("p-20", "deepfake", "confirmed"),
+        ("p-21", "real", "confirmed"),
+        ("p-22", "real", "confirmed"),
+    ):
+        reviews.decide(reviews.file(name, label, "anna")[0].id, state, "berta")
+    reviews.decide(reviews.file("p-2", "deepfake", "carl")[0].id, "confirmed", "berta")
+    shared = prediction(1).sha256
+    assert reviews.reviewed("authenticity", "7", NOON + timedelta(minutes=1)) == [
+        Reviewed(shared, "ai-generated", "real"),
+        Reviewed(prediction(2).sha256, "deepfake", "deepfake"),
+        Reviewed("p-20", "deepfake", "deepfake"),
+        Reviewed(shared, "real", "real"),
+    ]
+    assert len(reviews.reviewed("authenticity", "7", NOON + timedelta(minutes=2))) == 3

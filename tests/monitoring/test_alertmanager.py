@@ -268,10 +268,10 @@ def test_the_service_starts_one_run_for_an_alert_that_is_sent_again_and_again(tm
     with service(monkeypatch) as (port, woken), alertmanager(tmp_path, **starting(port)) as url:
         sender = Receivers(url, Mails(), queue.Queue(), queue.Queue())
         sender.send("LooksDrifted", **TASK)
-        until(lambda: Queue().newest("training", 10))
+        until(lambda: Queue().newest("monitoring", 10))
         sender.send("QualityFell", **TASK)
         until(lambda: counted(port, "busy"))
-    [run] = Queue().newest("training", 10)
+    [run] = Queue().newest("monitoring", 10)
     told = (run.alert, run.task, run.subject, woken)
     assert told == ("LooksDrifted", "authenticity", "alertmanager", ["authenticity"])
 
@@ -305,11 +305,11 @@ def test_drift_that_prometheus_reads_starts_a_run(tmp_path, monkeypatch):
         with (tmp_path / "prometheus.log").open("w") as log:
             process = subprocess.Popen(command, stderr=log)
         try:
-            until(lambda: Queue().newest("training", 10), 4 * PATIENCE_SECONDS)
+            until(lambda: Queue().newest("monitoring", 10), 4 * PATIENCE_SECONDS)
         finally:
             process.terminate()
             process.wait(PATIENCE_SECONDS)
-    [run] = Queue().newest("training", 10)
+    [run] = Queue().newest("monitoring", 10)
     assert (run.alert, run.task, woken) == ("LooksDrifted", "authenticity", ["authenticity"])
 
 

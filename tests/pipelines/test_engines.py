@@ -43,7 +43,10 @@ def test_an_example_renders(path, pipeline):
     settings = load(path)
     documents = rendering.render(pipeline, settings)
     executors = documents[0]["deploymentSpec"]["executors"]
-    assert {executor["container"]["image"] for executor in executors.values()} == {settings.image}
+    images = {name: executor["container"]["image"] for name, executor in executors.items()}
+    detects = {"exec-drift-check"} & set(images)
+    assert {images[name] for name in images.keys() - detects} == {settings.image}
+    assert all("/drift@sha256:" in images[name] for name in detects)
 
 
 def test_a_step_has_what_every_step_has_and_its_own_over_it():
@@ -249,3 +252,34 @@ def test_what_would_be_submitted_with_the_examples_is_kept_and_fresh():
     assert len(kept) == len(EXAMPLES) * len(PIPELINES)
     for path, content in kept.items():
         assert path.read_text() == content, "run: bonafide pipeline compile"
+
+
+STORE = {"BONAFIDE_STORE": "postgresql://store.example/bonafide"}
+
+
+def test_without_a_store_all_but_monitoring_renders(changed):
+    settings = load(changed(steps={}, **own()))
+    assert not engines.has_store(settings)
+    assert rendering.render("training", settings)
+    with pytest.raises(ConfigError, match="monitoring reads predictions: name BONAFIDE_STORE"):
+        rendering.render("monitoring", settings)
+
+
+def test_the_steps_that_share_a_store_all_know_it(changed):
+    image = {"image": f"ghcr.io/x/drift@sha256:{'1' * 64}"}
+    steps = {"collect": {"environment": STORE}, "ingest": {"environment": STORE}, "drift-check": image}
+    with pytest.raises(ConfigError, match="decide has no BONAFIDE_STORE, which other steps have"):
+        load(changed(steps=steps, **own()))
+    assert engines.has_store(load(changed(steps=steps | {"decide": {"environment": STORE}}, **own())))
+
+
+def test_the_detectors_have_an_image_of_their_own(changed):
+    with pytest.raises(ConfigError, match="drift-check needs an image of its own"):
+        load(changed(steps={}, **own(**STORE)))
+
+
+def test_a_store_of_monitoring_must_be_reached_by_pods(changed):
+    image = {"drift-check": {"image": f"ghcr.io/x/drift@sha256:{'1' * 64}"}}
+    for place in ("sqlite:///store.db", "local"):
+        with pytest.raises(ConfigError, match="BONAFIDE_STORE must be a PostgreSQL; pods share no file"):
+            load(changed(steps=image, **own(BONAFIDE_STORE=place)))

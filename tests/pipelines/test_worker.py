@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -26,14 +27,15 @@ def runs():
 
 
 def ask(runs: Queue, task: str = "authenticity", **changes) -> Run:
-    return runs.add(Run(pipeline="training", task=task, **changes))
+    return runs.add(Run(**{"pipeline": "training", "task": task, **changes}))
 
 
 class Here:
     """Takes the place of the local runner: each run goes through the steps that it is given."""
 
     def __init__(self, monkeypatch, error: str | Exception = ""):
-        self.error, self.arguments = error, []
+        self.error, self.arguments, self.pipelines = error, [], []
+        self.steps, self.folder = ["gate"], Path()
         monkeypatch.setattr("pipelines.runners.local.run", self.run)
         monkeypatch.setattr("bonafide.registry.tracking.start", lambda: None)
         monkeypatch.setattr("pipelines.summary.summarise", lambda _: {"gate": self.gate})
@@ -41,6 +43,7 @@ class Here:
 
     def run(self, pipeline, arguments, tell):
         self.arguments.append(arguments)
+        self.pipelines.append(pipeline.name)
         for step in (
             Step("ingest", 1.26, "key", "SUCCESS"),
             Step("train"),
@@ -50,7 +53,11 @@ class Here:
             tell(step)
         if isinstance(self.error, Exception):
             raise self.error
-        return SimpleNamespace(failure=self.error)
+        return SimpleNamespace(
+            failure=self.error,
+            step=lambda name: name in self.steps,
+            artifact=lambda *_: self.folder / "decision",
+        )
 
 
 def test_runs_are_performed_one_after_the_other(runs, monkeypatch):
@@ -68,6 +75,31 @@ def test_runs_are_performed_one_after_the_other(runs, monkeypatch):
     assert runs.find(other.id).state == "queued"
     assert [given["model_settings"]["epochs"] for given in here.arguments] == [3, 12]
     assert [given["seed"] for given in here.arguments] == [42, 7]
+
+
+def test_a_run_of_monitoring_that_trains_nothing_says_why(runs, monkeypatch, tmp_path):
+    here = Here(monkeypatch)
+    here.steps, here.folder = [], tmp_path
+    (tmp_path / "decision").write_text('{"retrain": false, "why": "nothing calls for it"}')
+    run = ask(runs, pipeline="monitoring", settings={"monitoring.hours": 2})
+    worker.work("authenticity")
+    ended = runs.find(run.id)
+    assert (ended.state, ended.promoted, ended.message) == ("succeeded", False, "nothing calls for it")
+    [given] = here.arguments
+    assert here.pipelines == ["monitoring"]
+    assert (given["retrain"], given["monitoring_settings"]["hours"]) == ("due", 2)
+    assert "sources" not in given
+
+
+def test_a_run_of_monitoring_that_trains_says_what_the_gate_said(runs, monkeypatch):
+    here = Here(monkeypatch)
+    run = ask(runs, pipeline="monitoring")
+    worker.work("authenticity")
+    assert runs.find(run.id).promoted
+    here.gate = {"promote": False, "checks": [{"passed": False, "why": "accuracy 0.6 misses 0.8"}]}
+    again = ask(runs, pipeline="monitoring")
+    worker.work("authenticity")
+    assert runs.find(again.id).message == "accuracy 0.6 misses 0.8"
 
 
 def test_a_gate_that_refuses_is_a_run_that_succeeded(runs, monkeypatch):

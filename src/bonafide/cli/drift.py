@@ -1,13 +1,17 @@
 """``bonafide drift``: whether predictions are about what the model knows."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bonafide.cli.options import SetOption, TaskOption
-from bonafide.home import trusted_keys
-from bonafide.task import load_task
+from bonafide.cli.options import SetOption, TaskOption, age
+from bonafide.home import store, trusted_keys
+from bonafide.task import load_task, task_name
+
+if TYPE_CHECKING:
+    from bonafide.feedback.window import Window
 
 app = typer.Typer(help="Compare what is asked with what the model knows.", no_args_is_help=True)
 
@@ -15,8 +19,11 @@ app = typer.Typer(help="Compare what is asked with what the model knows.", no_ar
 @app.command()
 def check(
     window: Annotated[
-        Path, typer.Option("--input", metavar="FILE", help="A window of predictions, as .npz.")
-    ],
+        str, typer.Option(metavar="AGE", help="The predictions that the store has of this long: 24h, 7d.")
+    ] = "24h",
+    file: Annotated[
+        Path | None, typer.Option("--input", metavar="FILE", help="A window as .npz, and not from the store.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("drift"),
     task: TaskOption = "authenticity",
     version: Annotated[
@@ -28,7 +35,7 @@ def check(
     ] = None,
     overrides: SetOption = None,
 ) -> None:
-    """Hold a window of predictions against the validation data. Exits 1 if looks have changed.
+    """Hold predictions against the validation data. Exits 1 if looks have changed.
 
     Writes drift.json, drift.html and drift.prom.
     """
@@ -37,12 +44,12 @@ def check(
     from bonafide.drift.window import read_window
 
     settings = load_task(task, overrides)
-    predictions = read_window(window)
     if reference is None:
         from bonafide.registry import packages, versions
 
         chosen = versions.chosen(settings.name, version)
         reference, version = packages.fetch(chosen), chosen.number
+    predictions = read_window(file) if file else _stored(settings.name, age(window, "--window"), version)
     found = check(predictions, reference, trusted_keys(), out, settings.drift, version, settings.name)
     for each in found.judgement.detectors:
         if each.adjusted is not None:
@@ -56,3 +63,39 @@ def check(
     typer.echo(f"report: {out / DRIFT_REPORT}")
     if found.looks_changed:
         raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(
+    task: TaskOption = "authenticity",
+    most: Annotated[int, typer.Option("--most", min=1, help="How many.")] = 20,
+) -> None:
+    """Show what the newest runs of the monitoring pipeline found."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bonafide.feedback.inspections import Inspections
+    from bonafide.feedback.store import opened
+
+    table = Table("time", "version", "drift", "compared", "accuracy", "trained", "why")
+    with opened(store()) as found:
+        for each in Inspections(found.database).newest(task_name(task), most):
+            accuracy = each.quality.get("accuracy")
+            table.add_row(
+                f"{each.time:%Y-%m-%d %H:%M}",
+                each.version,
+                each.kind,
+                f"{each.compared:,}",
+                "–" if accuracy is None else f"{accuracy:.1%}",
+                "yes" if each.retrain else "no",
+                each.why,
+            )
+    Console().print(table)
+
+
+def _stored(task: str, span: timedelta, version: str) -> "Window":
+    from bonafide.feedback.store import opened
+
+    now = datetime.now(UTC)
+    with opened(store()) as found:
+        return found.window(task, now - span, now, version or None)

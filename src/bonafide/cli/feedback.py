@@ -1,13 +1,11 @@
 """``bonafide feedback``: what people say of predictions, and what becomes of it."""
 
 import getpass
-import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bonafide.cli.options import OutArgument, TaskOption
-from bonafide.errors import ConfigError
+from bonafide.cli.options import OutArgument, TaskOption, age
 from bonafide.home import store
 
 if TYPE_CHECKING:
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
     from bonafide.feedback.store import Store
 
 app = typer.Typer(help="What people say of predictions.", no_args_is_help=True)
-
-AGE = re.compile(r"([0-9]{1,6})([dh])")
 
 ReviewerOption = Annotated[
     str, typer.Option(help="Who says so. [default: the name that you are logged in by]")
@@ -118,15 +114,12 @@ def forget(
     ] = False,
 ) -> None:
     """Delete old predictions, what was said of them, and their images."""
-    from datetime import UTC, datetime, timedelta
+    from datetime import UTC, datetime
 
     from bonafide.feedback.retention import forget
 
-    found = AGE.fullmatch(older_than)
-    if found is None:
-        raise ConfigError(f"--older-than {older_than!r}: write days or hours, as 30d or 12h")
-    age = timedelta(**{{"d": "days", "h": "hours"}[found[2]]: int(found[1])})
-    predictions, images = forget(_store(), datetime.now(UTC) - age, confirmed)
+    before = datetime.now(UTC) - age(older_than, "--older-than")
+    predictions, images = forget(_store(), before, confirmed)
     typer.echo(f"forgotten: {predictions:,} predictions, {images:,} images")
 
 

@@ -1,13 +1,27 @@
 """Options that several commands share."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from bonafide.errors import ConfigError
 
 TaskOption = Annotated[str, typer.Option("--task", help="Name of a task, or path of its YAML file.")]
 EnvironmentOption = Annotated[
     str, typer.Option("--env", "--environment", help="An environment of the delivery repository.")
+]
+ServiceOption = Annotated[str, typer.Option(help="Where a promoted model goes into service.")]
+
+EngineOption = Annotated[
+    str,
+    typer.Option(help="Where: NAME for engines/NAME.yaml, or a file such as engines/kubeflow.example.yaml."),
+]
+RetrainOption = Annotated[
+    Literal["due", "always", "never"],
+    typer.Option(help="When to train: for drift, a fall of quality or age; in any case; or not at all."),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -33,3 +47,18 @@ SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of eve
 UrlArgument = Annotated[str, typer.Argument(help="A server, e.g. http://127.0.0.1:8080.")]
 DatasetArgument = Annotated[Path, typer.Argument(help="A dataset folder.")]
 OutArgument = Annotated[Path, typer.Argument(help="The folder to write; it appears whole or not at all.")]
+
+
+AGE = re.compile(r"([0-9]{1,6})([dh])")
+
+
+def age(text: str, option: str) -> timedelta:
+    """``30d`` or ``12h``.
+
+    Raises:
+        ConfigError: it is written otherwise.
+    """
+    found = AGE.fullmatch(text)
+    if found is None:
+        raise ConfigError(f"{option} {text!r}: write days or hours, as 30d or 12h")
+    return timedelta(**{{"d": "days", "h": "hours"}[found[2]]: int(found[1])})

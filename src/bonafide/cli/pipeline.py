@@ -4,33 +4,38 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bonafide.cli.options import OverwriteOption, SetOption, SourceOption, TaskOption
+from bonafide.cli import schedules
+from bonafide.cli.options import (
+    EngineOption,
+    OverwriteOption,
+    RetrainOption,
+    ServiceOption,
+    SetOption,
+    SourceOption,
+    TaskOption,
+)
 from bonafide.errors import BonafideError, ConfigError
 from bonafide.files import copy
 from bonafide.task import load_task
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.runners.local import Run
+
 app = typer.Typer(help="Run, follow, schedule and compile the pipelines.", no_args_is_help=True)
 running = typer.Typer(help="Run a pipeline, on this machine or elsewhere.", no_args_is_help=True)
-planned = typer.Typer(help="Let an engine start pipelines by itself.", no_args_is_help=True)
 app.add_typer(running, name="run")
-app.add_typer(planned, name="schedule")
-
-EngineOption = Annotated[
-    str,
-    typer.Option(help="Where: NAME for engines/NAME.yaml, or a file such as engines/kubeflow.example.yaml."),
-]
-EnvironmentOption = Annotated[str, typer.Option(help="Where a promoted model goes into service.")]
+app.add_typer(schedules.app, name="schedule")
 
 ElsewhereOption = Annotated[
     str, typer.Option("--engine", help="NAME of engines/NAME.yaml, or that file. [default: this machine]")
 ]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Do not wait for an engine's run to end.")]
-
-CRON_FIELDS = 5
 
 
 @running.command()
@@ -38,7 +43,7 @@ def training(
     task: TaskOption = "authenticity",
     source: SourceOption = "",
     overrides: SetOption = None,
-    environment: EnvironmentOption = "dev",
+    environment: ServiceOption = "dev",
     engine: ElsewhereOption = "",
     detach: DetachOption = False,
 ) -> None:
@@ -51,7 +56,6 @@ def training(
     from bonafide.addresses import is_in_store
     from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
     from bonafide.sources.ingest import as_seen_elsewhere, with_source
-    from pipelines.summary import summarise
     from pipelines.training import arguments
 
     console, settings = Console(file=sys.stdout, highlight=False), load_task(task, overrides)
@@ -64,12 +68,7 @@ def training(
     settings = with_source(settings, source)
     finished = run_local("training", arguments(settings, environment), console)
     refuse_failed(finished)
-    gate = summarise(finished)["gate"]
-    for check in gate["checks"]:
-        console.print(f"{'pass' if check['passed'] else 'FAIL'}  {check['why']}")
-    console.print(f"log and artifacts: {finished.folder}")
-    if not gate["promote"]:
-        raise typer.Exit(1)
+    _print_gate(finished, console)
 
 
 @running.command()
@@ -118,75 +117,37 @@ def batch(
         raise typer.Exit(2)
 
 
-@planned.command("training")
-def schedule_training(
-    cron: Annotated[
-        str, typer.Option(help="Minute, hour, day, month, weekday: '0 2 * * *' is each night at two.")
-    ],
-    engine: EngineOption = "kubeflow",
+@running.command()
+def monitoring(
     task: TaskOption = "authenticity",
+    retrain: RetrainOption = "due",
     overrides: SetOption = None,
-    environment: EnvironmentOption = "dev",
-    time_zone: Annotated[
-        str, typer.Option(help="Of the times, such as Europe/Berlin; on Vertex AI only. [default: UTC]")
-    ] = "",
+    environment: ServiceOption = "dev",
+    engine: ElsewhereOption = "",
+    detach: DetachOption = False,
 ) -> None:
-    """Start the training pipeline again and again, one run at a time."""
-    from pipelines.runners.engine import connect, named
-    from pipelines.training import arguments
+    """See what the detector in service was asked, and train another one if it needs that.
 
-    if len(cron.split()) != CRON_FIELDS:
-        raise ConfigError(f"--cron {cron!r}: give five fields, such as '0 2 * * *' for each night at two")
-    given = arguments(load_task(task, overrides), environment)
-    connected = connect(engine)
-    if there := [each for each in connected.schedules() if each.name == named("training", given)]:
-        raise ConfigError(
-            f"{there[0].name} has a schedule, at {there[0].cron}; remove it first: "
-            f"bonafide pipeline schedule remove {there[0].id} --engine {engine}"
-        )
-    made = connected.schedule("training", given, cron, time_zone)
-    typer.echo(f"schedule {made.id}: {made.name} at {made.cron} {made.time_zone}".rstrip())
+    Exits 1 if the gate refuses the new one, and 2 if the run fails.
+    """
+    from rich.console import Console
 
+    from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
+    from bonafide.monitoring.decide import read_decision
+    from pipelines.monitoring import arguments
 
-@planned.command("list")
-def list_schedules(engine: EngineOption = "kubeflow") -> None:
-    """Show the schedules of an engine."""
-    from pipelines.runners.engine import connect
-
-    for made in connect(engine).schedules():
-        state = "on" if made.enabled else "paused"
-        when = f"{made.cron} {made.time_zone}".rstrip()
-        typer.echo(f"{made.id}  {when:<12}  {state:<6}  {made.name}  {made.next}")
-
-
-ScheduleArgument = Annotated[str, typer.Argument(help="As `bonafide pipeline schedule list` shows it.")]
-
-
-@planned.command()
-def pause(schedule: ScheduleArgument, engine: EngineOption = "kubeflow") -> None:
-    """Start no run until the schedule is resumed."""
-    from pipelines.runners.engine import connect
-
-    connect(engine).pause(schedule)
-    typer.echo(f"schedule {schedule} is paused")
-
-
-@planned.command()
-def resume(schedule: ScheduleArgument, engine: EngineOption = "kubeflow") -> None:
-    """Go on with a paused schedule; what was missed is not made up for."""
-    from pipelines.runners.engine import connect
-
-    connect(engine).resume(schedule)
-    typer.echo(f"schedule {schedule} goes on")
-
-
-@planned.command()
-def remove(schedule: ScheduleArgument, engine: EngineOption = "kubeflow") -> None:
-    """Remove a schedule; its runs stay."""
-    from pipelines.runners.engine import connect
-
-    connect(engine).unschedule(schedule)
-    typer.echo(f"schedule {schedule} is removed")
+    console = Console(file=sys.stdout, highlight=False)
+    given = arguments(load_task(task, overrides), environment, retrain)
+    if engine:
+        run_elsewhere(engine, "monitoring", given, console, detach)
+        return
+    finished = run_local("monitoring", given, console)
+    refuse_failed(finished)
+    console.print(f"drift report: {finished.artifact('drift-check', 'report')}", soft_wrap=True)
+    decision = read_decision(finished.artifact("decide", "decision"))
+    console.print(f"{'trained' if decision.retrain else 'not trained'}: {decision.why}", soft_wrap=True)
+    if decision.retrain:
+        _print_gate(finished, console)
 
 
 RunArgument = Annotated[str, typer.Argument(help="The run's id.")]
@@ -263,3 +224,15 @@ def compile_pipelines(
             typer.echo(f"wrote {path}")
     elif old := [*stale(), *old]:
         raise BonafideError(f"stale: {', '.join(map(str, old))}; run `bonafide pipeline compile`")
+
+
+def _print_gate(finished: "Run", console: "Console") -> None:
+    """What the gate said; exits 1 if it refused."""
+    from pipelines.summary import summarise
+
+    gate = summarise(finished)["gate"]
+    for check in gate["checks"]:
+        console.print(f"{'pass' if check['passed'] else 'FAIL'}  {check['why']}")
+    console.print(f"log and artifacts: {finished.folder}")
+    if not gate["promote"]:
+        raise typer.Exit(1)

@@ -9,8 +9,9 @@ from bonafide.config import Config, read
 from bonafide.drift.environment import detect
 from bonafide.drift.judge import Judgement, Sides, checks, judge, sides
 from bonafide.drift.reference import Reference, read_reference
-from bonafide.drift.window import Window, distinct
+from bonafide.drift.window import distinct
 from bonafide.errors import DataError
+from bonafide.feedback.window import Window
 from bonafide.files import new_folder, write_text
 from bonafide.task import Drift
 
@@ -21,13 +22,15 @@ DRIFT, DRIFT_REPORT, DRIFT_METRICS = "drift.json", "drift.html", "drift.prom"
 class Found(Config):
     """``drift.json``: the judgement, and what was compared.
 
-    ``begin`` and ``end`` are the times of the first and last prediction, in seconds since 1970, None without
-    any. Of ``predictions``, ``compared`` ones are of distinct inputs and have all arrays.
+    ``created`` is when the version's package was made, ISO UTC. ``begin`` and ``end`` are the times of the
+    first and last prediction, in seconds since 1970, None without any. Of ``predictions``, ``compared`` ones
+    are of distinct inputs and have all arrays.
     """
 
     task: str
     version: str
     model_digest: str
+    created: str
     alpha: float
     begin: float | None
     end: float | None
@@ -85,6 +88,7 @@ def check(
         task=reference.info.task,
         version=version,
         model_digest=reference.info.model_digest,
+        created=reference.info.created,
         alpha=settings.alpha,
         begin=float(window.times.min()) if len(window) else None,
         end=float(window.times.max()) if len(window) else None,

@@ -12,7 +12,7 @@ from bonafide.config import Config
 from bonafide.drift.environment import Answer, Check
 from bonafide.drift.mix import Known, Mixture, entropy
 from bonafide.drift.reference import Reference
-from bonafide.drift.window import Window
+from bonafide.feedback.window import Window
 from bonafide.task import DECIDING, Drift
 
 Kind = Literal["none", "mix", "looks", "too-few"]

@@ -1,11 +1,11 @@
 """A check's outcome for Prometheus, as a text file: node-exporter's collector or a push takes it as it is."""
 
 import math
-import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 
 from bonafide.drift.check import Found
+from bonafide.feedback.inspections import Inspection, show
 from bonafide.telemetry import metrics
 
 EVERY = (
@@ -23,14 +23,23 @@ def exposition(found: Found) -> str:
     for metric in EVERY:
         metric.clear()
         registry.register(metric)
-    judged = found.judgement
-    for each in judged.detectors:
-        if each.adjusted is not None:
-            labels = (found.task, each.name)
-            metrics.DRIFT_SCORE.labels(*labels).set(math.log10(1 / each.adjusted))
-            metrics.DRIFT_THRESHOLD.labels(*labels).set(math.log10(1 / found.alpha))
-    for kind in ("looks", "mix"):
-        metrics.DRIFT_DETECTED.labels(found.task, kind).set(judged.kind == kind)
-    metrics.DRIFT_COMPARED.labels(found.task).set(found.compared)
-    metrics.DRIFT_CHECKED.labels(found.task).set(time.time())
+    show(inspection(found))
     return generate_latest(registry).decode()
+
+
+def inspection(found: Found, identity: str = "") -> Inspection:
+    """A check as it is kept."""
+    judged = [each for each in found.judgement.detectors if each.adjusted is not None]
+    return Inspection(
+        id=identity,
+        task=found.task,
+        version=found.version,
+        kind=found.judgement.kind,
+        compared=found.compared,
+        threshold=_score(found.alpha),
+        scores={each.name: _score(each.adjusted) for each in judged if each.adjusted},
+    )
+
+
+def _score(p: float) -> float:
+    return math.log10(1 / p)

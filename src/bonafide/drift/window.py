@@ -1,51 +1,15 @@
-"""A window: the predictions of a span of time, as aligned arrays."""
+"""Windows of predictions as files, and what in one counts."""
 
 import zipfile
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bonafide.errors import DataError
+from bonafide.feedback.window import Window
 from bonafide.files import write_bytes
 from bonafide.model.package import STATISTIC
-
-
-@dataclass(frozen=True)
-class Window:
-    """N predictions. ``names`` are the K labels in the order of the columns of ``probabilities``.
-
-    ``embedded`` tells which predictions have a row in ``embeddings``; ``times`` are seconds since 1970, UTC.
-    ``statistics`` float64 [N] each, NaN where unknown.
-    """
-
-    names: tuple[str, ...]
-    ids: NDArray[np.str_]
-    times: NDArray[np.float64]
-    versions: NDArray[np.str_]
-    labels: NDArray[np.str_]
-    confidences: NDArray[np.float32]
-    probabilities: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
-    embedded: NDArray[np.bool_]
-    statistics: dict[str, NDArray[np.float64]]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def of(self, rows: NDArray[Any]) -> "Window":
-        """Some of its predictions, by a mask or by indices."""
-        place = np.cumsum(self.embedded) - 1
-        kept = np.arange(len(self))[rows]
-        aligned = ("ids", "times", "versions", "labels", "confidences", "probabilities", "embedded")
-        return replace(
-            self,
-            **{name: getattr(self, name)[kept] for name in aligned},
-            embeddings=self.embeddings[place[kept[self.embedded[kept]]]],
-            statistics={name: values[kept] for name, values in self.statistics.items()},
-        )
 
 
 def read_window(path: Path) -> Window:

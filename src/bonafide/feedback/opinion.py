@@ -29,6 +29,15 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class Reviewed:
+    """What a model said of an image, and the label that somebody confirmed; equal images have one name."""
+
+    image: str
+    said: str
+    truth: str
+
+
+@dataclass(frozen=True)
 class Confirmed:
     """A label that a prediction's image has for certain, and who says so since when."""
 

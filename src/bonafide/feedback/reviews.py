@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from bonafide.feedback.database import Database
 from bonafide.feedback.errors import ContradictionError, UnknownError
-from bonafide.feedback.opinion import CONFIRMED, NEW, Confirmed, Feedback, State
+from bonafide.feedback.opinion import CONFIRMED, NEW, Confirmed, Feedback, Reviewed, State
 from bonafide.feedback.tables import FeedbackRow, PredictionRow
 from bonafide.telemetry.metrics import FEEDBACK
 
@@ -119,6 +119,17 @@ class Reviews:
         with self._database.reading() as connection:
             found = connection.execute(_confirmed(task, until)).mappings()
             return [Confirmed(**row) for row in found]
+
+    def reviewed(self, task: str, version: str, since: datetime) -> list[Reviewed]:
+        """What a version said since then whose label was confirmed, in the order of its answers."""
+        columns = (PredictionRow.sha256, PredictionRow.id, PredictionRow.label, FeedbackRow.label)
+        query = select(*columns).distinct().add_columns(PredictionRow.time)
+        query = query.join(FeedbackRow, FeedbackRow.prediction_id == PredictionRow.id)
+        query = query.where(PredictionRow.task == task, PredictionRow.version == version)
+        query = query.where(PredictionRow.time >= since, FeedbackRow.state == CONFIRMED)
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(PredictionRow.time, PredictionRow.id)).tuples()
+            return [Reviewed(image or identity, said, truth) for image, identity, said, truth, _ in found]
 
 
 def identity(prediction: str, reviewer: str) -> str:

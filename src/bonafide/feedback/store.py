@@ -1,6 +1,7 @@
 """Where predictions are kept, and read again by id or by time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -119,3 +120,18 @@ class Store:
     def _read(self, query: Select[Any]) -> list[Prediction]:
         with self.database.reading() as connection:
             return [Prediction(**row._mapping) for row in connection.execute(query)]
+
+
+@contextmanager
+def opened(address: str) -> Iterator[Store]:
+    """The store at an address, whose tables are those of this version, for a while.
+
+    Raises:
+        StoreError: the database does not answer, or its tables are others.
+    """
+    store = Store(address)
+    try:
+        store.database.check()
+        yield store
+    finally:
+        store.database.close()

@@ -55,6 +55,27 @@ class PredictionRow(Base):
     __table_args__ = (Index("prediction_by_task", "task", "time"), Index("prediction_by_image", "sha256"))
 
 
+class InspectionRow(Base):
+    """A :class:`bonafide.feedback.inspections.Inspection`."""
+
+    __tablename__ = "inspection"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    time: Mapped[datetime] = mapped_column(Moment)
+    task: Mapped[str]
+    version: Mapped[str]
+    kind: Mapped[str]
+    compared: Mapped[int]
+    threshold: Mapped[float] = mapped_column(Double)
+    scores: Mapped[dict[str, float]] = mapped_column(Json)
+    quality: Mapped[dict[str, float]] = mapped_column(Json)
+    retrain: Mapped[bool]
+    why: Mapped[str]
+    data: Mapped[str]
+
+    __table_args__ = (Index("inspection_by_task", "task", "time"),)
+
+
 class FeedbackRow(Base):
     """A :class:`bonafide.feedback.opinion.Feedback`."""
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,18 @@ class Window:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def of(self, rows: NDArray[Any]) -> "Window":
+        """Some of its predictions, by a mask or by indices."""
+        place = np.cumsum(self.embedded) - 1
+        kept = np.arange(len(self))[rows]
+        aligned = ("ids", "times", "versions", "labels", "confidences", "probabilities", "embedded")
+        return replace(
+            self,
+            **{name: getattr(self, name)[kept] for name in aligned},
+            embeddings=self.embeddings[place[kept[self.embedded[kept]]]],
+            statistics={name: values[kept] for name, values in self.statistics.items()},
+        )
 
 
 def window(found: Sequence[Prediction]) -> Window:

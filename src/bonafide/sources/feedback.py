@@ -13,11 +13,13 @@ from bonafide.data.header import sniff
 from bonafide.feedback import images
 from bonafide.feedback.opinion import Confirmed
 from bonafide.feedback.reviews import Reviews
-from bonafide.feedback.store import Store
+from bonafide.feedback.store import opened
 from bonafide.source import FeedbackSource
 from bonafide.sources.manifest import MANIFEST
 
 TABLE = "feedback.csv"
+NOTHING = hashlib.sha256().hexdigest()
+"""The digest where nobody confirmed anything."""
 EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
 
@@ -83,12 +85,8 @@ def export(source: FeedbackSource, out: Path) -> int:
 
 def _found(source: FeedbackSource) -> list[Confirmed]:
     until = datetime.fromisoformat(source.until) if source.until else datetime.now(UTC)
-    store = Store(home.store())
-    try:
-        store.database.check()
+    with opened(home.store()) as store:
         found = Reviews(store.database).confirmed(source.task, until)
-    finally:
-        store.database.close()
     last = {each.sha256: each for each in found}
     return [each for each in found if last[each.sha256] is each]
 

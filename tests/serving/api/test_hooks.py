@@ -16,7 +16,7 @@ from tests.serving.api.conftest import problem
 
 TOKENS = {"secret": "s" * 32, "issuer": "me", "audience": "us"}
 HOOK = "h" * 32
-PATH, RUNS = "/hooks/alertmanager", "/pipelines/training/runs"
+PATH, RUNS = "/hooks/alertmanager", "/pipelines/monitoring/runs"
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def send(api, *alerts: dict) -> list[dict]:
 
 
 def runs() -> list[Run]:
-    return Queue().newest("training", 100)
+    return Queue().newest("monitoring", 100)
 
 
 def end(identity: str, **changes) -> None:
@@ -224,7 +224,7 @@ def test_one_alert_that_is_refused_does_not_hold_up_the_others(api, labels, why)
 
 def test_a_full_queue_is_told_so_that_alertmanager_sends_it_again(api, monkeypatch):
     monkeypatch.setattr(queue, "MOST_WAITING", 1)
-    other = Queue().add(Run(pipeline="training", task="cifake"))
+    other = Queue().add(Run(pipeline="monitoring", task="cifake"))
     response = api.post(PATH, json=notification(alert()))
     assert "1 runs wait already" in problem(response, 503)["detail"]
     assert response.headers["retry-after"] == "60"

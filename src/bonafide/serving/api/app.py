@@ -72,11 +72,13 @@ def create_app(
     asked = Recorded(upstream, writer) if writer else upstream
     app.include_router(router(Endpoints(asked, door, limits), door))
     if writer:
+        from bonafide.feedback.inspections import Inspections
         from bonafide.feedback.reviews import Reviews
         from bonafide.serving.api import feedback
 
         reviews = Reviews(writer.store.database)
-        background.append(partial(feedback.keep_counting, reviews))
+        inspections = Inspections(writer.store.database)
+        background.append(partial(feedback.keep_telling, reviews, inspections))
         app.include_router(feedback.router(feedback.Endpoints(reviews, limits), door))
     if engine is not None:
         background.append(runs.keep_working)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Security
 from fastapi.responses import Response
 
 from bonafide.feedback.errors import ContradictionError, StoreError, UnknownError
+from bonafide.feedback.inspections import Inspections, show
 from bonafide.feedback.opinion import Feedback
 from bonafide.feedback.reviews import Reviews
 from bonafide.serving.api import contract
@@ -26,7 +27,7 @@ BODY_BYTES = 16 * 1024
 AT_ONCE = 64
 THREADS = 4
 RETRY_SECONDS = "5"
-COUNT_SECONDS = 60
+TELL_SECONDS = 15
 NOBODY = "anonymous"
 _ID = re.compile(r"[0-9a-f]{32}")
 logger = logging.getLogger(__name__)
@@ -65,8 +66,8 @@ class Endpoints:
         return found
 
 
-async def keep_counting(reviews: Reviews) -> None:
-    """Set the gauge of feedback that waits, now and later."""
+async def keep_telling(reviews: Reviews, inspections: Inspections) -> None:
+    """Set the gauges of what the store knows, now and later: feedback that waits, drift, quality."""
     told = set[str]()
     while True:
         try:
@@ -74,9 +75,11 @@ async def keep_counting(reviews: Reviews) -> None:
             told |= waiting.keys()
             for task in told:
                 metrics.FEEDBACK_WAITING.labels(task).set(waiting.get(task, 0))
+            for found in await asyncio.to_thread(inspections.last):
+                show(found)
         except Exception:
-            logger.exception("feedback that waits is not counted")
-        await asyncio.sleep(COUNT_SECONDS)
+            logger.exception("what the store knows is not told")
+        await asyncio.sleep(TELL_SECONDS)
 
 
 def router(endpoints: Endpoints, door: Door) -> APIRouter:

@@ -18,7 +18,7 @@ from bonafide.telemetry import metrics
 
 ACTION, TASK, NAME = "bonafide_action", "task", "alertname"
 NAMELESS = "nameless"  # a run of an alert is told from others by the alert's name
-PIPELINES = {"retrain": "training"}
+PIPELINES = {"retrain": "monitoring"}
 BODY_BYTES = 256 * 1024
 HOUR = 3600
 logger = logging.getLogger(__name__)

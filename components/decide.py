@@ -1,0 +1,28 @@
+"""Whether training begins, and the sources that it reads; kept in the store. Never cached."""
+
+from typing import NamedTuple
+
+from kfp.dsl import Artifact, Input, Metrics, Output
+
+from components import component
+
+
+@component
+def decide(
+    run: str,
+    drift: Input[Artifact],
+    quality: Input[Metrics],
+    task: dict,
+    retrain: str,
+    decision: Output[Artifact],
+) -> NamedTuple("Outputs", [("retrain", bool), ("sources", list)]):
+    from pathlib import Path
+
+    from bonafide.files import write_text
+    from bonafide.monitoring.decide import decided
+    from bonafide.task import Task
+
+    found = decided(run, Path(drift.path), Path(quality.path), Task.model_validate(task), retrain)
+    write_text(Path(decision.path), found.model_dump_json(indent=2))
+    decision.metadata.update(retrain=found.retrain, why=found.why)
+    return found.retrain, list(found.sources)

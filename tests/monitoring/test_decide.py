@@ -1,0 +1,212 @@
+"""When training begins, by what was found; then for real, with a store."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bonafide.drift.check import DRIFT, Found
+from bonafide.drift.judge import Detector, Judgement
+from bonafide.feedback.images import Images
+from bonafide.feedback.inspections import Inspection, Inspections
+from bonafide.feedback.prediction import Prediction
+from bonafide.feedback.reviews import Reviews
+from bonafide.feedback.store import opened
+from bonafide.home import own_store
+from bonafide.monitoring.decide import Situation, decide, decided, read_decision
+from bonafide.monitoring.quality import Quality
+from bonafide.source import FeedbackSource, FolderSource
+from bonafide.task import Monitoring, Task, load_task
+from tests.data.pictures import encode, picture
+from tests.monitoring.test_quality import measured, reviewed
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+UNKNOWN = Quality(reviewed=0, accuracy=None)
+
+
+def found(kind="none", days=1.0) -> Found:
+    return Found(
+        task="authenticity",
+        version="3",
+        model_digest="m",
+        created=(NOW - timedelta(days=days)).isoformat(),
+        alpha=0.05,
+        begin=1.0,
+        end=2.0,
+        predictions=900,
+        compared=800,
+        reference=500,
+        judgement=Judgement(
+            kind=kind,
+            detectors=(
+                Detector(name="mmd", of="embedding", distance=0.1, p=1e-3, adjusted=1e-3, found=True),
+                Detector(name="brightness", of="brightness", distance=0.1, p=0.5),
+            ),
+        ),
+    )
+
+
+def training(hours: float, data: str) -> Inspection:
+    """One that began training so many hours ago."""
+    when = NOW - timedelta(hours=hours)
+    return Inspection("i", "authenticity", "2", "looks", 800, 1.3, retrain=True, data=data, time=when)
+
+
+def situation(**changes) -> Situation:
+    return replace(Situation(found(), UNKNOWN, 0.85, "d", None, NOW), **changes)
+
+
+LOOKS = found("looks")
+WRONG = measured(reviewed(60, 40))
+SETTINGS = Monitoring(rest_hours=24, reviews=50, oldest_days=30)
+
+
+@pytest.mark.parametrize(
+    ("seen", "begins", "why"),
+    [
+        (situation(), False, "nothing calls for it: no drift, no reviewed images"),
+        (situation(found=found("mix")), False, "another mix of classes"),
+        (situation(found=found("too-few")), False, "too few predictions"),
+        (situation(found=LOOKS), True, "what version 3 is asked about looks different"),
+        (situation(quality=WRONG), True, "its accuracy on 100 reviewed images is 0.600 (0.497 to 0.697)"),
+        (situation(quality=measured(reviewed(81, 19))), False, "100 reviewed images, accuracy 0.810"),
+        (situation(found=LOOKS, data=""), False, "there is nothing new to learn"),
+        (situation(quality=WRONG, data=""), False, "below the gate's 0.85; but nobody confirmed"),
+        (
+            situation(found=LOOKS, last=training(2, "c")),
+            False,
+            "training began 2.0 hours ago, and rests for 24",
+        ),
+        (situation(found=LOOKS, last=training(30, "c")), True, "looks different"),
+        (
+            situation(found=LOOKS, last=training(30, "d")),
+            False,
+            "nobody confirmed anything since training began",
+        ),
+        (situation(found=found(days=30)), True, "version 3 is 30 days old"),
+        (situation(found=found(days=30), data=""), True, "version 3 is 30 days old"),
+        (situation(found=found(days=29)), False, "nothing calls for it"),
+        (
+            situation(found=found(days=30), last=training(2, "d")),
+            False,
+            "30 days old; but training began 2.0",
+        ),
+        (situation(found=found("looks", days=31)), True, "31 days old; what version 3 is asked about"),
+    ],
+)
+def test_training_begins(seen, begins, why):
+    retrain, told = decide(seen, SETTINGS)
+    assert retrain is begins
+    assert why in told
+
+
+def test_a_clock_that_was_set_back_does_not_make_it_rest_for_ever():
+    assert decide(situation(found=LOOKS, last=training(-100, "c")), SETTINGS)[0]
+
+
+def test_a_run_may_ask_for_it_or_only_look():
+    assert decide(situation(data=""), SETTINGS, "always") == (True, "it was asked for")
+    began, why = decide(situation(found=LOOKS), SETTINGS, "never")
+    assert not began
+    assert why.endswith("but this run only looks")
+
+
+def test_age_counts_only_where_a_task_says_so():
+    assert not decide(situation(found=found(days=4000)), Monitoring())[0]
+
+
+@pytest.fixture
+def task(tmp_path) -> Task:
+    folder = tmp_path / "own" / "real"
+    folder.mkdir(parents=True)
+    (folder / "1.png").write_bytes(encode(picture(9)))
+    return load_task("authenticity").model_copy(update={"source": FolderSource(path=str(folder.parent))})
+
+
+@pytest.fixture
+def files(tmp_path):
+    """What the steps before wrote: looks that drifted, and no quality."""
+    (tmp_path / "drift").mkdir()
+    (tmp_path / "drift" / DRIFT).write_text(found("looks").model_dump_json())
+    (tmp_path / "quality.json").write_text(UNKNOWN.model_dump_json())
+    return tmp_path / "drift", tmp_path / "quality.json"
+
+
+def confirm(tmp_path, number: int) -> None:
+    place = Images(str(tmp_path / "images"))
+    name = f"{number:064x}"
+    place.save(name, encode(picture(number)))
+    with opened(own_store()) as store:
+        store.add(
+            [
+                Prediction(
+                    id=f"p-{number}",
+                    time=datetime.now(UTC),
+                    task="authenticity",
+                    version="3",
+                    label="real",
+                    uncertain=False,
+                    probabilities={"real": 0.9, "ai-generated": 0.1},
+                    sha256=name,
+                    image=place.address(name),
+                )
+            ]
+        )
+        reviews = Reviews(store.database)
+        reviews.decide(reviews.file(f"p-{number}", "ai-generated", "anna")[0].id, "confirmed", "berta")
+
+
+def test_it_trains_on_the_task_s_data_and_what_was_confirmed(tmp_path, task, files):
+    confirm(tmp_path, 1)
+    made = decided("run-1", *files, task, "due")
+    assert made.retrain
+    own, feedback = made.sources
+    assert own["kind"] == "folder" and own["digest"]
+    assert feedback["kind"] == "feedback" and feedback["digest"] and feedback["until"]
+    with opened(own_store()) as store:
+        [kept] = Inspections(store.database).newest("authenticity", 10)
+    assert (kept.version, kept.kind, kept.compared, kept.retrain) == ("3", "looks", 800, True)
+    assert kept.scores == {"mmd": pytest.approx(3)}
+    assert kept.quality == {"reviewed": 0, "accuracy_floor": 0.85}
+    assert kept.data == feedback["digest"]
+
+
+def test_a_step_that_is_repeated_comes_to_the_same(tmp_path, task, files):
+    confirm(tmp_path, 1)
+    first = decided("run-1", *files, task, "due")
+    confirm(tmp_path, 2)
+    assert decided("run-1", *files, task, "due") == first
+    with opened(own_store()) as store:
+        assert len(Inspections(store.database).newest("authenticity", 10)) == 1
+
+
+def test_the_next_run_rests(tmp_path, task, files):
+    confirm(tmp_path, 1)
+    decided("run-1", *files, task, "due")
+    confirm(tmp_path, 2)
+    after = decided("run-2", *files, task, "due")
+    assert not after.retrain
+    assert after.sources == ()
+    assert "rests for 24" in after.why
+
+
+def test_without_feedback_nothing_begins_unless_it_was_asked_for(task, files):
+    assert not decided("run-1", *files, task, "due").retrain
+    asked = decided("run-2", *files, task, "always")
+    assert asked.retrain
+    assert [each["kind"] for each in asked.sources] == ["folder"]
+
+
+def test_feedback_that_a_task_reads_already_is_read_once(tmp_path, task, files):
+    confirm(tmp_path, 1)
+    own = FeedbackSource(task="authenticity", labels={"ai-generated": "real"})
+    both = task.model_copy(update={"source": (own, *task.sources)})
+    made = decided("run-1", *files, both, "due")
+    assert [each["kind"] for each in made.sources] == ["folder", "feedback"]
+    assert made.sources[1]["labels"] == {"ai-generated": "real"}
+
+
+def test_it_survives_being_written(tmp_path, task, files):
+    made = decided("run-1", *files, task, "always")
+    (tmp_path / "decision.json").write_text(made.model_dump_json())
+    assert read_decision(tmp_path / "decision.json") == made
