@@ -87,7 +87,9 @@ def test_the_workflow_is_named_by_the_task_and_submits_it(events):
     template = yaml.safe_load((ROOT / "infra/workflows/bonafide.yaml").read_text())
     assert workflow["spec"]["workflowTemplateRef"] == {"name": template["metadata"]["name"]}
     assert workflow["spec"]["entrypoint"] in {each["name"] for each in template["spec"]["templates"]}
-    assert workflow["spec"]["arguments"]["parameters"] == [{"name": "task", "value": "authenticity"}]
+    given = {each["name"]: each["value"] for each in workflow["spec"]["arguments"]["parameters"]}
+    assert given == {"task": "authenticity", "pipeline": "monitoring"}
+    assert given.keys() <= {each["name"] for each in template["spec"]["arguments"]["parameters"]}
     assert len(f"retrain-{'x' * 55}") <= 63
 
 

@@ -195,9 +195,16 @@ def test_secrets_and_mounts_are_only_of_the_steps_that_name_them():
     }
     assert all("verifying-key" in names for names in mounted.values())
     with_key = {name for name, names in mounted.items() if "signing-key" in names}
-    with_token = {name for name, found in executors.items() if "secretAsEnv" in found}
+    variables = {
+        name: {each["envVar"] for secret in found.get("secretAsEnv", []) for each in secret["keyToEnv"]}
+        for name, found in executors.items()
+    }
     assert with_key == {f"exec-{step}" for step in ("champion", "export")}
-    assert with_token == {f"exec-{step}" for step in ("champion", "promote")}
+    assert {name: names for name, names in variables.items() if names} == {
+        "exec-champion": {"GIT_CONFIG_VALUE_0"},
+        "exec-promote": {"GIT_CONFIG_VALUE_0"},
+        "exec-ingest": {"BONAFIDE_STORE"},
+    }
 
 
 def test_on_vertex_steps_that_name_secrets_fetch_them_and_then_begin():
@@ -208,7 +215,9 @@ def test_on_vertex_steps_that_name_secrets_fetch_them_and_then_begin():
     key = f"/var/lib/bonafide/signing/signing.pem={own}/signing-key/versions/1"
     public = f"/var/lib/bonafide/signing/signing.pub={own}/verifying-key/versions/1"
     token = f"GIT_CONFIG_VALUE_0={own}/delivery-token/versions/1"
+    store = f"BONAFIDE_STORE={own}/store/versions/1"
     named = {"champion": [key, public, token], "export": [key, public], "promote": [public, token]}
+    named["ingest"] = [public, store]
     for executor, content in specification["deploymentSpec"]["executors"].items():
         wanted = named.get(executor.removeprefix("exec-"), [public])
         begins = ["python3", "-m", "bonafide.secrets", *wanted, "--"]

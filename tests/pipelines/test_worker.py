@@ -35,7 +35,7 @@ class Here:
 
     def __init__(self, monkeypatch, error: str | Exception = ""):
         self.error, self.arguments, self.pipelines = error, [], []
-        self.steps, self.folder = ["gate"], Path()
+        self.steps, self.folder = {"gate": Step("gate")}, Path()
         monkeypatch.setattr("pipelines.runners.local.run", self.run)
         monkeypatch.setattr("bonafide.registry.tracking.start", lambda: None)
         monkeypatch.setattr("pipelines.summary.summarise", lambda _: {"gate": self.gate})
@@ -55,7 +55,7 @@ class Here:
             raise self.error
         return SimpleNamespace(
             failure=self.error,
-            step=lambda name: name in self.steps,
+            step=self.steps.get,
             artifact=lambda *_: self.folder / "decision",
         )
 
@@ -79,7 +79,7 @@ def test_runs_are_performed_one_after_the_other(runs, monkeypatch):
 
 def test_a_run_of_monitoring_that_trains_nothing_says_why(runs, monkeypatch, tmp_path):
     here = Here(monkeypatch)
-    here.steps, here.folder = [], tmp_path
+    here.steps, here.folder = {}, tmp_path
     (tmp_path / "decision").write_text('{"retrain": false, "why": "nothing calls for it"}')
     run = ask(runs, pipeline="monitoring", settings={"monitoring.hours": 2})
     worker.work("authenticity")

@@ -120,9 +120,9 @@ def decided(run: str, drift: Path, quality: Path, task: Task, wish: Wish) -> Dec
         inspections = Inspections(store.database)
         identity = hashlib.sha256(f"{run} {(drift / DRIFT).read_text()}".encode()).hexdigest()[:32]
         kept = inspections.find(identity)
-        learnt = confirmed(task, kept.time if kept else datetime.now(UTC))
+        now = kept.time if kept else datetime.now(UTC)
+        learnt = confirmed(task, now)
         if kept is None:
-            now = datetime.now(UTC)
             data, last = (learnt.digest if learnt else ""), inspections.last_training(task.name)
             seen = Situation(found, measured, task.gate.accuracy, data, last, now)
             retrain, why = decide(seen, task.monitoring, wish)
