@@ -105,17 +105,21 @@ def _train(family: str, encode: BlockPca, images: Tensor, seed: int) -> nn.Seque
     return decoder
 
 
-def resynthesise(images: NDArray[np.uint8], seed: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Train a decoder of each family on ``images`` and yield ``(family, its reconstructions)``.
+def resynthesise(
+    images: NDArray[np.uint8], seed: int, taught: int | None = None
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Train a decoder of each family and yield ``(family, its reconstructions of all images)``.
 
     Args:
         images: uint8 [N, S, S, 3], S a multiple of 4. Reconstructions have the same shape and type.
         seed: of the weights and of the batches; the same seed gives the same bytes on the same machine.
+        taught: how many of the images, from the first on, they are trained on; by default all.
     """
     inputs = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255)
-    encode = BlockPca.fit(inputs)
+    lessons = inputs[:taught]
+    encode = BlockPca.fit(lessons)
     for number, family in enumerate(FAMILIES):
-        decoder = _train(family, encode, inputs, seed + number)
+        decoder = _train(family, encode, lessons, seed + number)
         with torch.inference_mode():
             outputs = torch.cat([decoder(encode(part)) for part in inputs.split(256)])
         pixels = outputs.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1)

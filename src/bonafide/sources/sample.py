@@ -43,7 +43,7 @@ class Entry:
     source: str
 
 
-def build_sample(out: Path, images: int, size: int, seed: int) -> Path:
+def build_sample(out: Path, images: int, size: int, seed: int, taught: int | None = None) -> Path:
     """Write the sample as one folder of JPEG files per class, with ``manifest.csv`` and ``LICENCES.csv``.
 
     Args:
@@ -51,6 +51,8 @@ def build_sample(out: Path, images: int, size: int, seed: int) -> Path:
         images: how many in all, shared evenly by the classes (rounded down).
         size: side of an image in pixels, a multiple of 4.
         seed: the same seed gives the same bytes on the same machine.
+        taught: how many of the images the generators learn from; by default all. So many make a sample of
+            their own: these are its images, and the others are more from the same generators.
 
     Raises:
         DataError: a photograph is missing from its package, or none has texture at that size.
@@ -60,7 +62,7 @@ def build_sample(out: Path, images: int, size: int, seed: int) -> Path:
         names, patches = cut(images // len(LABELS), size, seed)
         advance(detail="cut the patches")
         fakes = {}
-        for family, reconstructions in resynthesise(patches, seed):
+        for family, reconstructions in resynthesise(patches, seed, taught and taught // len(LABELS)):
             fakes[family] = reconstructions
             advance(detail=f"trained the {family} decoder")
         _write(folder, names, patches, fakes, seed)
