@@ -78,7 +78,7 @@ class Client:
             "POST", f"/v2/models/{model}/infer", content=_steps(parts), headers=headers
         )
         try:
-            return _answer(response.content, int(response.headers[HEADER]))
+            return answered(response.content, int(response.headers[HEADER]))
         except UNREADABLE as error:
             raise _unavailable(f"the predictor answered what cannot be read: {error!r}") from error
 
@@ -222,7 +222,12 @@ async def _steps(parts: Sequence[File]) -> AsyncIterator[bytes]:
             yield bytes(part[begin : begin + STEP])
 
 
-def _answer(body: bytes, position: int) -> Answer:
+def answered(body: bytes, position: int) -> Answer:
+    """What a response says, whose JSON ends at ``position``.
+
+    Raises:
+        KeyError, TypeError, ValueError, struct.error: it is no answer of a Bonafide predictor.
+    """
     content = json.loads(body[:position])
     outputs: dict[str, Array] = {}
     for tensor in content["outputs"]:

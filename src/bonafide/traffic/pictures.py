@@ -1,21 +1,29 @@
-"""Images to ask about, in a given mix of labels, that get worse as much as is wanted."""
+"""Images to ask about, in a mix of labels; both change as the drift says."""
 
 from collections.abc import Mapping
 from functools import lru_cache
-from io import BytesIO
 from random import Random
-
-from PIL import Image, ImageFilter
+from typing import NamedTuple
 
 from bonafide.batch.listing import Entry, listed
-from bonafide.data.decoding import decode
 from bonafide.data.header import Limits
 from bonafide.errors import ConfigError, ImageError
+from bonafide.traffic.drift import CHANGES, STEADY, Drift, mixed
 
-STEPS = 20
 KEPT = 256
-BLUR_PIXELS = 4.0
-BEST, WORST = 95, 20
+
+
+class Picture(NamedTuple):
+    """An image of a folder, and how strong the drift is when it is asked about."""
+
+    folder: str
+    entry: Entry
+    strength: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """What it is: the name of its sub-folder; empty where it lies in none."""
+        return _label(self.entry)
 
 
 class Pictures:
@@ -24,45 +32,79 @@ class Pictures:
     Args:
         where: as of :func:`bonafide.batch.listing.listed`.
         mix: the share of each label; empty for every image as often as another.
+        drift: how they change; images of a new generator come each as often as another.
 
     Raises:
-        BonafideError: there are no images, or the mix names a label without any.
+        BonafideError: there are no images, or a mix names a label without any.
     """
 
-    def __init__(self, where: str, mix: Mapping[str, float]) -> None:
-        self._listing = listed(where)
-        entries = self._listing.entries
-        by_label = {label: [entry for entry in entries if _label(entry) == label] for label in mix}
-        if missing := [label for label, found in by_label.items() if not found]:
-            there = ", ".join(sorted({_label(entry) for entry in entries} - {""})) or "none"
-            raise ConfigError(f"{where} has no images in {', '.join(missing)}; its sub-folders are: {there}")
-        self._pools = list(by_label.values()) or [list(entries)]
-        self._shares = list(mix.values()) or [1.0]
+    def __init__(self, where: str, mix: Mapping[str, float], drift: Drift = STEADY) -> None:
+        self.drift = drift
+        self._folder = _Folder(where)
+        self._drifted = _Folder(drift.images) if drift.images else self._folder
+        self._folder.check({**mix, **drift.mix})
+        self._mix = mix or self._folder.shares
         self._made = lru_cache(KEPT)(self._make)
 
-    def choose(self, random: Random) -> Entry:
-        """One of them."""
-        [pool] = random.choices(self._pools, self._shares)
-        return random.choice(pool)
+    @property
+    def labels(self) -> set[str]:
+        """Of all images."""
+        return {*self._folder.pools, *self._drifted.pools} - {""}
 
-    def content(self, entry: Entry, drift: float) -> bytes:
-        """An image's file, blurred and encoded again the more, the nearer ``drift`` is to 1.
+    def choose(self, random: Random, passed: float = 0.0) -> Picture:
+        """One of them, when that share of the time has passed."""
+        strength = self.drift.at(passed)
+        if self.drift.images and random.random() < strength:
+            return Picture(self.drift.images, self._drifted.choose(random, self._drifted.shares), strength)
+        mix = mixed(self._mix, self.drift.mix, strength) if self.drift.mix else self._mix
+        return Picture(self._folder.where, self._folder.choose(random, mix), strength)
+
+    def content(self, picture: Picture) -> bytes:
+        """An image's file, changed as the kind of drift says, as far as its strength says.
 
         At 0 it is as it was, and so is what cannot be decoded.
 
         Raises:
             ImageError: the file cannot be read any more.
         """
-        return self._made(entry, round(drift * STEPS))
+        return self._made(picture if self.drift.kind in CHANGES else picture._replace(strength=0.0))
 
-    def _make(self, entry: Entry, step: int) -> bytes:
-        content = self._listing.read(entry, Limits().max_bytes + 1)
-        if not step:
+    def _make(self, picture: Picture) -> bytes:
+        folder = self._drifted if picture.folder == self.drift.images else self._folder
+        content = folder.read(picture.entry)
+        if not picture.strength:
             return content
         try:
-            return _worsened(content, step / STEPS)
+            return CHANGES[self.drift.kind](content, picture.strength)
         except ImageError:
             return content
+
+
+class _Folder:
+    """Images by label."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self._listing = listed(where)
+        self.pools = dict[str, list[Entry]]()
+        for entry in self._listing.entries:
+            self.pools.setdefault(_label(entry), []).append(entry)
+        count = len(self._listing.entries)
+        self.shares = {label: len(pool) / count for label, pool in self.pools.items()}
+
+    def check(self, labels: Mapping[str, float]) -> None:
+        if missing := [label for label in labels if label not in self.pools]:
+            there = ", ".join(sorted({*self.pools} - {""})) or "none"
+            raise ConfigError(
+                f"{self.where} has no images in {', '.join(missing)}; its sub-folders are: {there}"
+            )
+
+    def choose(self, random: Random, mix: Mapping[str, float]) -> Entry:
+        [label] = random.choices(list(mix), list(mix.values()))
+        return random.choice(self.pools[label])
+
+    def read(self, entry: Entry) -> bytes:
+        return self._listing.read(entry, Limits().max_bytes + 1)
 
 
 def read_mix(text: str) -> dict[str, float]:
@@ -83,11 +125,3 @@ def read_mix(text: str) -> dict[str, float]:
 
 def _label(entry: Entry) -> str:
     return entry.name.partition("/")[0] if "/" in entry.name else ""
-
-
-def _worsened(content: bytes, drift: float) -> bytes:
-    image = Image.fromarray(decode(content).pixels)
-    stream = BytesIO()
-    blurred = image.filter(ImageFilter.GaussianBlur(BLUR_PIXELS * drift))
-    blurred.save(stream, "JPEG", quality=round(BEST + (WORST - BEST) * drift))
-    return stream.getvalue()

@@ -2,25 +2,26 @@
 
 import asyncio
 import signal
+import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from random import Random
 
-import httpx
-import numpy as np
-
-from bonafide.batch.listing import Entry
-from bonafide.errors import BonafideError, ImageError
+from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.progress import Advance
-from bonafide.serving.client import HEADER, OUTPUTS, Client, question
-from bonafide.serving.edge.ids import PREDICTOR_HEADER
-from bonafide.serving.errors import Overloaded, RequestError
-from bonafide.traffic.pictures import Pictures
+from bonafide.serving.edge.running import beside
+from bonafide.traffic.endpoint import Endpoint, Reply, Server, ask, opened
+from bonafide.traffic.outcome import Outcome, Row
+from bonafide.traffic.pictures import Picture, Pictures
+from bonafide.traffic.review import Desk, Reviewer, at_desk, set_within
 
-UNNAMED, UNANSWERED = "–", "no answer"
 IN_FLIGHT = 64
 LATE_SECONDS = 0.1
-TIMEOUT = httpx.Timeout(30, connect=3, pool=None)
+LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -29,143 +30,134 @@ class Plan:
 
     Attributes:
         rate: requests a second on average; their times are a Poisson process.
-        drift: how much worse the images have become at the end, from 0 to 1.
-        seed: of times and choices.
+        seed: of times, of choices, and of what is reviewed.
     """
 
     rate: float
     seconds: float
-    drift: float = 0.0
     seed: int = 0
 
 
-@dataclass
-class Tally:
-    """What one predictor answered."""
-
-    requests: int = 0
-    failures: int = 0
-    seconds: list[float] = field(default_factory=list)
-
-    def quantile(self, share: float) -> float | None:
-        """Of the seconds of answers that were no failures; None without any."""
-        return float(np.quantile(self.seconds, share)) if self.seconds else None
-
-
-@dataclass
-class Outcome:
-    """What was answered, by predictor, and how many requests began later than was planned."""
-
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    late: int = 0
-
-    @property
-    def requests(self) -> int:
-        """Of all predictors."""
-        return sum(tally.requests for tally in self.tallies.values())
-
-    @property
-    def failures(self) -> int:
-        """Of all predictors."""
-        return sum(tally.failures for tally in self.tallies.values())
-
-
-def simulate(url: str, model: str, pictures: Pictures, plan: Plan, advance: Advance) -> Outcome:
-    """Ask the server at ``url`` until the time is over, or Ctrl-C.
+def simulate(
+    server: Server,
+    pictures: Pictures,
+    plan: Plan,
+    advance: Advance,
+    reviewer: Reviewer | None = None,
+    stop: threading.Event | None = None,
+) -> Outcome:
+    """Ask a server until the time is over, or ``stop`` is set; in a main thread also until SIGINT or SIGTERM.
 
     Args:
-        model: its name; may be empty where the server has one only.
         advance: called with the seconds that have gone by, and how it goes.
+        reviewer: who says what images are that were asked about; None for nobody.
 
     Raises:
-        BonafideError: ``url`` is no address, or the server does not say which model it has.
+        BonafideError: an address is none, the server does not say which model it has, one does not let us
+            in, images cannot be read any more, or they have no labels that a reviewer could tell.
     """
-    return asyncio.run(_simulate(url, model, pictures, plan, advance))
+    if reviewer and not pictures.labels:
+        raise ConfigError("feedback says what images are: put them in sub-folders that are labels")
+    try:
+        return asyncio.run(_simulate(server, pictures, plan, advance, reviewer, stop or threading.Event()))
+    except* BonafideError as group:
+        errors = group.exceptions
+    raise errors[0]
 
 
-async def _simulate(url: str, model: str, pictures: Pictures, plan: Plan, advance: Advance) -> Outcome:
-    path = f"/v2/models/{await _name(url, model)}/infer"
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-    limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
-    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, limits=limits) as http:
-        traffic = _Traffic(http, path, pictures, plan)
+async def _simulate(
+    server: Server,
+    pictures: Pictures,
+    plan: Plan,
+    advance: Advance,
+    reviewer: Reviewer | None,
+    stop: threading.Event,
+) -> Outcome:
+    async with AsyncExitStack() as stack:
+        ended = await stack.enter_async_context(_ended_by(stop))
+        endpoint = await stack.enter_async_context(opened(server, IN_FLIGHT))
+        desk = await stack.enter_async_context(at_desk(reviewer, ended)) if reviewer else None
+        traffic = _Traffic(endpoint, pictures, plan, desk)
         async with asyncio.TaskGroup() as tasks:
-            await traffic.run(tasks, stop, advance)
+            await traffic.run(tasks, ended, advance)
     return traffic.outcome
 
 
-async def _name(url: str, model: str) -> str:
-    client = Client(url, model)
-    try:
-        return await client.name()
-    except (RequestError, Overloaded) as error:
-        raise BonafideError(f"{url}: {error}; start a server: bonafide deliver --local") from error
-    finally:
-        await client.close()
+@asynccontextmanager
+async def _ended_by(stop: threading.Event) -> AsyncIterator[asyncio.Event]:
+    """An event that is set soon after ``stop`` is, or by a signal, which only a main thread may ask for."""
+    ended = asyncio.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with beside([partial(_look, stop, ended)]):
+        yield ended
+
+
+async def _look(stop: threading.Event, ended: asyncio.Event) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(LOOK_SECONDS)
+    ended.set()
 
 
 class _Traffic:
-    def __init__(self, http: httpx.AsyncClient, path: str, pictures: Pictures, plan: Plan) -> None:
-        self.outcome = Outcome()
-        self._http = http
-        self._path = path
+    def __init__(self, endpoint: Endpoint, pictures: Pictures, plan: Plan, desk: Desk | None) -> None:
+        self.outcome = Outcome(feedback=desk.outcome) if desk else Outcome()
+        self._endpoint = endpoint
         self._pictures = pictures
         self._plan = plan
+        self._desk = desk
         self._random = Random(plan.seed)  # noqa: S311  (nothing secret)
+        self._reviewing = Random(f"reviewing {plan.seed}")  # noqa: S311  (nothing secret)
         self._slots = asyncio.Semaphore(IN_FLIGHT)
 
-    async def run(self, tasks: asyncio.TaskGroup, stop: asyncio.Event, advance: Advance) -> None:
+    async def run(self, tasks: asyncio.TaskGroup, ended: asyncio.Event, advance: Advance) -> None:
         """Begin every request when it is due, or once a slot is free."""
         plan, begun, told, due = self._plan, time.monotonic(), 0, 0.0
         while (due := due + self._random.expovariate(plan.rate)) < plan.seconds:
-            entry = self._pictures.choose(self._random)
-            if await _set_within(stop, begun + due - time.monotonic()):
+            picture = self._pictures.choose(self._random, due / plan.seconds)
+            desk = self._desk if self._desk and self._reviewing.random() < self._desk.share else None
+            if await set_within(ended, begun + due - time.monotonic()):
                 break
             await self._slots.acquire()
             now = time.monotonic() - begun
             self.outcome.late += now - due > LATE_SECONDS
-            tasks.create_task(self._ask(entry, plan.drift * due / plan.seconds))
+            tasks.create_task(self._ask(picture, desk))
             if int(now) > told:
                 advance(int(now) - told, f"{self.outcome.requests:,} asked, {self.outcome.failures:,} failed")
                 told = int(now)
             if now > plan.seconds:
                 break
 
-    async def _ask(self, entry: Entry, drift: float) -> None:
+    async def _ask(self, picture: Picture, desk: Desk | None) -> None:
         try:
-            content = await asyncio.to_thread(self._pictures.content, entry, drift)
-            await self._send(content)
+            content = await asyncio.to_thread(self._pictures.content, picture)
+            now = datetime.now(UTC)
+            reply = await ask(self._endpoint, content)
         except ImageError:  # gone meanwhile; there are others
-            pass
+            return
         finally:
             self._slots.release()
+        self._note(picture, now, reply)
+        if desk and picture.label and reply.seconds is not None:
+            await desk.file(reply.prediction, picture.label)
 
-    async def _send(self, image: bytes) -> None:
-        parts = question([image], OUTPUTS)
-        headers = {HEADER: str(len(parts[0])), "content-type": "application/octet-stream"}
-        begun = time.perf_counter()
-        try:
-            answer = await self._http.post(self._path, content=b"".join(parts), headers=headers)
-        except httpx.HTTPError:
-            self._count(UNANSWERED, None)
-            return
-        seconds = time.perf_counter() - begun
-        self._count(answer.headers.get(PREDICTOR_HEADER, UNNAMED), seconds if answer.is_success else None)
-
-    def _count(self, predictor: str, seconds: float | None) -> None:
-        tally = self.outcome.tallies.setdefault(predictor, Tally())
-        tally.requests += 1
-        if seconds is None:
-            tally.failures += 1
-        else:
-            tally.seconds.append(seconds)
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait that long, or until the event is set."""
-    try:
-        await asyncio.wait_for(event.wait(), max(0, seconds))
-    except TimeoutError:
-        return False
-    return True
+    def _note(self, picture: Picture, now: datetime, reply: Reply) -> None:
+        self.outcome.labels.update(reply.labels)
+        self.outcome.rows.append(
+            Row(
+                time=now.isoformat(timespec="milliseconds"),
+                folder=picture.folder,
+                path=picture.entry.name,
+                label=picture.label,
+                drift=self._pictures.drift.kind or "",
+                strength=picture.strength,
+                answer=reply.label,
+                confidence=reply.confidence,
+                predictor=reply.predictor,
+                version=reply.version,
+                status=reply.status,
+                seconds=reply.seconds,
+                prediction_id=reply.prediction,
+            )
+        )
