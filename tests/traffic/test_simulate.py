@@ -5,6 +5,7 @@ import os
 import signal
 import struct
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -211,9 +212,14 @@ def columns(told):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_prints_and_writes_also_after_a_signal(folder, tmp_path, number):
-    out = tmp_path / "made" / "requests.csv"
-    with Predictors() as url:
-        threading.Timer(1.5, os.kill, (os.getpid(), number)).start()
+    out, server = tmp_path / "made" / "requests.csv", Predictors()
+
+    def end():
+        until(lambda: len(server.bodies) > 20)
+        os.kill(os.getpid(), number)
+
+    with server as url, ThreadPoolExecutor(1) as pool:
+        pool.submit(end)
         options = ("--images", folder, "--rate=40", "--seconds=600", "--mix=real=1", "--drift=blur")
         told = bonafide("simulate", url, *options, "--out", out)
     found = {name: cells for name, *cells in columns(told)}
