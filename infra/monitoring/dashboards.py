@@ -11,7 +11,11 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement
-from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh, VariableSort
+from grafana_foundation_sdk.models.dashboard import (
+    DataSourceRef,
+    VariableRefresh,
+    VariableSort,
+)
 
 PROMETHEUS, POSTGRES = "prometheus", "grafana-postgresql-datasource"
 WIDTH, HEIGHT = 12, 8
@@ -313,7 +317,11 @@ INFRASTRUCTURE = Dashboard(
 )
 
 JOINED = "FROM feedback f JOIN prediction p ON p.id = f.prediction_id WHERE p.task IN ($task)"
-CONFIRMED = f"{JOINED} AND f.state = 'confirmed' AND $__timeFilter(p.time)"
+# Once for each prediction, however many people said it.
+CONFIRMED = (
+    "FROM (SELECT DISTINCT prediction_id, label FROM feedback WHERE state = 'confirmed') AS f "
+    "JOIN prediction p ON p.id = f.prediction_id WHERE p.task IN ($task) AND $__timeFilter(p.time)"
+)
 FEEDBACK = Dashboard(
     "Feedback",
     {"task": DAILY},

@@ -1,14 +1,9 @@
 """Each dashboard asks for what there is: its questions are put to a real Prometheus that has samples."""
 
-import itertools
 import json
 import math
 import re
-import shutil
-import socket
-import subprocess
-import time
-from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -17,24 +12,13 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from bonafide.telemetry import metrics
-from tests.monitoring.promql import OTHERS, complaints, declared, emitted, series
+from infra.monitoring import grafana
+from infra.monitoring.dashboards import POSTGRES
+from tests.monitoring.promql import complaints, declared, emitted, series
 
 FOLDER = Path(__file__).parents[2] / "infra" / "monitoring" / "dashboards"
 FILES = sorted(FOLDER.glob("*.json"))
-POSTGRES = "grafana-postgresql-datasource"
-VARIABLES = {"$namespace": ".*", "$model": ".*", "$task": ".*", "$__rate_interval": "5m"}
-PATIENCE_SECONDS = 60
-MINUTES = 120
-# What labels may say, where it matters; others have one value.
-VALUES = {
-    "outcome": ("ok", "failed", "overloaded", "loaded", "started", "stored"),
-    "stage": metrics.STAGES,
-    "label": ("real", "ai-generated"),
-    "kind": ("looks", "mix"),
-    "resource": ("cpu", "memory"),
-}
-BOUNDS = ("0.1", "0.5", "1", "+Inf")
+CHOSEN = {"namespace": ["bonafide-dev", "bonafide-prod"], "model": ["one"], "task": ["one"]}
 
 
 def panels(path: Path) -> list[dict]:
@@ -56,70 +40,15 @@ QUERIES = dict(targets("prometheus"))
 
 
 def filled(query: str) -> str:
-    """As Grafana asks it, with all chosen."""
-    for variable, value in VARIABLES.items():
-        query = query.replace(variable, value)
-    return query
-
-
-def lines(begin: int):
-    """Samples of every metric that is declared, or known of others, once a minute."""
-    known = {**OTHERS, **{name: labels for metric in declared().values() for name, labels in series(metric)}}
-    for name, labels in known.items():
-        choices = [
-            [(label, value) for value in (BOUNDS if label == "le" else VALUES.get(label, ("one",)))]
-            for label in sorted(labels)
-        ]
-        for number, chosen in enumerate(itertools.product(*choices), start=1):
-            text = ",".join(f'{label}="{value}"' for label, value in chosen)
-            for minute in range(MINUTES):
-                value = number * minute if name.endswith(("_total", "_count", "_sum", "_bucket")) else number
-                yield f"{name}{{{text}}} {value} {begin + 60 * minute}"
-
-
-@pytest.fixture(scope="module")
-def prometheus(tmp_path_factory):
-    """A question to one that has the samples."""
-    if shutil.which("prometheus") is None:
-        pytest.skip("prometheus is not installed")
-    folder = tmp_path_factory.mktemp("prometheus")
-    begin = int(time.time()) - 60 * (MINUTES + 60)
-    (folder / "samples").write_text("\n".join([*lines(begin), "# EOF\n"]))
-    made = subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "samples", folder / "data"],
-        capture_output=True,
-        text=True,
-    )
-    assert made.returncode == 0, made.stderr
-    (folder / "prometheus.yml").write_text("{}")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--web.listen-address={address}"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([*command, f"--storage.tsdb.path={folder}/data"], stderr=log)
-
-    def ask(query: str) -> list[float]:
-        moment = {"query": query, "time": begin + 60 * (MINUTES - 1)}
-        answer = httpx.get(f"http://{address}/api/v1/query", params=moment).raise_for_status().json()
-        return [float(each["value"][1]) for each in answer["data"]["result"]]
-
-    try:
-        patience = time.monotonic() + PATIENCE_SECONDS
-        ready = False
-        while not ready:
-            assert time.monotonic() < patience
-            time.sleep(0.1)
-            with suppress(httpx.HTTPError):
-                ready = httpx.get(f"http://{address}/-/ready").is_success
-        yield ask
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
+    """As Grafana asks it."""
+    return grafana.promql(query, CHOSEN, "5m")
 
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_panel_shows_something(prometheus, name):
-    values = prometheus(filled(QUERIES[name]))
+    moment = {"query": filled(QUERIES[name]), "time": prometheus.until.timestamp()}
+    answer = httpx.get(f"{prometheus.address}/api/v1/query", params=moment).raise_for_status().json()
+    values = [float(each["value"][1]) for each in answer["data"]["result"]]
     assert values
     assert any(math.isfinite(value) for value in values)
 
@@ -142,6 +71,14 @@ def test_every_metric_of_ours_is_shown():
 def test_there_is_a_dashboard_of_each_kind():
     assert {path.stem for path in FILES} == {"service", "model", "drift", "infrastructure", "feedback"}
     assert {name.split(":")[0] for name, _ in targets(POSTGRES)} == {"feedback"}
+
+
+def test_what_a_reader_chooses_is_quoted():
+    assert grafana.promql('up{pod=~"$pod"}', {"pod": ["a.b", "c"]}, "5m") == r'up{pod=~"a\\.b|c"}'
+    noon = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    assert grafana.sql("a IN ($a) AND $__timeFilter(p.time)", {"a": ["x", "o'y"]}, noon, noon) == (
+        "a IN ('x','o''y') AND p.time BETWEEN '2026-11-28T12:00:00Z' AND '2026-11-28T12:00:00Z'"
+    )
 
 
 @pytest.mark.parametrize("name", ["service", "model", "drift", "infrastructure"])
