@@ -13,18 +13,21 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement
 from grafana_foundation_sdk.models.dashboard import (
     DataSourceRef,
+    DataTransformerConfig,
     VariableRefresh,
     VariableSort,
 )
 
 PROMETHEUS, POSTGRES = "prometheus", "grafana-postgresql-datasource"
 WIDTH, HEIGHT = 12, 8
-SHARE, SECONDS, BYTES, RATE, PLAIN = "percentunit", "s", "bytes", "reqps", "short"
+SHARE, SECONDS, BYTES, RATE, PLAIN, YES = "percentunit", "s", "bytes", "reqps", "short", "bool_yes_no"
 # What a reader chooses at the top of a dashboard.
 OURS = 'namespace=~"$namespace",model=~"$model"'
 TASK = 'task=~"$task"'
 SPACE = 'namespace=~"$namespace"'
 EVERY = "[$__rate_interval]"
+# What Prometheus adds to each row of a table.
+COLUMNS = {"excludeByName": {"Time": True}, "renameByName": {"Value": "pods"}}
 
 
 class Panel(NamedTuple):
@@ -138,7 +141,7 @@ MODEL = Dashboard(
             {"": f"sum by (namespace, model, version, digest, architecture) (bonafide_model_info{{{OURS}}})"},
         ),
         Panel(
-            "Packages in a day",
+            "Packages that were loaded or refused, in a day",
             PLAIN,
             {"{{outcome}}": f"sum by (outcome) (increase(bonafide_model_loads_total{{{OURS}}}[1d]))"},
         ),
@@ -168,7 +171,7 @@ MODEL = Dashboard(
         Panel(
             "Runs that were asked for", PLAIN, {"{{task}} {{state}}": "sum by (task, state) (bonafide_runs)"}
         ),
-        Panel("Last run failed", PLAIN, {"{{task}}": "max by (task) (bonafide_run_failed)"}),
+        Panel("The last run failed", YES, {"{{task}}": "max by (task) (bonafide_run_failed)"}),
         Panel(
             "Alerts that asked for a run, in a day",
             PLAIN,
@@ -182,7 +185,7 @@ DRIFT = Dashboard(
     TASKS,
     (
         Panel(
-            "Score, as a part of what is drift",
+            "Score, as a part of the threshold",
             SHARE,
             {
                 "{{task}} {{detector}}": f"max by (task, detector) (bonafide_drift_score{{{TASK}}})"
@@ -190,12 +193,12 @@ DRIFT = Dashboard(
             },
         ),
         Panel(
-            "Drift that was found",
-            PLAIN,
+            "Drift was found",
+            YES,
             {"{{task}} {{kind}}": f"max by (task, kind) (bonafide_drift_detected{{{TASK}}})"},
         ),
         Panel(
-            "Score",
+            "Score of each detector",
             PLAIN,
             {"{{task}} {{detector}}": f"max by (task, detector) (bonafide_drift_score{{{TASK}}})"},
         ),
@@ -232,7 +235,7 @@ INFRASTRUCTURE = Dashboard(
     "Infrastructure",
     {"namespace": NAMESPACE},
     (
-        Panel("What answers Prometheus", PLAIN, {"{{job}}": f"sum by (job) (up{{{SPACE}}})"}),
+        Panel("Targets that answer Prometheus", PLAIN, {"{{job}}": f"sum by (job) (up{{{SPACE}}})"}),
         Panel(
             "Restarts in an hour",
             PLAIN,
@@ -466,6 +469,8 @@ def _panel(panel: Panel, told: Dashboard) -> table.Panel | timeseries.Panel:
         made = timeseries.Panel().unit(panel.unit).min(0).fill_opacity(10).legend(below)
     else:
         made = table.Panel().show_header(True)
+        if told.source == PROMETHEUS:
+            made = made.with_transformation(DataTransformerConfig("organize", options=COLUMNS))
     made = made.title(panel.title).span(WIDTH).height(HEIGHT).datasource(_source(told))
     for letter, (legend, query) in zip("ABCDEFGH", panel.queries.items(), strict=False):
         made = made.with_target(_target(query, legend, letter, not panel.unit, told))

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -13,7 +13,9 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from infra.monitoring import grafana
-from infra.monitoring.dashboards import POSTGRES
+from infra.monitoring.dashboards import POSTGRES, PROMETHEUS
+from infra.monitoring.look import look
+from infra.monitoring.sources import Prometheus
 from tests.monitoring.promql import complaints, declared, emitted, series
 
 FOLDER = Path(__file__).parents[2] / "infra" / "monitoring" / "dashboards"
@@ -51,6 +53,16 @@ def test_a_panel_shows_something(prometheus, name):
     values = [float(each["value"][1]) for each in answer["data"]["result"]]
     assert values
     assert any(math.isfinite(value) for value in values)
+
+
+def test_pages_of_our_own_show_every_panel(prometheus, tmp_path):
+    span = (prometheus.until - timedelta(hours=1), prometheus.until)
+    written = list(look(tmp_path, {PROMETHEUS: Prometheus(prometheus.address, *span)}, span))
+    assert [path.stem for path in written] == ["drift", "infrastructure", "model", "service"]
+    for path in written:
+        page = path.read_text()
+        assert "No data" not in page
+        assert page.count("<section") == len(panels(FOLDER / f"{path.stem}.json"))
 
 
 @pytest.mark.parametrize("name", QUERIES)

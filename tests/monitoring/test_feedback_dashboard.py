@@ -8,12 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from bonafide.errors import BonafideError
 from bonafide.feedback import reviews as module
 from bonafide.feedback.database import Database
 from bonafide.feedback.figures import figures
 from bonafide.feedback.reviews import Reviews
 from bonafide.feedback.store import Store
 from infra.monitoring import grafana
+from infra.monitoring.dashboards import POSTGRES
+from infra.monitoring.look import look
+from infra.monitoring.sources import PostgreSql
 from tests.feedback.conftest import LABELS, NOON, prediction
 from tests.monitoring.test_dashboards import FOLDER
 
@@ -188,3 +192,15 @@ def test_the_time_to_review_is_the_median(ask, database):
         ]
         assert (row.time, row.metric) == (day, TASK)
         assert float(row.value) == pytest.approx(median(seconds))
+
+
+def test_a_page_of_our_own_shows_every_panel(address, tmp_path):
+    (path,) = look(tmp_path, {POSTGRES: PostgreSql(address, FIRST, END)}, (FIRST, END))
+    assert path.name == "feedback.html"
+    assert "No data" not in path.read_text()
+    assert path.read_text().count("<section") == len(PANELS)
+
+
+def test_sqlite_is_not_asked(tmp_path):
+    with pytest.raises(BonafideError, match="asks PostgreSQL, not SQLite"):
+        PostgreSql(f"sqlite:///{tmp_path}/store.db", FIRST, END)
