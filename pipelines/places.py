@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from bonafide.doctor import Finding
-from bonafide.home import DELIVERY, PACKAGES, PUBLIC_KEY, REGISTRY, SIGNING_KEY, without_secrets
+from bonafide.home import DELIVERY, PACKAGES, PUBLIC_KEY, REGISTRY, SIGNING_KEY, STORE, without_secrets
 from pipelines.engines import NEEDS, Key, Kubeflow, Vertex, step_of
 
-PLACES = (REGISTRY, PACKAGES, DELIVERY, SIGNING_KEY, PUBLIC_KEY)
+PLACES = (REGISTRY, PACKAGES, DELIVERY, SIGNING_KEY, PUBLIC_KEY, STORE)
 
 
 def compare(settings: Kubeflow | Vertex) -> Iterator[Finding]:

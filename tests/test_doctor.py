@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from bonafide.doctor import examine, refuse_broken
+from bonafide.doctor import examine, examine_store, refuse_broken
 from bonafide.errors import DeliveryError
+from bonafide.feedback.database import Database
 from bonafide.model.signing import ensure_key
 from tests.delivery.git_server import TOKEN, served
 
@@ -97,3 +98,72 @@ def test_a_delivery_elsewhere_needs_packages_elsewhere(tmp_path, monkeypatch):
     with served(tmp_path) as server:
         server.named(monkeypatch)
         assert "no cluster can fetch packages from here" in broken()["packages"]
+
+
+def test_a_store_that_is_not_named_is_not_missed(own_home, monkeypatch):
+    monkeypatch.setenv("BONAFIDE_EPHEMERAL", "1")
+    finding = examine_store()
+    assert (finding.broken, finding.found) == (False, "BONAFIDE_STORE is not set; no predictions are kept")
+    assert not own_home.exists()
+
+
+def test_a_store_of_this_machine(own_home, monkeypatch):
+    monkeypatch.setenv("BONAFIDE_STORE", "local")
+    assert examine_store().found == "none yet; the first prediction makes it"
+    assert list(own_home.iterdir()) == []
+    Database(f"sqlite:///{own_home}/store.db").migrate()
+    finding = examine_store()
+    assert (finding.where, finding.broken) == (f"sqlite:///{own_home}/store.db", False)
+    assert finding.found == "answers, its tables are those of this version"
+    monkeypatch.delenv("BONAFIDE_STORE")
+    assert examine_store() == finding
+
+
+def test_a_file_that_is_no_store(tmp_path, monkeypatch):
+    (tmp_path / "store.db").write_text("no database" * 100)
+    monkeypatch.setenv("BONAFIDE_STORE", f"sqlite:///{tmp_path}/store.db")
+    assert examine_store().broken
+    assert "file is not a database" in examine_store().found
+
+
+def test_a_step_that_leaves_nothing_behind_needs_a_store_elsewhere(monkeypatch):
+    monkeypatch.setenv("BONAFIDE_STORE", "local")
+    monkeypatch.setenv("BONAFIDE_EPHEMERAL", "1")
+    finding = examine_store()
+    assert finding.broken
+    assert "BONAFIDE_STORE is local: this step's own folder is gone when it ends" in finding.found
+
+
+def test_a_store_whose_tables_are_of_another_version(postgresql, monkeypatch):
+    postgresql.execute("CREATE DATABASE doctor")
+    address = postgresql.address("doctor")
+    monkeypatch.setenv("BONAFIDE_STORE", address.replace("tests@", "tests:hush@"))
+    finding = examine_store()
+    assert finding.broken
+    assert "are of revision none, this version needs" in finding.found
+    assert "run 'bonafide feedback migrate'" in finding.found
+    database = Database(address)
+    database.migrate()
+    assert not examine_store().broken
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    assert "are of revision 9999, this version needs" in examine_store().found
+    assert "hush" not in str([finding, examine_store()])
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://anna:hush@127.0.0.1:9/store", "does not answer as it should"),
+        ("mysql://anna:hush@127.0.0.1/store", "the store cannot be 'mysql'"),
+        ("postgresql//anna:hush@127.0.0.1/store", "the store's address cannot be read"),
+    ],
+)
+def test_a_store_that_is_away_or_none(monkeypatch, address, said):
+    monkeypatch.setenv("BONAFIDE_STORE", address)
+    finding = examine_store()
+    assert finding.broken
+    assert said in finding.found
+    assert "hush" not in str(finding)
+    assert "store" not in broken()

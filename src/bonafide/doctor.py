@@ -1,5 +1,6 @@
-"""Whether what a run needs is there before it begins: registry, packages, delivery repository, key."""
+"""Whether what a run needs is there before it begins: registry, packages, delivery repository, key, store."""
 
+import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from bonafide.delivery.checkout import BRANCH, checkout, require_git
 from bonafide.delivery.promote import REACHABLE, UNREACHABLE
 from bonafide.errors import BonafideError, DeliveryError
 from bonafide.home import (
+    STORE,
     container_registry,
     delivery,
     home,
@@ -22,6 +24,7 @@ from bonafide.home import (
     keys,
     registry,
     signing_key,
+    store,
     verifying_key,
     without_secrets,
 )
@@ -64,13 +67,17 @@ def examine(task: str) -> Iterator[Finding]:
             _key,
         ),
     )
-    for what, where, look in places:
-        address = ""
-        try:
-            address = where()
-            yield Finding(what, address, look())
-        except BonafideError as error:
-            yield Finding(what, address, str(error), broken=True)
+    for place in places:
+        yield _finding(*place)
+
+
+def examine_store() -> Finding:
+    """Look at the database of predictions and feedback, which not every run needs."""
+    from bonafide.feedback.database import Database
+
+    if not os.environ.get(STORE) and not (home() / "store.db").exists():
+        return Finding("store", "", f"{STORE} is not set; no predictions are kept")
+    return _finding("store", lambda: Database(store()).told, _store)
 
 
 def refuse_broken(task: str) -> None:
@@ -81,6 +88,15 @@ def refuse_broken(task: str) -> None:
     """
     if broken := [f"{finding.what}: {finding.found}" for finding in examine(task) if finding.broken]:
         raise DeliveryError("; ".join(broken))
+
+
+def _finding(what: str, where: Callable[[], str], look: Callable[[], str]) -> Finding:
+    address = ""
+    try:
+        address = where()
+        return Finding(what, address, look())
+    except BonafideError as error:
+        return Finding(what, address, str(error), broken=True)
 
 
 def _versions() -> Finding:
@@ -181,3 +197,16 @@ def _key() -> str:
         sign(folder, signer(), folder / "signature")
         check(folder, folder / "signature", verifying_key())
     return f"signs what {verifying_key()} verifies"
+
+
+def _store() -> str:
+    from bonafide.feedback.database import Database
+
+    database = Database(store())
+    if database.is_file and not Path(store().removeprefix("sqlite:///")).exists():
+        return "none yet; the first prediction makes it"
+    try:
+        database.check()
+    finally:
+        database.close()
+    return "answers, its tables are those of this version"

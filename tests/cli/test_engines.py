@@ -124,7 +124,7 @@ def test_an_engine_neither_reads_nor_writes_this_machine_s_files(kubeflow, image
     assert not kubeflow.runs
 
 
-def test_the_doctor_says_where_the_steps_have_other_places(kubeflow, monkeypatch):
+def test_the_doctor_says_where_the_steps_have_other_places(kubeflow, tmp_path, monkeypatch):
     monkeypatch.setenv("BONAFIDE_PUBLIC_KEY", "/etc/bonafide/verifying/signing.pub")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://anna:hush@127.0.0.1:9")
     path = Path("engines/kubeflow.yaml")
@@ -132,6 +132,8 @@ def test_the_doctor_says_where_the_steps_have_other_places(kubeflow, monkeypatch
     settings["every_step"]["environment"].pop("BONAFIDE_DELIVERY")
     settings["every_step"]["environment"]["BONAFIDE_PACKAGES"] = "oci://registry.example.org/models"
     settings["every_step"]["config"] = {"BONAFIDE_DELIVERY": {"name": "places", "key": "delivery"}}
+    settings["every_step"].setdefault("secrets", {})["BONAFIDE_STORE"] = {"name": "store", "key": "url"}
+    monkeypatch.setenv("BONAFIDE_STORE", f"sqlite:///{tmp_path}/store.db")
     path.write_text(yaml.safe_dump(settings))
     told = bonafide("doctor", "--engine", "kubeflow", code=1)
     lines = [" ".join(line.split()) for line in told.splitlines()]
@@ -148,6 +150,8 @@ def test_the_doctor_says_where_the_steps_have_other_places(kubeflow, monkeypatch
     assert after["✓ BONAFIDE_PUBLIC_KEY /etc/bonafide/verifying/signing.pub"] == (
         "in the steps; the same on this machine"
     )
+    assert after["✓ BONAFIDE_STORE secrets: store"].endswith(f"on this machine sqlite:///{tmp_path}/store.db")
+    assert f"✓ store sqlite:///{tmp_path}/store.db" in lines
     assert "hush" not in told
 
 

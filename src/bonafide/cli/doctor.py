@@ -20,7 +20,7 @@ def doctor(
         str, typer.Option(help="Look at an engine too: NAME of engines/NAME.yaml, or that file.")
     ] = "",
 ) -> None:
-    """Look at the registry, its packages, the delivery repository and the signing key.
+    """Look at the registry, its packages, the delivery repository, the signing key and the store.
 
     Each is used as a run will use it: a file is kept and read, a push is tried without effect, a probe is
     signed. Exits 1 if one is broken. With --engine it also tells which places the steps there have.
@@ -28,11 +28,11 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from bonafide.doctor import examine
+    from bonafide.doctor import examine, examine_store
 
     console = Console(file=sys.stdout, highlight=False)
     broken = False
-    for finding in (*examine(load_task(task).name), *_engine(engine)):
+    for finding in (*examine(load_task(task).name), examine_store(), *_engine(engine)):
         mark = Text("✗", "bold red") if finding.broken else Text("✓", "green")
         console.print(Text.assemble(mark, f" {finding.what:<20} {finding.where}"), soft_wrap=True)
         console.print(Text(f"  {finding.found}", "" if finding.broken else "dim"), soft_wrap=True)
