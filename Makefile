@@ -26,11 +26,12 @@ test: $(VENV)/.dev ## The tests (under 10 minutes on 2 cores)
 test-e2e: $(VENV)/.dev ## The long tests: the whole loop, kills, DVC against the pipeline
 	@$(BIN)/pytest -m e2e $(ARGS)
 
-lint: $(VENV)/.dev ## Style, types, layers, freshness of generated files
+lint: $(VENV)/.dev ## Style, types, layers, manifests, freshness of generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict argocd infra kserve
 	$(BIN)/bonafide pipeline compile --check
 
 docs: $(VENV)/.dev ## Build the documentation into site/
