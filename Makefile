@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-drift demo demo-canary test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-drift bench-intervals bench-pipeline bench-serving bench-splits bench-store pictures lock clean
+.PHONY: help setup setup-drift demo demo-canary demo-loop test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-drift bench-intervals bench-pipeline bench-serving bench-splits bench-store pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: $(VENV)/.pipelines ## From images to a gated, signed, served detector (DAT
 
 demo-canary: $(VENV)/.pipelines ## A good version climbs, a slow one is rolled back; after make demo
 	@$(BIN)/bonafide demo-canary $(ARGS)
+
+demo-loop: $(VENV)/.pipelines $(VENV)/.drift ## Drift is found, an alert starts training, the new version takes over; after make demo
+	@$(BIN)/bonafide demo-loop $(ARGS)
 
 test: $(VENV)/.dev ## The tests (under 10 minutes on 2 cores)
 	@$(BIN)/pytest -m "not e2e" -n 2 $(ARGS)

@@ -10,6 +10,7 @@ from bonafide.cli.batch import batch
 from bonafide.cli.collect import collect
 from bonafide.cli.deliver import deliver
 from bonafide.cli.demo_canary import demo_canary
+from bonafide.cli.demo_loop import demo_loop
 from bonafide.cli.doctor import doctor
 from bonafide.cli.environments import promote, rollback, status
 from bonafide.cli.predict import predict
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command("demo-canary")(demo_canary)
+app.command("demo-loop")(demo_loop)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(pipeline.app, name="pipeline")

@@ -1,21 +1,18 @@
 """``make demo-canary``: two rollouts under simulated traffic, judged as anywhere else."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from PIL import Image, ImageFilter
 
 from bonafide.delivery.checkout import checkout
+from bonafide.delivery.demo.processes import announced, bonafide, own_home, running
 from bonafide.delivery.demo.variants import make, rounded, slowed
 from bonafide.delivery.repository import Promotion, folder_of, promote
 from bonafide.delivery.rollout.decide import Decision
@@ -72,7 +69,7 @@ def demonstrate(source: Path, folder: Path, tell: Tell) -> list[Story]:
     """
     trusted = trusted_keys()
     shutil.rmtree(folder, ignore_errors=True)
-    with _home(folder):
+    with own_home(folder):
         versions = _packages(source, folder / "packages", trusted)
         task = package.verify(source, keys()).task
         images = _pictures(folder / "images")
@@ -110,6 +107,15 @@ def _packages(source: Path, out: Path, trusted: Path) -> dict[str, Path]:
 def _roll_out(place: Path, task: str, number: str, source: Path, judge: Judge, tell: Tell) -> Story:
     _promote(place, task, number, source)
     tell(f"version {number} is a canary without traffic")
+    return watch(place, task, number, judge, tell)
+
+
+def watch(place: Path, task: str, number: str, judge: Judge, tell: Tell) -> Story:
+    """Look at an open rollout every few seconds until it ends.
+
+    Raises:
+        BonafideError: it does not end.
+    """
     begun, until, last = time.monotonic(), time.monotonic() + LONGEST_SECONDS, None
     said = ""
     while time.monotonic() < until:
@@ -145,45 +151,17 @@ def _promote(place: Path, task: str, number: str, source: Path) -> None:
 
 
 @contextmanager
-def _home(folder: Path) -> Iterator[None]:
-    """State lies in ``folder``, for the processes started meanwhile too."""
-    changed = {"BONAFIDE_HOME": str(folder), "BONAFIDE_DELIVERY": str(folder / "delivery")}
-    before = {name: os.environ.get(name) for name in (*changed, "MLFLOW_TRACKING_URI")}
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    os.environ.update(changed)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
-
-@contextmanager
 def _delivering(place: Path) -> Iterator[str]:
-    options = ["--local", "--http-port", "0", "--scrape-seconds", "1"]
-    log = place.parent / "deliver.log"
-    with log.open("w") as errors, _running(["deliver", *options], errors, subprocess.PIPE) as process:
-        assert process.stdout
-        if not (found := ANNOUNCED.search(process.stdout.readline())):
-            raise BonafideError(f"local delivery did not start; {log} says why")
-        yield found[1]
+    command = bonafide("deliver", "--local", "--http-port", "0", "--scrape-seconds", "1")
+    with announced(command, place.parent / "deliver.log", ANNOUNCED, place.parent) as url:
+        yield url
 
 
 @contextmanager
 def _asking(url: str, images: Path) -> Iterator[None]:
-    with (images.parent / "simulate.log").open("w") as log:
-        options = ["--images", str(images), "--rate", f"{RATE:g}", "--seconds", "3600"]
-        with _running(["simulate", url, *options], log, log):
-            yield
-
-
-@contextmanager
-def _running(command: list[str], errors: IO[str], output: IO[str] | int) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
-        [sys.executable, "-m", "bonafide", *command], stdout=output, stderr=errors, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
+    options = ["--images", str(images), "--rate", f"{RATE:g}", "--seconds", "3600"]
+    with (
+        (images.parent / "simulate.log").open("w") as log,
+        running(bonafide("simulate", url, *options), log, log),
+    ):
+        yield
