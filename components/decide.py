@@ -1,4 +1,7 @@
-"""Whether training begins, and the sources that it reads; kept in the store. Never cached."""
+"""Whether training begins, and the sources that it reads; kept in the store. Never cached.
+
+The local runner knows conditions on an output of the name ``Output`` only, and takes others for false.
+"""
 
 from typing import NamedTuple
 
@@ -15,7 +18,7 @@ def decide(
     task: dict,
     retrain: str,
     decision: Output[Artifact],
-) -> NamedTuple("Outputs", [("retrain", bool), ("sources", list)]):
+) -> NamedTuple("Outputs", [("Output", bool), ("sources", list)]):
     from pathlib import Path
 
     from bonafide.files import write_text

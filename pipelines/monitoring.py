@@ -63,7 +63,7 @@ def monitoring(
         for step in (fetched, collected, checked, decided):
             step.set_caching_options(False).set_cpu_request("1").set_memory_request("2Gi")
 
-        with dsl.If(decided.outputs["retrain"] == True, name="retraining"):  # noqa: E712
+        with dsl.If(decided.outputs["Output"] == True, name="retraining"):  # noqa: E712
             training.steps(
                 name=name,
                 modality=modality,

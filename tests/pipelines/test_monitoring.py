@@ -39,7 +39,7 @@ def test_training_begins_on_the_data_that_were_decided_upon(compiled):
         for task in tasks_of(compiled, name).values()
         if task["componentRef"]["name"] == group
     ]
-    assert task["triggerPolicy"]["condition"].endswith("decide-retrain'] == true")
+    assert task["triggerPolicy"]["condition"].endswith("decide-Output'] == true")
     given = task["inputs"]["parameters"][taken]["taskOutputParameter"]
     assert given == {"producerTask": "decide", "outputParameterKey": "sources"}
 

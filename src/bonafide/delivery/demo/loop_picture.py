@@ -12,7 +12,7 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#5c6773"
 
 
 def draw(story: Story, out: Path) -> Path:
-    """Write a PNG or SVG: above, the share of right answers; below, the evidence of drift against its limit."""
+    """Write a PNG or SVG: the share of right answers above, the evidence of drift below."""
     from matplotlib.dates import DateFormatter
     from matplotlib.figure import Figure
 
