@@ -13,6 +13,7 @@ from components import component
 @component
 def decide(
     run: str,
+    job: str,
     drift: Input[Artifact],
     quality: Input[Metrics],
     task: dict,
@@ -25,7 +26,7 @@ def decide(
     from bonafide.monitoring.decide import decided
     from bonafide.task import Task
 
-    found = decided(run, Path(drift.path), Path(quality.path), Task.model_validate(task), retrain)
+    found = decided(run, job, Path(drift.path), Path(quality.path), Task.model_validate(task), retrain)
     write_text(Path(decision.path), found.model_dump_json(indent=2))
     decision.metadata.update(retrain=found.retrain, why=found.why)
     return found.retrain, list(found.sources)

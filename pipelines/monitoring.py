@@ -39,6 +39,7 @@ def monitoring(
     seed: int = 42,
     environment: str = "dev",
     retrain: str = "due",
+    run: str = "",
 ):
     """The four steps above, none of which is cached: what is in service and what it was asked change."""
     outcome = report(task=name).set_caching_options(False)
@@ -53,7 +54,8 @@ def monitoring(
         )
 
         decided = decide(
-            run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            run=run,
+            job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             drift=checked.outputs["drift"],
             quality=collected.outputs["quality"],
             task=task,
@@ -81,12 +83,17 @@ def monitoring(
             )
 
 
-def arguments(task: Task, environment: str = "dev", retrain: str = "due") -> dict[str, Any]:
-    """The pipeline's arguments for a task; what is in its sources is looked at once training is due."""
+def arguments(task: Task, environment: str = "dev", retrain: str = "due", run: str = "") -> dict[str, Any]:
+    """The pipeline's arguments for a task; what is in its sources is looked at by a step.
+
+    Args:
+        run: what the run is known by to whoever asked for it, so that one begun again decides the same.
+    """
     given = training.arguments(task, environment)
     del given["sources"]
     return given | {
         "drift_settings": given["task"]["drift"],
         "monitoring_settings": given["task"]["monitoring"],
         "retrain": retrain,
+        "run": run,
     }

@@ -91,7 +91,7 @@ def _here(run: Run, queue: Queue) -> Ended:
 def _arguments(run: Run, task: Task) -> dict[str, Any]:
     from pipelines import monitoring, training
 
-    return {"training": training, MONITORING: monitoring}[run.pipeline].arguments(task)
+    return monitoring.arguments(task, run=run.id) if run.pipeline == MONITORING else training.arguments(task)
 
 
 def _outcome(finished: "LocalRun") -> Ended:

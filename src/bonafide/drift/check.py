@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bonafide.config import Config, read
 from bonafide.drift.environment import detect
@@ -16,6 +17,7 @@ from bonafide.files import new_folder, write_text
 from bonafide.task import Drift
 
 MOST = 20_000  # predictions at once: memory grows with them
+MOST_UNSOUND = 0.1
 DRIFT, DRIFT_REPORT, DRIFT_METRICS = "drift.json", "drift.html", "drift.prom"
 
 
@@ -135,7 +137,9 @@ def _chosen(
         )
     if not len(chosen):
         return chosen, version, tuple(notes)
-    chosen = _ordered(chosen, info.labels)
+    chosen = _sound(chosen, info.labels, notes)
+    if not len(chosen):
+        return chosen, version, tuple(notes)
     if reference.embedding is not None and window.embedded.any() and not chosen.embedded.any():
         raise DataError(
             "the window has embeddings of other versions alone, which may be of another size than those of "
@@ -147,7 +151,7 @@ def _chosen(
     if len(chosen) > MOST:
         notes.append(f"Of {len(chosen):,} predictions, {MOST:,} were drawn to be compared.")
         chosen = chosen.of(np.sort(np.random.default_rng(0).permutation(len(chosen))[:MOST]))
-    _refuse_unusable(chosen, reference)
+    _refuse_other_size(chosen, reference)
     return chosen, version, tuple(notes)
 
 
@@ -161,25 +165,36 @@ def _only(window: Window) -> str:
     return "".join(there)
 
 
-def _ordered(window: Window, labels: tuple[str, ...]) -> Window:
-    """With the columns of these labels; those that only other versions know are left out."""
-    columns = zip(window.names, window.probabilities.T, strict=True)
-    names = [name for name, column in columns if name in labels or not np.isnan(column).all()]
-    if sorted(names) != sorted(labels):
+def _sound(window: Window, labels: tuple[str, ...], notes: list[str]) -> Window:
+    """What holds numbers for these labels and no others, with the columns in their order.
+
+    Raises:
+        DataError: that are few: the model is another one, or broken.
+    """
+    if missing := [label for label in labels if label not in window.names]:
         raise DataError(
-            f"the window has the labels {', '.join(names)}, the reference {', '.join(labels)}: they "
-            "are of different tasks or models"
+            f"the window has the labels {', '.join(window.names)}, the reference {', '.join(labels)}, also "
+            f"{', '.join(missing)}: they are of different tasks or models"
         )
+    foreign = [number for number, name in enumerate(window.names) if name not in labels]
     order = [window.names.index(label) for label in labels]
-    return replace(window, names=labels, probabilities=window.probabilities[:, order])
+    probabilities = window.probabilities[:, order]
+    embedded = np.ones(len(window), dtype=np.bool_)
+    embedded[window.embedded] = np.isfinite(window.embeddings).all(axis=1)
+    numbers = np.isfinite(probabilities).all(axis=1)
+    own = np.isnan(window.probabilities[:, foreign]).all(axis=1)
+    sound: NDArray[np.bool_] = np.logical_and.reduce([embedded, numbers, own])
+    if (~sound).sum() > MOST_UNSOUND * len(window):
+        raise DataError(
+            f"{(~sound).sum():,} of {len(window):,} predictions hold what is no number, or other labels than "
+            f"{', '.join(labels)}: the model that answered is another one, or broken"
+        )
+    if not sound.all():
+        notes.append(f"{(~sound).sum():,} predictions without sound numbers were left out.")
+    return replace(window, names=labels, probabilities=probabilities).of(sound)
 
 
-def _refuse_unusable(window: Window, reference: Reference) -> None:
-    for name, values in (("probabilities", window.probabilities), ("embeddings", window.embeddings)):
-        if bad := int((~np.isfinite(values)).any(axis=1).sum()):
-            raise DataError(
-                f"{name} of {bad:,} predictions hold what is no number; the model that answered is broken"
-            )
+def _refuse_other_size(window: Window, reference: Reference) -> None:
     if reference.embedding is not None and len(window.embeddings):
         sizes = window.embeddings.shape[1], reference.embedding.shape[1]
         if sizes[0] != sizes[1]:

@@ -1,16 +1,21 @@
 """How versions in service were found when somebody looked, as it is kept, and as Prometheus reads it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Select, func, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from prometheus_client import Gauge
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, tuple_
 
 from bonafide.feedback.database import Database
 from bonafide.feedback.tables import InspectionRow
 from bonafide.telemetry import metrics
 
+DETECTORS = {"mmd", "ks", "uncertainty", "labels"}
+QUALITIES = {"reviewed", "accuracy", "accuracy_low", "accuracy_high", "accuracy_floor"}
+Query = Select[Any]
 _COLUMNS = [getattr(InspectionRow, name) for name in InspectionRow.__table__.columns.keys()]  # noqa: SIM118
 
 
@@ -48,41 +53,53 @@ class Inspections:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, found: Inspection) -> None:
-        """Keep one; that of an id that is there stays as it was."""
-        insert = sqlite.insert if self._database.is_file else postgresql.insert
+    def add(self, identity: str, task: str, make: Callable[[Inspection | None], Inspection]) -> Inspection:
+        """Keep one, unless that of the id is there; of several at once for a task, one comes after the other.
+
+        Args:
+            make: given the newest for which training began, the one to keep.
+
+        Returns:
+            the one that is kept.
+        """
+        trained = _query(InspectionRow.task == task, InspectionRow.retrain.is_(True))
         with self._database.writing() as connection:
-            connection.execute(insert(InspectionRow).values(**vars(found)).on_conflict_do_nothing())
+            if not self._database.is_file:
+                connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"inspection {task}"))))
+            if kept := _read(connection, _query(InspectionRow.id == identity)):
+                return kept[0]
+            last = _read(connection, trained.order_by(InspectionRow.time.desc()).limit(1))
+            made = make(last[0] if last else None)
+            connection.execute(insert(InspectionRow).values(**vars(made)))
+        return made
 
     def find(self, identity: str) -> Inspection | None:
         """That of an id."""
-        found = self._read(select(*_COLUMNS).where(InspectionRow.id == identity))
+        found = self._read(_query(InspectionRow.id == identity))
         return found[0] if found else None
 
     def newest(self, task: str, most: int) -> list[Inspection]:
         """The newest of a task first."""
-        query = select(*_COLUMNS).where(InspectionRow.task == task)
-        return self._read(query.order_by(InspectionRow.time.desc()).limit(most))
+        return self._read(_query(InspectionRow.task == task).order_by(InspectionRow.time.desc()).limit(most))
 
-    def last(self) -> list[Inspection]:
-        """The newest of each task."""
+    def last(self, since: datetime) -> list[Inspection]:
+        """The newest of each task, of those since then."""
         latest = select(InspectionRow.task, func.max(InspectionRow.time)).group_by(InspectionRow.task)
         of = tuple_(InspectionRow.task, InspectionRow.time)
-        return self._read(select(*_COLUMNS).where(of.in_(latest)))
+        return self._read(_query(of.in_(latest), InspectionRow.time >= since))
 
-    def last_training(self, task: str) -> Inspection | None:
-        """The newest of a task for which training began."""
-        query = select(*_COLUMNS).where(InspectionRow.task == task, InspectionRow.retrain)
-        found = self._read(query.order_by(InspectionRow.time.desc()).limit(1))
-        return found[0] if found else None
-
-    def _read(self, query: Select[tuple[object, ...]]) -> list[Inspection]:
+    def _read(self, query: Query) -> list[Inspection]:
         with self._database.reading() as connection:
-            return [Inspection(**row._mapping) for row in connection.execute(query)]
+            return _read(connection, query)
 
 
 def show(found: Inspection) -> None:
-    """Set the gauges of a task."""
+    """Set the gauges of a task; what is not known any more goes."""
+    for name in DETECTORS - found.scores.keys():
+        _forget(metrics.DRIFT_SCORE, found.task, name)
+        _forget(metrics.DRIFT_THRESHOLD, found.task, name)
+    for name in QUALITIES - found.quality.keys():
+        _forget(metrics.QUALITY, found.task, name)
     for name, score in found.scores.items():
         metrics.DRIFT_SCORE.labels(found.task, name).set(score)
         metrics.DRIFT_THRESHOLD.labels(found.task, name).set(found.threshold)
@@ -92,3 +109,16 @@ def show(found: Inspection) -> None:
     metrics.DRIFT_CHECKED.labels(found.task).set(found.time.timestamp())
     for name, value in found.quality.items():
         metrics.QUALITY.labels(found.task, name).set(value)
+
+
+def _forget(gauge: Gauge, *labels: str) -> None:
+    with suppress(KeyError):
+        gauge.remove(*labels)
+
+
+def _query(*of: ColumnElement[bool]) -> Query:
+    return select(*_COLUMNS).where(*of)
+
+
+def _read(connection: Connection, query: Query) -> list[Inspection]:
+    return [Inspection(**row._mapping) for row in connection.execute(query)]

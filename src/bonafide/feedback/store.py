@@ -15,6 +15,7 @@ from bonafide.feedback.tables import FeedbackRow, PredictionRow
 from bonafide.feedback.window import Window, window
 
 FORGOTTEN_AT_ONCE = 500
+MOST_IN_WINDOW = 100_000
 _COLUMNS = [getattr(PredictionRow, field.name) for field in fields(Prediction)]
 
 
@@ -59,13 +60,23 @@ class Store:
         found = self._read(select(*_COLUMNS).where(PredictionRow.id == identity))
         return found[0] if found else None
 
-    def window(self, task: str, start: datetime, end: datetime, version: str | None = None) -> Window:
-        """The predictions of a task from ``start`` until before ``end``, of one version or of all."""
+    def window(
+        self,
+        task: str,
+        start: datetime,
+        end: datetime,
+        version: str | None = None,
+        most: int = MOST_IN_WINDOW,
+    ) -> Window:
+        """The predictions of a task from ``start`` until before ``end``, of one version or of all.
+
+        Of more than ``most`` those with the smallest ids are taken, which are drawn at random.
+        """
         of = [PredictionRow.task == task, PredictionRow.time >= start, PredictionRow.time < end]
         if version is not None:
             of.append(PredictionRow.version == version)
-        order = (PredictionRow.time, PredictionRow.id)
-        return window(self._read(select(*_COLUMNS).where(*of).order_by(*order)))
+        found = self._read(select(*_COLUMNS).where(*of).order_by(PredictionRow.id).limit(most))
+        return window(sorted(found, key=lambda each: (each.time, each.id)))
 
     def forget(
         self, before: datetime, confirmed: bool = False, remove: Callable[[Sequence[str]], set[str]] = set

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from bonafide import home
 from bonafide.config import Config, read
 from bonafide.drift.check import DRIFT, Found, read_found
 from bonafide.drift.metrics import inspection
+from bonafide.errors import ConfigError
 from bonafide.feedback.inspections import Inspection, Inspections
 from bonafide.feedback.store import opened
 from bonafide.monitoring.learn import confirmed, with_feedback
@@ -82,16 +83,21 @@ def _age(seen: Situation, settings: Monitoring) -> str:
 
 
 def _rest(seen: Situation, settings: Monitoring) -> str:
-    hours = (seen.now - seen.last.time) / timedelta(hours=1) if seen.last else settings.rest_hours
-    if 0 <= hours < settings.rest_hours:
-        return f"training began {hours:.1f} hours ago, and rests for {settings.rest_hours:g}"
+    """Clocks of several machines may differ, or be set back."""
+    hours = abs(seen.now - seen.last.time) / timedelta(hours=1) if seen.last else settings.rest_hours
+    if hours < settings.rest_hours:
+        return (
+            f"training began {hours:.1f} hours ago, and rests for {settings.rest_hours:g}; "
+            "--retrain always does not wait"
+        )
     return ""
 
 
 def _nothing_new(seen: Situation) -> str:
+    """A training that was killed or refused left the version in service as it was, and is tried again."""
     if not seen.data:
         return "nobody confirmed the label of an image that is kept, so there is nothing new to learn"
-    if seen.last and seen.last.data == seen.data:
+    if seen.last and seen.last.data == seen.data and seen.last.version != seen.found.version:
         return f"nobody confirmed anything since training began at {seen.last.time:%Y-%m-%d %H:%M} UTC"
     return ""
 
@@ -103,42 +109,44 @@ def _calm(seen: Situation) -> str:
     return f"{kinds.get(seen.found.judgement.kind, 'too few predictions to look for drift')}, {quality}"
 
 
-def decided(run: str, drift: Path, quality: Path, task: Task, wish: Wish) -> Decision:
+def decided(run: str, job: str, drift: Path, quality: Path, task: Task, wish: str) -> Decision:
     """Decide, and keep the inspection in the store.
 
     Args:
-        run: the pipeline run's id; a step that is repeated in it comes to the same decision.
+        run: what the run is known by to whoever asked for it; one that is begun again comes to the same
+            decision. May be empty.
+        job: the engine's id of the run; a step that is repeated in it comes to the same decision.
         drift: what :func:`bonafide.drift.check.check` wrote.
         quality: what was collected beside the window.
 
     Raises:
+        ConfigError: there is no such wish.
         StoreError: the store does not answer.
         DataError: a file was written by something else, or a source is not there.
     """
+    if wish not in get_args(Wish):
+        raise ConfigError(f"retrain is {wish!r}; give one of {', '.join(get_args(Wish))}")
     found, measured = read_found(drift), read_quality(quality)
+    named = run or f"{job} {(drift / DRIFT).read_text()}"  # the local runner's ids are short
+    identity = hashlib.sha256(f"{task.name} {named}".encode()).hexdigest()[:32]
     with opened(home.store()) as store:
         inspections = Inspections(store.database)
-        identity = hashlib.sha256(f"{run} {(drift / DRIFT).read_text()}".encode()).hexdigest()[:32]
-        kept = inspections.find(identity)
-        now = kept.time if kept else datetime.now(UTC)
+        before = inspections.find(identity)
+        now = before.time if before else datetime.now(UTC)
         learnt = confirmed(task, now)
-        if kept is None:
-            data, last = (learnt.digest if learnt else ""), inspections.last_training(task.name)
+        sources = with_feedback(task, learnt)
+
+        def make(last: Inspection | None) -> Inspection:
+            data = learnt.digest if learnt else ""
             seen = Situation(found, measured, task.gate.accuracy, data, last, now)
-            retrain, why = decide(seen, task.monitoring, wish)
-            kept = replace(
-                inspection(found, identity),
-                quality=measured.figures() | {"accuracy_floor": task.gate.accuracy},
-                retrain=retrain,
-                why=why,
-                data=data,
-                time=now,
-            )
-            inspections.add(kept)
-    sources = with_feedback(task, learnt) if kept.retrain else ()
-    return Decision(
-        retrain=kept.retrain, why=kept.why, sources=tuple(each.model_dump(mode="json") for each in sources)
-    )
+            retrain, why = decide(seen, task.monitoring, cast(Wish, wish))
+            figures = measured.figures(task.monitoring.reviews) | {"accuracy_floor": task.gate.accuracy}
+            kept = replace(inspection(found, identity), quality=figures, time=now)
+            return replace(kept, retrain=retrain, why=why, data=data)
+
+        kept = inspections.add(identity, task.name, make)
+    taken = tuple(each.model_dump(mode="json") for each in sources) if kept.retrain else ()
+    return Decision(retrain=kept.retrain, why=kept.why, sources=taken)
 
 
 def read_decision(path: Path) -> Decision:

@@ -24,12 +24,16 @@ class Quality(Config):
             return False
         return self.accuracy.high < floor
 
-    def figures(self) -> dict[str, float]:
-        """What is known, by the names that metrics and run lists use."""
+    def figures(self, fewest: int = 0) -> dict[str, float]:
+        """What is known, by the names that metrics and run lists use.
+
+        Args:
+            fewest: with fewer images there is no interval, so that nobody is alarmed by it.
+        """
         if self.accuracy is None:
             return {"reviewed": 0.0}
         found = {"reviewed": float(self.reviewed), "accuracy": self.accuracy.value}
-        if ends := self.accuracy.ends:
+        if self.reviewed >= fewest and (ends := self.accuracy.ends):
             found |= dict(zip(("accuracy_low", "accuracy_high"), ends, strict=True))
         return found
 

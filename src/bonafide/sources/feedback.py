@@ -51,8 +51,8 @@ def with_digest(source: FeedbackSource) -> FeedbackSource:
         StoreError: the store does not answer.
     """
     fixed = source.model_copy(update={"until": source.until or datetime.now(UTC).isoformat()})
-    lines = "".join(f"{each.prediction_id} {each.label} {each.sha256}\n" for each in _found(fixed))
-    return fixed.model_copy(update={"digest": hashlib.sha256(lines.encode()).hexdigest()})
+    lines = sorted({f"{each.sha256} {each.label}\n" for each in _found(fixed)})
+    return fixed.model_copy(update={"digest": hashlib.sha256("".join(lines).encode()).hexdigest()})
 
 
 def is_elsewhere() -> bool:

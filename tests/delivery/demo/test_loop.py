@@ -62,5 +62,5 @@ def test_versions_are_judged_by_images(monkeypatch, tmp_path):
         (tmp_path / label).mkdir(exist_ok=True)
         (tmp_path / label / f"{number}.jpg").touch()
     right = {"1": {"real/0.jpg"}, "2": {"real/0.jpg", "real/1.jpg"}}
-    monkeypatch.setattr("bonafide.delivery.demo.judged._right", lambda task, number, images, out: right[number])
+    monkeypatch.setattr("bonafide.delivery.demo.judged._right", lambda _, number, *__: right[number])
     assert judge("authenticity", tmp_path, tmp_path / "out") == Judged(3, (1, 2), (0, 1))

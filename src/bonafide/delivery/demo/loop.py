@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ import yaml
 from bonafide.delivery.checkout import checkout
 from bonafide.delivery.current import in_service
 from bonafide.delivery.demo import pictures
-from bonafide.delivery.demo.processes import announced, bonafide, own_home
+from bonafide.delivery.demo.processes import announced, bonafide, own_home, running
 from bonafide.delivery.demo.run import ENVIRONMENT, ROLLOUT, watch
 from bonafide.delivery.demo.watching import alerts, programs, watching
 from bonafide.delivery.repository import folder_of
@@ -37,7 +38,7 @@ from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.tokens import development_token
 from bonafide.task import Task
 from bonafide.traffic.endpoint import Server
-from bonafide.traffic.outcome import Outcome, Row
+from bonafide.traffic.outcome import Row
 from bonafide.traffic.pictures import Pictures
 from bonafide.traffic.review import Reviewer
 from bonafide.traffic.simulate import Plan, simulate
@@ -46,6 +47,7 @@ RATE, SLOW, REVIEWED = 8.0, 2.0, 0.7
 ROLLOUT_RATE = 25.0
 WINDOW_SECONDS, LOOK_SECONDS, POLL_SECONDS = 100, 15, 2.0
 MOST_LOOKS, LONGEST_SECONDS, TRAINING_SECONDS = 12, 180, 2400
+ISSUER = "bonafide"  # as `bonafide api` has it
 SECRET, STORE = "BONAFIDE_API_SECRET", "BONAFIDE_STORE"
 LISTENS = re.compile(r" at (http://[^\s,]+)")
 # Looks are at the newest minutes, so that the demonstration is one of minutes.
@@ -108,7 +110,7 @@ def demonstrate(task: Task, folder: Path, cache: Path, tell: Tell) -> tuple[Stor
     write_text(folder / "tasks" / f"{task.name}.yaml", yaml.safe_dump(content, sort_keys=False))
     with own_home(folder, **{SECRET: secret, STORE: "local"}):
         story.note("version 1 is trained; what make demo trained is not trained again")
-        _run(folder, "pipeline", "run", "training", "--task", task.name)
+        _run(folder, "pipeline", "run", "training", "--task", task.name, tell=tell)
         story.note("images are made for the traffic, also from a generator that training never saw")
         traffic = pictures.make(folder / "images", task)
         with checkout(str(folder / "delivery")) as delivery:
@@ -211,7 +213,9 @@ def _serving(task: Task, folder: Path, secret: str) -> Iterator[Service]:
     hook = folder / "hook-token"
     hook.touch(0o600)
     hook.write_text(secrets.token_hex(32))
-    token = development_token(Settings(secret=secret), "moderator", ("predict", "feedback"), 2)
+    token = development_token(
+        Settings(secret=secret, issuer=ISSUER, audience=ISSUER), "moderator", ("predict", "feedback"), 2
+    )
     unlimited = [f"--{who}-rate=100000/minute" for who in ("subject", "address")]
     served = bonafide("deliver", "--local", "--task", task.name, "--http-port", "0", "--scrape-seconds", "1")
     with announced(served, folder / "deliver.log", LISTENS, folder) as front:
@@ -228,32 +232,33 @@ def _serving(task: Task, folder: Path, secret: str) -> Iterator[Service]:
 @contextmanager
 def _asking(service: Service, images: Path, rate: float, story: Story, reviewed: float = 0) -> Iterator[None]:
     """Traffic beside what happens meanwhile; its requests are in the story once it is over."""
-    stop, outcomes = threading.Event(), list[Outcome]()
+    stop = threading.Event()
     server = Server(service.api, "service", token=service.token)
     store = Store(own_store())
     reviewer = Reviewer(reviewed, service.api, service.token, Reviews(store.database)) if reviewed else None
     plan = Plan(rate, LONGEST_SECONDS + TRAINING_SECONDS, len(story.rows))
 
-    def ask() -> None:
-        outcomes.append(simulate(server, Pictures(str(images), {}), plan, lambda *_: None, reviewer, stop))
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        store.database.close()
-        story.rows += [row for outcome in outcomes for row in outcome.rows]
+    with ThreadPoolExecutor(1) as thread:
+        pictured = Pictures(str(images), {})
+        asked = thread.submit(simulate, server, pictured, plan, lambda *_: None, reviewer, stop)
+        try:
+            yield
+        finally:
+            stop.set()
+            story.rows += asked.result().rows
+            store.database.close()
 
 
-def _run(folder: Path, *words: str) -> None:
+def _run(folder: Path, *words: str, tell: Tell = lambda _: None) -> None:
+    """A command; what it prints is in a log, and told."""
     log = folder / "commands.log"
-    with log.open("a") as stream:
-        done = subprocess.run(bonafide(*words), cwd=folder, stdout=stream, stderr=stream)  # noqa: S603
-    if done.returncode:
-        raise BonafideError(f"bonafide {' '.join(words)} ended with {done.returncode}; see {log}")
+    with log.open("a") as stream, running(bonafide(*words), stream, subprocess.PIPE, folder) as process:
+        assert process.stdout
+        for line in process.stdout:
+            stream.write(line)
+            tell(line.rstrip())
+        if process.wait():
+            raise BonafideError(f"bonafide {' '.join(words)} ended with {process.returncode}; see {log}")
 
 
 def _until(look: Callable[[], Run | None], seconds: float, otherwise: str) -> Run:

@@ -15,16 +15,19 @@ from typing import IO
 import httpx
 
 from bonafide.errors import BonafideError, ConfigError
+from bonafide.home import DELIVERY, PACKAGES, PUBLIC_KEY, REGISTRY, SIGNING_KEY, STORE
 
+PLACES = (REGISTRY, PACKAGES, DELIVERY, SIGNING_KEY, PUBLIC_KEY, STORE)
 START_SECONDS, STOP_SECONDS = 90, 30
 
 
 @contextmanager
 def own_home(folder: Path, **variables: str) -> Iterator[None]:
-    """State lies in ``folder``, for the processes started meanwhile too."""
-    changed = {"BONAFIDE_HOME": str(folder), "BONAFIDE_DELIVERY": str(folder / "delivery"), **variables}
-    before = {name: os.environ.get(name) for name in (*changed, "MLFLOW_TRACKING_URI")}
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    """State lies in ``folder``, for the processes started meanwhile too; no place of a team is used."""
+    changed = {"BONAFIDE_HOME": str(folder), DELIVERY: str(folder / "delivery"), **variables}
+    before = {name: os.environ.get(name) for name in (*PLACES, *changed)}
+    for name in PLACES:
+        os.environ.pop(name, None)
     os.environ.update(changed)
     try:
         yield

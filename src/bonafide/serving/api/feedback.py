@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ AT_ONCE = 64
 THREADS = 4
 RETRY_SECONDS = "5"
 TELL_SECONDS = 15
+TOLD_FOR = timedelta(days=30)  # of a task that nobody looks at any more
 NOBODY = "anonymous"
 _ID = re.compile(r"[0-9a-f]{32}")
 logger = logging.getLogger(__name__)
@@ -75,7 +77,8 @@ async def keep_telling(reviews: Reviews, inspections: Inspections) -> None:
             told |= waiting.keys()
             for task in told:
                 metrics.FEEDBACK_WAITING.labels(task).set(waiting.get(task, 0))
-            for found in await asyncio.to_thread(inspections.last):
+            since = datetime.now(UTC) - TOLD_FOR
+            for found in await asyncio.to_thread(inspections.last, since):
                 show(found)
         except Exception:
             logger.exception("what the store knows is not told")
