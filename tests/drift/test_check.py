@@ -108,15 +108,38 @@ def test_that_only_other_versions_have_embeddings_is_told(checked, random):
         ),
         (
             lambda seen: replace(seen, probabilities=seen.probabilities * np.nan),
-            "probabilities of 250 predictions",
+            "250 of 250 predictions hold what is no number",
         ),
-        (lambda seen: replace(seen, embeddings=seen.embeddings / 0), "embeddings of 250 predictions"),
+        (
+            lambda seen: replace(seen, embeddings=seen.embeddings / 0),
+            "250 of 250 predictions hold what is no",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_a_window_of_another_model_or_a_broken_one_is_refused(checked, random, change, words):
     with pytest.raises(DataError, match=words):
         checked(change(window(random, 250)))
+
+
+@pytest.mark.parametrize("array", ["probabilities", "embeddings"])
+def test_a_bad_prediction_is_left_out_and_told(checked, random, array):
+    seen = window(random, 150)
+    values = getattr(seen, array).copy()
+    values[7, 0] = np.nan
+    found = checked(replace(seen, **{array: values}))
+    assert found.compared == 149
+    assert "1 predictions without sound numbers were left out." in found.judgement.notes
+
+
+def test_a_prediction_of_a_label_that_the_model_does_not_know_is_left_out(checked, random):
+    seen = window(random, 150)
+    foreign = np.full((150, 1), np.nan, np.float32)
+    foreign[3] = 0.5
+    found = checked(
+        replace(seen, names=(*seen.names, "z"), probabilities=np.hstack([seen.probabilities, foreign]))
+    )
+    assert found.compared == 149
 
 
 def test_labels_may_stand_in_another_order(checked, random, tmp_path, detectors):

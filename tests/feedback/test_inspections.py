@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -28,43 +29,67 @@ def inspection(number: int = 0, **changes) -> Inspection:
     return Inspection(**(settings | changes))
 
 
+def add(inspections: Inspections, made: Inspection) -> Inspection:
+    return inspections.add(made.id, made.task, lambda _: made)
+
+
 def test_they_are_kept_as_they_are(inspections):
-    inspections.add(inspection())
+    add(inspections, inspection())
     assert inspections.find("i-0") == inspection()
     assert inspections.find("i-1") is None
 
 
 def test_one_of_an_id_that_is_there_changes_nothing(inspections):
-    inspections.add(inspection())
-    inspections.add(inspection(version="8"))
+    add(inspections, inspection())
+    assert add(inspections, inspection(version="8")) == inspection()
     assert inspections.newest("authenticity", 10) == [inspection()]
 
 
 def test_the_newest_come_first(inspections):
     for number in (1, 3, 2):
-        inspections.add(inspection(number))
-    inspections.add(inspection(9, task="cifake"))
+        add(inspections, inspection(number))
+    add(inspections, inspection(9, task="cifake"))
     assert [each.id for each in inspections.newest("authenticity", 2)] == ["i-3", "i-2"]
-    assert {(each.task, each.id) for each in inspections.last()} == {
+    assert {(each.task, each.id) for each in inspections.last(NOON)} == {
         ("authenticity", "i-3"),
         ("cifake", "i-9"),
     }
 
 
 def test_tasks_that_were_looked_at_in_one_moment_have_one_each(inspections):
-    inspections.add(inspection(1))
-    inspections.add(inspection(2))
-    inspections.add(inspection(3, task="cifake", time=inspection(1).time))
-    assert sorted(each.id for each in inspections.last()) == ["i-2", "i-3"]
+    add(inspections, inspection(1))
+    add(inspections, inspection(2))
+    add(inspections, inspection(3, task="cifake", time=inspection(1).time))
+    assert sorted(each.id for each in inspections.last(NOON)) == ["i-2", "i-3"]
 
 
-def test_the_last_training_is_found(inspections):
-    assert inspections.last_training("authenticity") is None
-    inspections.add(inspection(1, retrain=True))
-    inspections.add(inspection(2, retrain=True))
-    inspections.add(inspection(3))
-    inspections.add(inspection(4, task="cifake", retrain=True))
-    assert inspections.last_training("authenticity").id == "i-2"
+def test_one_is_made_from_the_last_training_of_its_task(inspections):
+    add(inspections, inspection(1, retrain=True))
+    add(inspections, inspection(2, retrain=True))
+    add(inspections, inspection(3))
+    add(inspections, inspection(4, task="cifake", retrain=True))
+    given = []
+    kept = inspections.add("i-5", "authenticity", lambda last: given.append(last.id) or inspection(5))
+    assert given == ["i-2"]
+    assert kept == inspection(5)
+    assert inspections.add("i-6", "pets", lambda last: given.append(last) or inspection(6, task="pets"))
+    assert given == ["i-2", None]
+
+
+def test_of_several_at_once_each_sees_the_one_before(inspections):
+    def make(number):
+        return lambda last: inspection(number, retrain=last is None)
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(
+            pool.map(lambda number: inspections.add(f"i-{number}", "authenticity", make(number)), range(8))
+        )
+    assert sum(each.retrain for each in made) == 1
+
+
+def test_what_nobody_looks_at_any_more_is_not_told(inspections):
+    add(inspections, inspection(1))
+    assert inspections.last(inspection(1).time + timedelta(seconds=1)) == []
 
 
 def test_gauges_tell_it():
@@ -75,3 +100,18 @@ def test_gauges_tell_it():
     assert metrics.DRIFT_THRESHOLD.labels("authenticity", "mmd")._value.get() == 1.3
     assert metrics.DRIFT_CHECKED.labels("authenticity")._value.get() == NOON.timestamp()
     assert metrics.QUALITY.labels("authenticity", "accuracy_floor")._value.get() == 0.85
+
+
+def test_what_is_not_known_any_more_is_not_told():
+    show(inspection(kind="looks", quality={"accuracy_high": 0.7, "accuracy_floor": 0.85}))
+    show(
+        inspection(1, version="8", kind="too-few", scores={}, quality={"reviewed": 0, "accuracy_floor": 0.85})
+    )
+    exposed = [
+        sample
+        for metric in (metrics.QUALITY, metrics.DRIFT_SCORE, metrics.DRIFT_THRESHOLD)
+        for family in metric.collect()
+        for sample in family.samples
+        if sample.labels["task"] == "authenticity"
+    ]
+    assert {sample.labels.get("metric") for sample in exposed} == {"reviewed", "accuracy_floor"}

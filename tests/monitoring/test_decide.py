@@ -1,5 +1,7 @@
 """When training begins, by what was found; then for real, with a store."""
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +9,7 @@ import pytest
 
 from bonafide.drift.check import DRIFT, Found
 from bonafide.drift.judge import Detector, Judgement
+from bonafide.errors import ConfigError, DataError
 from bonafide.feedback.images import Images
 from bonafide.feedback.inspections import Inspection, Inspections
 from bonafide.feedback.prediction import Prediction
@@ -46,10 +49,10 @@ def found(kind="none", days=1.0) -> Found:
     )
 
 
-def training(hours: float, data: str) -> Inspection:
+def training(hours: float, data: str, version: str = "2") -> Inspection:
     """One that began training so many hours ago."""
     when = NOW - timedelta(hours=hours)
-    return Inspection("i", "authenticity", "2", "looks", 800, 1.3, retrain=True, data=data, time=when)
+    return Inspection("i", "authenticity", version, "looks", 800, 1.3, retrain=True, data=data, time=when)
 
 
 def situation(**changes) -> Situation:
@@ -102,6 +105,10 @@ def test_training_begins(seen, begins, why):
 
 def test_a_clock_that_was_set_back_does_not_make_it_rest_for_ever():
     assert decide(situation(found=LOOKS, last=training(-100, "c")), SETTINGS)[0]
+
+
+def test_a_neighbour_s_clock_that_is_ahead_does_not_end_its_rest():
+    assert not decide(situation(found=LOOKS, last=training(-0.01, "c")), SETTINGS)[0]
 
 
 def test_a_run_may_ask_for_it_or_only_look():
@@ -158,7 +165,7 @@ def confirm(tmp_path, number: int) -> None:
 
 def test_it_trains_on_the_task_s_data_and_what_was_confirmed(tmp_path, task, files):
     confirm(tmp_path, 1)
-    made = decided("run-1", *files, task, "due")
+    made = decided("run-1", "1", *files, task, "due")
     assert made.retrain
     own, feedback = made.sources
     assert own["kind"] == "folder" and own["digest"]
@@ -173,26 +180,80 @@ def test_it_trains_on_the_task_s_data_and_what_was_confirmed(tmp_path, task, fil
 
 def test_a_step_that_is_repeated_comes_to_the_same(tmp_path, task, files):
     confirm(tmp_path, 1)
-    first = decided("run-1", *files, task, "due")
+    first = decided("run-1", "1", *files, task, "due")
     confirm(tmp_path, 2)
-    assert decided("run-1", *files, task, "due") == first
+    assert decided("run-1", "1", *files, task, "due") == first
     with opened(own_store()) as store:
         assert len(Inspections(store.database).newest("authenticity", 10)) == 1
 
 
+def test_a_run_that_nobody_named_is_known_by_its_engine(tmp_path, task, files):
+    confirm(tmp_path, 1)
+    first = decided("", "job-1", *files, task, "due")
+    assert decided("", "job-1", *files, task, "due") == first
+    assert not decided("", "job-2", *files, task, "due").retrain
+
+
+def test_a_run_that_was_killed_and_begins_again_trains_whatever_came_meanwhile(tmp_path, task, files):
+    confirm(tmp_path, 1)
+    first = decided("run-1", "job-1", *files, task, "due")
+    (files[0] / DRIFT).write_text(found("none").model_dump_json())
+    assert decided("run-1", "job-2", *files, task, "due") == first
+
+
+def test_of_runs_at_once_one_trains(tmp_path, task, files):
+    confirm(tmp_path, 1)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda number: decided(f"run-{number}", "1", *files, task, "due"), range(4)))
+    assert sum(each.retrain for each in made) == 1
+
+
+def test_a_source_that_is_not_there_leaves_nothing_decided(tmp_path, task, files):
+    confirm(tmp_path, 1)
+    shutil.move(tmp_path / "own", tmp_path / "away")
+    with pytest.raises(DataError):
+        decided("run-1", "1", *files, task, "due")
+    shutil.move(tmp_path / "away", tmp_path / "own")
+    assert decided("run-2", "1", *files, task, "due").retrain
+
+
+def test_a_word_of_a_second_reviewer_is_nothing_new(tmp_path, task, files):
+    confirm(tmp_path, 1)
+    confirm(tmp_path, 2)
+    first = decided("run-1", "1", *files, task, "due")
+    with opened(own_store()) as store:
+        reviews = Reviews(store.database)
+        reviews.decide(reviews.file("p-1", "ai-generated", "carl")[0].id, "confirmed", "berta")
+    again = decided("run-2", "1", *files, task, "always")
+    assert again.sources[1]["digest"] == first.sources[1]["digest"]
+
+
+def test_no_other_wish_is_taken_for_one(task, files):
+    with pytest.raises(ConfigError, match="retrain is 'no'; give one of due, always, never"):
+        decided("run-1", "1", *files, task, "no")
+
+
+def test_few_reviews_alarm_nobody(tmp_path, task, files):
+    files[1].write_text(measured(reviewed(1, 6)).model_dump_json())
+    decided("run-1", "1", *files, task, "due")
+    with opened(own_store()) as store:
+        [kept] = Inspections(store.database).newest("authenticity", 1)
+    assert set(kept.quality) == {"reviewed", "accuracy", "accuracy_floor"}
+
+
 def test_the_next_run_rests(tmp_path, task, files):
     confirm(tmp_path, 1)
-    decided("run-1", *files, task, "due")
+    decided("run-1", "1", *files, task, "due")
     confirm(tmp_path, 2)
-    after = decided("run-2", *files, task, "due")
+    after = decided("run-2", "1", *files, task, "due")
     assert not after.retrain
     assert after.sources == ()
     assert "rests for 24" in after.why
 
 
 def test_without_feedback_nothing_begins_unless_it_was_asked_for(task, files):
-    assert not decided("run-1", *files, task, "due").retrain
-    asked = decided("run-2", *files, task, "always")
+    assert not decided("run-1", "1", *files, task, "due").retrain
+    asked = decided("run-2", "1", *files, task, "always")
     assert asked.retrain
     assert [each["kind"] for each in asked.sources] == ["folder"]
 
@@ -201,12 +262,12 @@ def test_feedback_that_a_task_reads_already_is_read_once(tmp_path, task, files):
     confirm(tmp_path, 1)
     own = FeedbackSource(task="authenticity", labels={"ai-generated": "real"})
     both = task.model_copy(update={"source": (own, *task.sources)})
-    made = decided("run-1", *files, both, "due")
+    made = decided("run-1", "1", *files, both, "due")
     assert [each["kind"] for each in made.sources] == ["folder", "feedback"]
     assert made.sources[1]["labels"] == {"ai-generated": "real"}
 
 
 def test_it_survives_being_written(tmp_path, task, files):
-    made = decided("run-1", *files, task, "always")
+    made = decided("run-1", "1", *files, task, "always")
     (tmp_path / "decision.json").write_text(made.model_dump_json())
     assert read_decision(tmp_path / "decision.json") == made

@@ -171,14 +171,11 @@ def _sound(window: Window, labels: tuple[str, ...], notes: list[str]) -> Window:
     Raises:
         DataError: that are few: the model is another one, or broken.
     """
-    if missing := [label for label in labels if label not in window.names]:
-        raise DataError(
-            f"the window has the labels {', '.join(window.names)}, the reference {', '.join(labels)}, also "
-            f"{', '.join(missing)}: they are of different tasks or models"
-        )
+    there = f"the window has the labels {', '.join(window.names)}, the reference {', '.join(labels)}"
+    if not set(labels) <= set(window.names):
+        raise DataError(f"{there}: they are of different tasks or models")
     foreign = [number for number, name in enumerate(window.names) if name not in labels]
-    order = [window.names.index(label) for label in labels]
-    probabilities = window.probabilities[:, order]
+    probabilities = window.probabilities[:, [window.names.index(label) for label in labels]]
     embedded = np.ones(len(window), dtype=np.bool_)
     embedded[window.embedded] = np.isfinite(window.embeddings).all(axis=1)
     numbers = np.isfinite(probabilities).all(axis=1)
@@ -186,8 +183,8 @@ def _sound(window: Window, labels: tuple[str, ...], notes: list[str]) -> Window:
     sound: NDArray[np.bool_] = np.logical_and.reduce([embedded, numbers, own])
     if (~sound).sum() > MOST_UNSOUND * len(window):
         raise DataError(
-            f"{(~sound).sum():,} of {len(window):,} predictions hold what is no number, or other labels than "
-            f"{', '.join(labels)}: the model that answered is another one, or broken"
+            f"{(~sound).sum():,} of {len(window):,} predictions hold what is no number, or other labels; "
+            f"{there}: the model that answered is another one, or broken"
         )
     if not sound.all():
         notes.append(f"{(~sound).sum():,} predictions without sound numbers were left out.")

@@ -118,8 +118,6 @@ def _answer(response: _Response, rest: memoryview) -> Answer | None:
     count = len(probabilities)
     if not count or probabilities.shape != (count, len(labels)):
         raise ValueError("the probabilities are not those of the labels")
-    if not np.isfinite(probabilities).all():
-        raise ValueError("a probability is no number")
     names = np.array([name.encode() for name in labels], dtype=object)
     derived = {"label": names[label_of(probabilities)], "uncertain": np.zeros(count, np.bool_)}
     given = derived | outputs
