@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 import yaml
@@ -97,6 +97,9 @@ def _option_default(option: Any) -> str:
 
 def _option_help(option: Any) -> str:
     meaning = option.help.partition(DEFAULT)[0]
+    annotation = option.type_descriptor.annotation
+    if get_origin(annotation) is Literal:
+        meaning += f" One of {', '.join(f'`{choice}`' for choice in get_args(annotation))}."
     return f"{meaning} Environment: `{option.envvar}`." if option.envvar else meaning
 
 

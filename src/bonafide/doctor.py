@@ -76,7 +76,7 @@ def examine_store() -> Finding:
     from bonafide.feedback.database import Database
 
     if not os.environ.get(STORE) and not (home() / "store.db").exists():
-        return Finding("store", "", f"{STORE} is not set; no predictions are kept")
+        return Finding("store", "", f"{STORE} is not set, and this home has none")
     return _finding("store", lambda: Database(store()).told, _store)
 
 

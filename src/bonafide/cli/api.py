@@ -12,7 +12,7 @@ from bonafide.addresses import is_loopback
 from bonafide.cli.kept import DaysOption, ImagesOption, StoreOption
 from bonafide.cli.options import HostOption, PublicKeyOption, TaskOption
 from bonafide.errors import ConfigError
-from bonafide.home import trusted_keys
+from bonafide.home import STORE, trusted_keys
 
 if TYPE_CHECKING:
     from bonafide.serving.api.settings import Settings
@@ -152,6 +152,8 @@ def api(
 
     logs.configure()
     writer = kept.writer(store, store_images)
+    if store:
+        os.environ[STORE] = store  # for the pipelines that it starts
     answers: Upstream = Client(url, model, predictor_host)
     background: list[Callable[[], Awaitable[None]]] = []
     if writer and store_days:

@@ -71,26 +71,16 @@ def list_(
     most: Annotated[int, typer.Option("--most", min=1, help="How many.")] = 20,
 ) -> None:
     """Show what the newest runs of the monitoring pipeline found."""
-    from rich.console import Console
-    from rich.table import Table
-
     from bonafide.feedback.inspections import Inspections
     from bonafide.feedback.store import opened
 
-    table = Table("time", "version", "drift", "compared", "accuracy", "trained", "why")
     with opened(store()) as found:
         for each in Inspections(found.database).newest(task_name(task), most):
             accuracy = each.quality.get("accuracy")
-            table.add_row(
-                f"{each.time:%Y-%m-%d %H:%M}",
-                each.version,
-                each.kind,
-                f"{each.compared:,}",
-                "–" if accuracy is None else f"{accuracy:.1%}",
-                "yes" if each.retrain else "no",
-                each.why,
-            )
-    Console().print(table)
+            known = "no reviewed images" if accuracy is None else f"accuracy {accuracy:.1%}"
+            when, done = f"{each.time:%Y-%m-%d %H:%M}", "trained" if each.retrain else "not trained"
+            typer.echo(f"{when}  version {each.version}  {each.kind}, {each.compared:,} compared, {known}")
+            typer.echo(f"  {done}: {each.why}")
 
 
 def _stored(task: str, span: timedelta, version: str) -> "Window":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bonafide.cli.options import OutArgument, TaskOption, age
+from bonafide.errors import BonafideError
 from bonafide.home import store
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What people say of predictions.", no_args_is_help=True)
 
+ID_LENGTH = 32
 ReviewerOption = Annotated[
     str, typer.Option(help="Who says so. [default: the name that you are logged in by]")
 ]
@@ -42,9 +44,10 @@ def list_(
 ) -> None:
     """Show the newest feedback."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("feedback", "time", "label", "the model was", "reviewer", "state")
+    table = Table("time", "label", "the model was", "reviewer", "state")
+    table.columns.insert(0, Column("feedback", no_wrap=True, min_width=ID_LENGTH))
     for each in _reviews().newest(most, task or None, state):
         when = f"{each.time:%Y-%m-%d %H:%M}"
         table.add_row(each.id, when, each.label, each.verdict, each.reviewer, each.state)
@@ -134,10 +137,19 @@ def migrate() -> None:
 
 
 def _decide(ids: list[str], state: Literal["confirmed", "rejected"], reviewer: str) -> None:
-    reviews = _reviews()
+    """Of each; those that cannot be decided are told at the end."""
+    from bonafide.feedback.errors import ContradictionError, UnknownError
+
+    reviews, refused = _reviews(), list[str]()
     for each in ids:
-        decided = reviews.decide(each, state, reviewer or getpass.getuser())
-        typer.echo(f"{decided.id}: {decided.state}, {decided.label!r}")
+        try:
+            decided = reviews.decide(each, state, reviewer or getpass.getuser())
+        except (ContradictionError, UnknownError) as error:
+            refused.append(str(error))
+        else:
+            typer.echo(f"{decided.id}: {decided.state}, {decided.label!r}")
+    if refused:
+        raise BonafideError(f"{len(refused):,} of {len(ids):,} were not {state}: " + "; ".join(refused))
 
 
 def _reviews() -> "Reviews":

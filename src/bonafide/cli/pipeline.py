@@ -133,6 +133,7 @@ def monitoring(
     from rich.console import Console
 
     from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
+    from bonafide.drift.check import DRIFT_REPORT
     from bonafide.monitoring.decide import read_decision
     from pipelines.monitoring import arguments
 
@@ -143,7 +144,8 @@ def monitoring(
         return
     finished = run_local("monitoring", given, console)
     refuse_failed(finished)
-    console.print(f"drift report: {finished.artifact('drift-check', 'report')}", soft_wrap=True)
+    report = finished.artifact("drift-check", "drift") / DRIFT_REPORT
+    console.print(f"drift report: {report}", soft_wrap=True)
     decision = read_decision(finished.artifact("decide", "decision"))
     console.print(f"{'trained' if decision.retrain else 'not trained'}: {decision.why}", soft_wrap=True)
     if decision.retrain:

@@ -44,7 +44,8 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     handler.addFilter(_add_request_id)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request to the predictor, otherwise
+    for name in ("httpx", "alembic"):  # a line for each request to the predictor, and for each of its parts
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _add_request_id(record: logging.LogRecord) -> bool:

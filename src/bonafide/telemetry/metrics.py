@@ -78,7 +78,7 @@ COLLECTED_EVENTS = Counter(
 )
 FEEDBACK = Counter(
     "bonafide_feedback",
-    "What people said of predictions, by what became of it: new, confirmed, rejected",
+    "What people said of predictions to this process, by what became of it: new, confirmed, rejected",
     ("task", "state"),
 )
 FEEDBACK_WAITING = Gauge(
@@ -101,7 +101,7 @@ DRIFT_COMPARED = Gauge(
 DRIFT_CHECKED = Gauge("bonafide_drift_checked_timestamp_seconds", "When the last check was made", ("task",))
 QUALITY = Gauge(
     "bonafide_quality",
-    "By confirmed feedback accuracy, accuracy_low and accuracy_high; by the gate accuracy_floor",
+    "By confirmed feedback reviewed, accuracy, accuracy_low and accuracy_high; by the gate accuracy_floor",
     ("task", "metric"),
 )
 
