@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import pytest
 
@@ -35,6 +35,11 @@ class Made(NamedTuple):
     comparison: Path
     gate: Path
     package: Path
+
+
+def _architecture(name: str) -> Any:
+    """Only the smallest is not among the long tests."""
+    return pytest.param(name, marks=() if name == "forensic_cnn" else pytest.mark.e2e)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -153,7 +158,7 @@ def registry(own_home: Path, empty_registry: Path) -> Path:
     return own_home
 
 
-@pytest.fixture(scope="session", params=ARCHITECTURES)
+@pytest.fixture(scope="session", params=[_architecture(name) for name in ARCHITECTURES])
 def detector(request: pytest.FixtureRequest) -> "Detector":
     """Random weights, with BatchNorm's statistics and the fitted buffers of a trained detector's kind."""
     import torch

@@ -103,7 +103,7 @@ def test_a_delivery_elsewhere_needs_packages_elsewhere(tmp_path, monkeypatch):
 def test_a_store_that_is_not_named_is_not_missed(own_home, monkeypatch):
     monkeypatch.setenv("BONAFIDE_EPHEMERAL", "1")
     finding = examine_store()
-    assert (finding.broken, finding.found) == (False, "BONAFIDE_STORE is not set; no predictions are kept")
+    assert (finding.broken, finding.found) == (False, "BONAFIDE_STORE is not set, and this home has none")
     assert not own_home.exists()
 
 

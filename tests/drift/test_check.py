@@ -142,6 +142,7 @@ def test_a_prediction_of_a_label_that_the_model_does_not_know_is_left_out(checke
     assert found.compared == 149
 
 
+@pytest.mark.e2e
 def test_labels_may_stand_in_another_order(checked, random, tmp_path, detectors):
     seen = window(random, 300)
     turned = replace(seen, names=seen.names[::-1], probabilities=seen.probabilities[:, ::-1])
@@ -195,6 +196,7 @@ def test_nothing_is_written_where_the_detectors_fail(checked, random, tmp_path, 
     assert not (tmp_path / "drift").exists()
 
 
+@pytest.mark.e2e
 def test_the_command_says_the_same_and_ends_with_1_if_looks_changed(
     checked, packaged, trusted, random, tmp_path, monkeypatch, detectors
 ):

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bonafide.cli.feedback import app
-from bonafide.errors import ConfigError
+from bonafide.errors import BonafideError, ConfigError
 from bonafide.feedback.errors import UnknownError
 from bonafide.feedback.images import Images
 from bonafide.feedback.store import Store
@@ -30,8 +30,8 @@ def store(tmp_path):
     return made
 
 
-def run(*arguments):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+def run(*arguments, columns=200):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": str(columns)})
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -55,6 +55,10 @@ def test_feedback_is_given_decided_shown_and_written(store, tmp_path):
     assert len(list((tmp_path / "out" / "real").iterdir())) == 2
 
 
+def test_ids_are_whole_however_narrow_the_screen(store):
+    assert run("add", "p-1", "real").partition(":")[0] in run("list", columns=60)
+
+
 def test_figures_of_nothing_are_none(store):
     assert run("figures").count("–") == 3
 
@@ -75,8 +79,10 @@ def test_an_age_that_is_none_is_told(store, age):
 def test_what_is_not_there_is_told(store):
     with pytest.raises(UnknownError):
         run("add", "none", "real")
-    with pytest.raises(UnknownError):
-        run("confirm", "none")
+    known = run("add", "p-1", "real").partition(":")[0]
+    with pytest.raises(BonafideError, match=r"1 of 2 were not confirmed: there is no feedback 'none'"):
+        run("confirm", "none", known)
+    assert known in run("list", "--state", "confirmed")
 
 
 def test_a_server_s_tables_are_made(postgresql, monkeypatch):

@@ -81,6 +81,7 @@ def test_a_folder_in_a_bucket(folder, bucket, tmp_path, expected):
     same(FolderSource(path=where, labels=NAMES), tmp_path, expected)
 
 
+@pytest.mark.e2e
 def test_a_folder_that_dvc_brings_from_a_bucket(folder, bucket, tmp_path, expected):
     """Added and pushed on one machine, pulled on another."""
     here, there = tmp_path / "here", tmp_path / "there"

@@ -164,6 +164,7 @@ def test_what_cannot_be_built_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.e2e
 def test_patches_of_every_allowed_size_are_found():
     def stop(*_):
         raise TimeoutError

@@ -195,6 +195,7 @@ def test_a_predictor_is_stopped_after_its_requests():
         assert asyncio.run(ask(url)) == 200
 
 
+@pytest.mark.e2e
 def test_an_id_stays_with_its_predictor_and_ids_are_divided():
     async def ask(one, two):
         async with front(running("v1", one), (running("v2", two), 30), sticky=True) as client:

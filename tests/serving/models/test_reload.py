@@ -562,4 +562,4 @@ class Versions(RuleBasedStateMachine):
 
 
 TestVersions = Versions.TestCase
-TestVersions.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestVersions.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
