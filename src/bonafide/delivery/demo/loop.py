@@ -50,6 +50,7 @@ MOST_LOOKS, LONGEST_SECONDS, TRAINING_SECONDS = 12, 180, 2400
 ISSUER = "bonafide"  # as `bonafide api` has it
 SECRET, STORE = "BONAFIDE_API_SECRET", "BONAFIDE_STORE"
 LISTENS = re.compile(r" at (http://[^\s,]+)")
+MIX = {"real": 0.4, "ai-generated": 0.3, "deepfake": 0.3}  # as in the sample's validation data
 # Looks are at the newest minutes, so that the demonstration is one of minutes.
 MONITORING = {"hours": WINDOW_SECONDS / 3600, "quality_hours": 1}
 
@@ -239,7 +240,7 @@ def _asking(service: Service, images: Path, rate: float, story: Story, reviewed:
     plan = Plan(rate, LONGEST_SECONDS + TRAINING_SECONDS, len(story.rows))
 
     with ThreadPoolExecutor(1) as thread:
-        pictured = Pictures(str(images), {})
+        pictured = Pictures(str(images), MIX)
         asked = thread.submit(simulate, server, pictured, plan, lambda *_: None, reviewer, stop)
         try:
             yield
