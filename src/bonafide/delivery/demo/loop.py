@@ -43,9 +43,9 @@ from bonafide.traffic.pictures import Pictures
 from bonafide.traffic.review import Reviewer
 from bonafide.traffic.simulate import Plan, simulate
 
-RATE, SLOW, REVIEWED = 8.0, 2.0, 0.7
+RATE, SLOW, REVIEWED = 10.0, 2.0, 0.7
 ROLLOUT_RATE = 25.0
-WINDOW_SECONDS, LOOK_SECONDS, POLL_SECONDS = 100, 15, 2.0
+WINDOW_SECONDS, LOOK_SECONDS, POLL_SECONDS = 120, 20, 2.0
 MOST_LOOKS, LONGEST_SECONDS, TRAINING_SECONDS = 12, 180, 2400
 ISSUER = "bonafide"  # as `bonafide api` has it
 SECRET, STORE = "BONAFIDE_API_SECRET", "BONAFIDE_STORE"
