@@ -180,7 +180,7 @@ def test_a_server_s_tables_are_made_by_command_only(postgresql):
     postgresql.execute("CREATE DATABASE bare")
     bare = Store(postgresql.address("bare"))
     with pytest.raises(
-        StoreError, match=r"of revision none, this version needs 0001; run 'bonafide feedback"
+        StoreError, match=r"of revision none, this version needs 0002; run 'bonafide feedback"
     ):
         bare.database.check()
     with pytest.raises(StoreError, match="'bonafide feedback migrate' was run"):
