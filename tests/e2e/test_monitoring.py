@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from bonafide.delivery.checkout import checkout
-from bonafide.delivery.repository import read_service
+from bonafide.delivery.current import in_service
 from bonafide.feedback.images import Images
 from bonafide.feedback.inspections import Inspections
 from bonafide.feedback.prediction import Prediction
@@ -107,9 +106,7 @@ def test_quality_that_fell_starts_a_training_with_the_feedback_once(folder, own_
     assert f"trained: its accuracy on {REVIEWED} reviewed images is 0.000" in trained.stdout
     for step in ("fetch", "collect", "drift-check", "decide", "ingest", "train", "register", "promote"):
         assert f"✓ {step}" in trained.stdout
-    with checkout(str(own_home / "delivery")) as delivery:
-        service = read_service(delivery, "dev", "authenticity")
-    assert (service.stable.version, service.canary.version) == ("1", "2")
+    assert in_service(str(own_home / "delivery"), "dev", "authenticity").version == "2"
     before, after = (versions.get("authenticity", number).tags["data_digest"] for number in "12")
     assert before != after
 
