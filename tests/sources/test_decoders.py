@@ -68,3 +68,12 @@ def test_the_latent_follows_the_block_it_encodes():
     images[0, :, 4:8, 8:12] = 0
     changed = (encode(images) != before).any(dim=1)
     assert changed.nonzero().tolist() == [[0, 1, 2]]
+
+
+def test_more_images_of_the_same_generators_change_none(pixels, monkeypatch):
+    monkeypatch.setattr(decoders, "STEPS", 3)
+    monkeypatch.setattr(decoders, "BATCH", 8)
+    alone, among = dict(resynthesise(pixels[:20], 1)), dict(resynthesise(pixels, 1, taught=20))
+    for family, images in among.items():
+        assert len(images) == len(pixels)
+        assert (images[:20] == alone[family]).all()
