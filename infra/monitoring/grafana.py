@@ -24,9 +24,9 @@ def promql(query: str, chosen: Chosen, interval: str) -> str:
 
 
 def sql(query: str, chosen: Chosen, start: datetime, end: datetime) -> str:
-    """As it goes to PostgreSQL: each variable is a list of quoted values."""
+    """As it goes to PostgreSQL: each variable is a list of quoted values; that of none has an empty one."""
     for name, values in chosen.items():
-        query = query.replace(f"${name}", ",".join(map(_quoted, values)))
+        query = query.replace(f"${name}", ",".join(map(_quoted, values or [""])))
     between = rf"\1 BETWEEN {_quoted(_moment(start))} AND {_quoted(_moment(end))}"
     return re.sub(r"\$__timeFilter\(([^)]*)\)", between, query)
 
