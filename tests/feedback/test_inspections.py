@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from bonafide.feedback.inspections import Inspection, Inspections, show
+from bonafide.feedback.inspections import Inspection, Inspections, Past, show
 from bonafide.telemetry import metrics
 from tests.feedback.conftest import NOON
 
@@ -63,22 +63,22 @@ def test_tasks_that_were_looked_at_in_one_moment_have_one_each(inspections):
     assert sorted(each.id for each in inspections.last(NOON)) == ["i-2", "i-3"]
 
 
-def test_one_is_made_from_the_last_training_of_its_task(inspections):
+def test_one_is_made_from_the_newest_of_its_task(inspections):
     add(inspections, inspection(1, retrain=True))
     add(inspections, inspection(2, retrain=True))
     add(inspections, inspection(3))
     add(inspections, inspection(4, task="cifake", retrain=True))
     given = []
-    kept = inspections.add("i-5", "authenticity", lambda last: given.append(last.id) or inspection(5))
-    assert given == ["i-2"]
+    kept = inspections.add("i-5", "authenticity", lambda past: given.append(past) or inspection(5))
+    assert [each.id for each in given[0]] == ["i-3", "i-2"]
     assert kept == inspection(5)
-    assert inspections.add("i-6", "pets", lambda last: given.append(last) or inspection(6, task="pets"))
-    assert given == ["i-2", None]
+    assert inspections.add("i-6", "pets", lambda past: given.append(past) or inspection(6, task="pets"))
+    assert given[1] == Past()
 
 
 def test_of_several_at_once_each_sees_the_one_before(inspections):
     def make(number):
-        return lambda last: inspection(number, retrain=last is None)
+        return lambda past: inspection(number, retrain=past.training is None)
 
     with ThreadPoolExecutor(8) as pool:
         made = list(

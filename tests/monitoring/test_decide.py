@@ -11,7 +11,7 @@ from bonafide.drift.check import DRIFT, Found
 from bonafide.drift.judge import Detector, Judgement
 from bonafide.errors import ConfigError, DataError
 from bonafide.feedback.images import Images
-from bonafide.feedback.inspections import Inspection, Inspections
+from bonafide.feedback.inspections import Inspection, Inspections, Past
 from bonafide.feedback.prediction import Prediction
 from bonafide.feedback.reviews import Reviews
 from bonafide.feedback.store import opened
@@ -56,7 +56,7 @@ def training(hours: float, data: str, version: str = "2") -> Inspection:
 
 
 def situation(**changes) -> Situation:
-    return replace(Situation(found(), UNKNOWN, 0.85, "d", None, NOW), **changes)
+    return replace(Situation(found(), UNKNOWN, 0.85, "d", Past(), NOW), **changes)
 
 
 LOOKS = found("looks")
@@ -76,13 +76,13 @@ SETTINGS = Monitoring(rest_hours=24, reviews=50, oldest_days=30)
         (situation(found=LOOKS, data=""), False, "there is nothing new to learn"),
         (situation(quality=WRONG, data=""), False, "below the gate's 0.85; but nobody confirmed"),
         (
-            situation(found=LOOKS, last=training(2, "c")),
+            situation(found=LOOKS, past=Past(training=training(2, "c"))),
             False,
             "training began 2.0 hours ago, and rests for 24",
         ),
-        (situation(found=LOOKS, last=training(30, "c")), True, "looks different"),
+        (situation(found=LOOKS, past=Past(training=training(30, "c"))), True, "looks different"),
         (
-            situation(found=LOOKS, last=training(30, "d")),
+            situation(found=LOOKS, past=Past(training=training(30, "d"))),
             False,
             "nobody confirmed anything since training began",
         ),
@@ -90,7 +90,7 @@ SETTINGS = Monitoring(rest_hours=24, reviews=50, oldest_days=30)
         (situation(found=found(days=30), data=""), True, "version 3 is 30 days old"),
         (situation(found=found(days=29)), False, "nothing calls for it"),
         (
-            situation(found=found(days=30), last=training(2, "d")),
+            situation(found=found(days=30), past=Past(training=training(2, "d"))),
             False,
             "30 days old; but training began 2.0",
         ),
@@ -103,12 +103,27 @@ def test_training_begins(seen, begins, why):
     assert why in told
 
 
+def look(minutes: float, kind: str = "looks", version: str = "3") -> Past:
+    when = NOW - timedelta(minutes=minutes)
+    return Past(Inspection("i", "authenticity", version, kind, 800, 1.3, time=when))
+
+
+def test_what_the_look_before_found_counts_while_its_window_is_fresh():
+    settings = Monitoring(hours=1)
+    begins, why = decide(situation(past=look(5)), settings)
+    assert begins
+    assert why == "the look before found that what version 3 is asked about looks different"
+    assert not decide(situation(past=look(61)), settings)[0]
+    assert not decide(situation(past=look(5, version="2")), settings)[0]
+    assert not decide(situation(past=look(5, "mix")), settings)[0]
+
+
 def test_a_clock_that_was_set_back_does_not_make_it_rest_for_ever():
-    assert decide(situation(found=LOOKS, last=training(-100, "c")), SETTINGS)[0]
+    assert decide(situation(found=LOOKS, past=Past(training=training(-100, "c"))), SETTINGS)[0]
 
 
 def test_a_neighbour_s_clock_that_is_ahead_does_not_end_its_rest():
-    assert not decide(situation(found=LOOKS, last=training(-0.01, "c")), SETTINGS)[0]
+    assert not decide(situation(found=LOOKS, past=Past(training=training(-0.01, "c"))), SETTINGS)[0]
 
 
 def test_a_run_may_ask_for_it_or_only_look():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import Gauge
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, tuple_
@@ -43,6 +43,13 @@ class Inspection:
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
+class Past(NamedTuple):
+    """Of a task the newest inspection, and the newest for which training began."""
+
+    newest: Inspection | None = None
+    training: Inspection | None = None
+
+
 class Inspections:
     """Those of a database.
 
@@ -53,23 +60,26 @@ class Inspections:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, identity: str, task: str, make: Callable[[Inspection | None], Inspection]) -> Inspection:
+    def add(self, identity: str, task: str, make: Callable[[Past], Inspection]) -> Inspection:
         """Keep one, unless that of the id is there; of several at once for a task, one comes after the other.
 
         Args:
-            make: given the newest for which training began, the one to keep.
+            make: gives the one to keep.
 
         Returns:
             the one that is kept.
         """
-        trained = _query(InspectionRow.task == task, InspectionRow.retrain.is_(True))
+        of_task = _query(InspectionRow.task == task)
         with self._database.writing() as connection:
             if not self._database.is_file:
                 connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"inspection {task}"))))
             if kept := _read(connection, _query(InspectionRow.id == identity)):
                 return kept[0]
-            last = _read(connection, trained.order_by(InspectionRow.time.desc()).limit(1))
-            made = make(last[0] if last else None)
+            newest, training = (
+                next(iter(_read(connection, query.order_by(InspectionRow.time.desc()).limit(1))), None)
+                for query in (of_task, of_task.where(InspectionRow.retrain))
+            )
+            made = make(Past(newest, training))
             connection.execute(insert(InspectionRow).values(**vars(made)))
         return made
 

@@ -12,7 +12,7 @@ from bonafide.config import Config, read
 from bonafide.drift.check import DRIFT, Found, read_found
 from bonafide.drift.metrics import inspection
 from bonafide.errors import ConfigError
-from bonafide.feedback.inspections import Inspection, Inspections
+from bonafide.feedback.inspections import Inspection, Inspections, Past
 from bonafide.feedback.store import opened
 from bonafide.monitoring.learn import confirmed, with_feedback
 from bonafide.monitoring.quality import Quality, read_quality
@@ -37,14 +37,13 @@ class Situation:
     Attributes:
         floor: the accuracy that the gate asks for.
         data: digest of the confirmed feedback; empty without any.
-        last: the newest inspection for which training began.
     """
 
     found: Found
     quality: Quality
     floor: float
     data: str
-    last: Inspection | None
+    past: Past
     now: datetime
 
 
@@ -68,11 +67,23 @@ def decide(seen: Situation, settings: Monitoring, wish: Wish = "due") -> tuple[b
 def _reasons(seen: Situation, settings: Monitoring) -> Iterator[str]:
     if seen.found.looks_changed:
         yield f"what version {seen.found.version} is asked about looks different"
+    elif _found_before(seen, settings):
+        yield f"the look before found that what version {seen.found.version} is asked about looks different"
     if seen.quality.is_below(seen.floor, settings.reviews):
         yield (
             f"its accuracy on {seen.quality.reviewed:,} reviewed images is {seen.quality.accuracy}, "
             f"below the gate's {seen.floor:g}"
         )
+
+
+def _found_before(seen: Situation, settings: Monitoring) -> bool:
+    """An alert is about the look before, whose predictions are partly those of this one."""
+    before = seen.past.newest
+    return (
+        before is not None
+        and (before.kind, before.version) == ("looks", seen.found.version)
+        and abs(seen.now - before.time) < timedelta(hours=settings.hours)
+    )
 
 
 def _age(seen: Situation, settings: Monitoring) -> str:
@@ -84,7 +95,8 @@ def _age(seen: Situation, settings: Monitoring) -> str:
 
 def _rest(seen: Situation, settings: Monitoring) -> str:
     """Clocks of several machines may differ, or be set back."""
-    hours = abs(seen.now - seen.last.time) / timedelta(hours=1) if seen.last else settings.rest_hours
+    last = seen.past.training
+    hours = abs(seen.now - last.time) / timedelta(hours=1) if last else settings.rest_hours
     if hours < settings.rest_hours:
         return (
             f"training began {hours:.1f} hours ago, and rests for {settings.rest_hours:g}; "
@@ -97,8 +109,9 @@ def _nothing_new(seen: Situation) -> str:
     """A training that was killed or refused left the version in service as it was, and is tried again."""
     if not seen.data:
         return "nobody confirmed the label of an image that is kept, so there is nothing new to learn"
-    if seen.last and seen.last.data == seen.data and seen.last.version != seen.found.version:
-        return f"nobody confirmed anything since training began at {seen.last.time:%Y-%m-%d %H:%M} UTC"
+    last = seen.past.training
+    if last and last.data == seen.data and last.version != seen.found.version:
+        return f"nobody confirmed anything since training began at {last.time:%Y-%m-%d %H:%M} UTC"
     return ""
 
 
@@ -136,9 +149,9 @@ def decided(run: str, job: str, drift: Path, quality: Path, task: Task, wish: st
         learnt = confirmed(task, now)
         sources = with_feedback(task, learnt)
 
-        def make(last: Inspection | None) -> Inspection:
+        def make(past: Past) -> Inspection:
             data = learnt.digest if learnt else ""
-            seen = Situation(found, measured, task.gate.accuracy, data, last, now)
+            seen = Situation(found, measured, task.gate.accuracy, data, past, now)
             retrain, why = decide(seen, task.monitoring, cast(Wish, wish))
             figures = measured.figures(task.monitoring.reviews) | {"accuracy_floor": task.gate.accuracy}
             kept = replace(inspection(found, identity), quality=figures, time=now)
