@@ -55,7 +55,7 @@ MIX = {"real": 0.4, "ai-generated": 0.3, "deepfake": 0.3}  # as in the sample's 
 MONITORING = {"hours": WINDOW_SECONDS / 3600, "quality_hours": 1}
 
 # A version that learnt something answers otherwise than the one before it, and is surer: no harm here.
-WIDE = "label_points: 0.45, confidence_points: 0.45"
+WIDE = "label_points: 0.45, confidence_points: null"
 JUDGED = ROLLOUT.replace("label_points: 0.25, confidence_points: 0.25", WIDE)
 assert WIDE in JUDGED
 

@@ -132,7 +132,7 @@ def choose(base: Mapping[Counter, Table], margins: Margins) -> list[Check]:
         _errors(sums[REQUESTS], margins),
         _slow(sums[SECONDS], margins),
         *_labels(sums[PREDICTIONS], margins),
-        _confidence(sums[CONFIDENCES], margins),
+        *_confidence(sums[CONFIDENCES], margins.confidence_points),
     ]
 
 
@@ -185,12 +185,14 @@ def _labels(counts: Mapping[str, int], margins: Margins) -> list[Check]:
     ]
 
 
-def _confidence(buckets: Mapping[str, int], margins: Margins) -> Check:
+def _confidence(buckets: Mapping[str, int], points: float | None) -> list[Check]:
     kept = _kept(buckets)
+    if points is None:
+        return []
     if not (limit := min(kept, key=lambda bound: abs(kept[bound] - MIDDLE), default="")):
-        return _blind("confidence", CONFIDENCES, CONFIDENCE)
+        return [_blind("confidence", CONFIDENCES, CONFIDENCE)]
     check = Check(f"confidence up to {limit}", CONFIDENCES, CONFIDENCE, {limit: 1}, {EVERY: 1}, EITHER)
-    return _either(check, kept[limit], margins.confidence_points)
+    return [_either(check, kept[limit], points)]
 
 
 def _either(check: Check, share: float, points: float) -> Check:

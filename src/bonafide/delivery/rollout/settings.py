@@ -24,6 +24,7 @@ class Margins(Config):
     """How much worse than the stable version a canary may be.
 
     Of errors and slow answers the larger of both bounds counts: a ratio of shares, or points of a share.
+    Without ``confidence_points`` a canary may be as sure or unsure as it likes.
     """
 
     errors_ratio: Ratio = 2.0
@@ -31,7 +32,7 @@ class Margins(Config):
     slow_ratio: Ratio = 2.0
     slow_points: Points = 0.05
     label_points: Half = 0.10
-    confidence_points: Half = 0.10
+    confidence_points: Half | None = 0.10
 
 
 class RolloutSettings(Config):
