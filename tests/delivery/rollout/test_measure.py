@@ -103,6 +103,16 @@ def test_each_kind_of_harm_is_seen_by_its_check(change, name):
     assert found[name].safe < math.log(50)
 
 
+def test_a_canary_may_be_surer_where_nobody_judges_that():
+    made, now = traffic(hours=2, sure=0.7)
+    judged = rollout()
+    free = judged.settings.margins.model_copy(update={"confidence_points": None})
+    told = replace(judged, settings=judged.settings.model_copy(update={"margins": free}))
+    evidence, _ = measure(made, told, now)
+    assert not [finding for finding in evidence.findings if finding.name.startswith("confidence")]
+    assert evidence.harm < math.log(100)
+
+
 def test_windows_of_a_warm_up_are_left_out_and_a_step_has_its_own():
     made, now = traffic(hours=1)
     later = rollout()
