@@ -35,7 +35,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def app(local, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(feedback, "COUNT_SECONDS", 0.05)
+    monkeypatch.setattr(feedback, "TELL_SECONDS", 0.05)
     writer = Writer(store, Spool(tmp_path / "spool"), looks)
     return create_app(local(), Settings(**TOKENS, **RATES), writer=writer)
 

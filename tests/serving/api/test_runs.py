@@ -198,7 +198,7 @@ def test_there_is_an_end_to_waiting(api, monkeypatch):
     assert response.headers["retry-after"] == "60"
 
 
-@pytest.mark.parametrize("path", ["/pipelines/batch/runs", "/pipelines/monitoring/runs/1"])
+@pytest.mark.parametrize("path", ["/pipelines/batch/runs", "/pipelines/other/runs/1"])
 def test_another_pipeline_is_not_for_callers(api, path):
     problem(api.get(path), 400)
 
