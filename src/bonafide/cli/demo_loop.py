@@ -26,13 +26,17 @@ def demo_loop(task: TaskOption = "authenticity") -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends too
     console = Console(file=sys.stdout, highlight=False)
     settings, folder = load_task(task), home() / "loop"
-    story, traffic = demonstrate(settings, folder, home() / "cache", console.print)
+
+    def tell(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False)
+
+    story, traffic = demonstrate(settings, folder, home() / "cache", tell)
     with own_home(folder):
         judged = judge(settings.name, traffic.judged, folder)
     for number, right in enumerate(judged.right, 1):
-        console.print(
+        tell(
             f"version {number}: {right / judged.images:.1%} of {judged.images:,} images like the new ones, "
             "which neither training saw"
         )
-    console.print(f"only version 1 had {judged.only[0]:,} of them right, only version 2 {judged.only[1]:,}")
-    console.print(f"picture: {draw(story, folder / 'loop.png')}\nall that was written: {folder}")
+    tell(f"only version 1 had {judged.only[0]:,} of them right, only version 2 {judged.only[1]:,}")
+    tell(f"picture: {draw(story, folder / 'loop.png')}\nall that was written: {folder}")
