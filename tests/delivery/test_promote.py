@@ -88,6 +88,7 @@ def test_a_promotion_cut_off_before_the_crown_is_finished_by_the_next(record, fo
     assert champion("authenticity") == version
 
 
+@pytest.mark.e2e
 def test_of_two_promotions_at_once_one_wins_and_the_other_is_stale(record, folder, tmp_path):
     """Both processes are slow between the check and the commit."""
     program = """

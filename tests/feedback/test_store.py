@@ -99,6 +99,12 @@ def test_a_window_has_its_start_and_lacks_its_end(store):
     assert store.window("authenticity", *moved).ids.tolist() == ["p-1", "p-2"]
 
 
+def test_of_a_large_window_some_are_drawn_by_their_ids_and_stand_in_order(store):
+    ids = ("d", "a", "c", "b")
+    store.add([prediction(number, id=name) for number, name in enumerate(ids)])
+    assert store.window("authenticity", NOON, LATER, most=3).ids.tolist() == ["a", "c", "b"]
+
+
 def test_a_window_may_be_of_one_version(store):
     store.add([prediction(0), prediction(1, version="8")])
     assert store.window("authenticity", NOON, LATER, version="8").ids.tolist() == ["p-1"]

@@ -107,6 +107,7 @@ def test_batch_norm_follows_quickly(architecture):
     assert {module.momentum for module in norms} == {0.1}
 
 
+@pytest.mark.e2e
 def test_a_short_training_does_not_collapse_in_evaluation():
     """With torchvision's momentum of 0.01 the running statistics lag and one class is all it says."""
     torch.manual_seed(0)

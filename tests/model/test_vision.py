@@ -2,6 +2,7 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
 import torch
 
 from bonafide.model.vision import torchvision
@@ -14,6 +15,7 @@ def test_models_and_transforms_work():
     assert v2.Resize(16)(torch.zeros(3, 32, 32)).shape == (3, 16, 16)
 
 
+@pytest.mark.e2e
 def test_what_needs_torchvision_imports_after_it_in_a_fresh_process():
     """Also where the compiled operators do not load, as beside a torch of another build."""
     script = """

@@ -173,6 +173,7 @@ def is_running(process: int) -> bool:
         return False
 
 
+@pytest.mark.e2e
 def test_cancelling_ends_the_worker_and_what_it_started(runs):
     run = ask(runs)
     process = subprocess.Popen([sys.executable, "-c", IN_A_STEP, "train", "60"], stdout=-1, text=True)
@@ -183,6 +184,7 @@ def test_cancelling_ends_the_worker_and_what_it_started(runs):
     assert runs.find(run.id).state == "cancelled"
 
 
+@pytest.mark.e2e
 def test_what_is_being_promoted_is_not_cut_off(runs):
     run = ask(runs)
     process = subprocess.Popen([sys.executable, "-c", IN_A_STEP, "promote", "1"], stdout=-1, text=True)

@@ -136,6 +136,7 @@ def report(kinds: Counter, statuses: Counter, memory: list[int]) -> None:
     sys.stdout.write("\n".join(["", total, *lines, ""]))
 
 
+@pytest.mark.e2e
 def test_no_bad_request_harms_the_server(server, client, capsys):
     requests = corpus()
     process = psutil.Process(server.process.pid)
@@ -180,6 +181,7 @@ def test_a_refused_file_is_let_go_at_once(engine):
         gc.enable()
 
 
+@pytest.mark.e2e
 def test_large_refused_files_do_not_pile_up(server, client):
     files = [
         next(request for request in room.corpus(SEED) if request.kind == "file too large")

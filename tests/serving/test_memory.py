@@ -21,6 +21,8 @@ from bonafide.data.header import LIMITS
 from bonafide.serving import client
 from tests.serving.conftest import start
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 12
 SIDE = 2600

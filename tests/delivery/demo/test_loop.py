@@ -8,6 +8,7 @@ from bonafide.delivery.demo.judged import Judged, judge
 from bonafide.delivery.demo.loop_picture import draw
 from bonafide.errors import BonafideError
 from bonafide.queue import Queue, Run, StepState
+from bonafide.task import load_task
 from bonafide.traffic.outcome import Row
 from tests.feedback.test_inspections import inspection
 
@@ -64,3 +65,17 @@ def test_versions_are_judged_by_images(monkeypatch, tmp_path):
     right = {"1": {"real/0.jpg"}, "2": {"real/0.jpg", "real/1.jpg"}}
     monkeypatch.setattr("bonafide.delivery.demo.judged._right", lambda _, number, *__: right[number])
     assert judge("authenticity", tmp_path, tmp_path / "out") == Judged(3, (1, 2), (0, 1))
+
+
+def test_traffic_that_fails_is_told_and_not_taken_for_calm(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise BonafideError("the service does not answer")
+
+    monkeypatch.setattr(loop, "simulate", refuse)
+    monkeypatch.setattr(loop, "Pictures", lambda *_: None)
+    service = loop.Service(load_task("authenticity"), tmp_path, "", "http://127.0.0.1:9", "", "token")
+    with (
+        pytest.raises(BonafideError, match="the service does not answer"),
+        loop._asking(service, tmp_path, 1, loop.Story(lambda _: None)),
+    ):
+        pass

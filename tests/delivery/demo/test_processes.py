@@ -18,11 +18,14 @@ def python(code: str) -> list[str]:
 def test_state_lies_in_a_home_of_its_own_for_a_while(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://team.example")
     monkeypatch.delenv("BONAFIDE_STORE", raising=False)
+    for name in ("BONAFIDE_PACKAGES", "BONAFIDE_SIGNING_KEY", "BONAFIDE_PUBLIC_KEY"):
+        monkeypatch.setenv(name, "of a team")
     before = dict(os.environ)
     with own_home(tmp_path, BONAFIDE_STORE="local"):
         assert os.environ["BONAFIDE_HOME"] == str(tmp_path)
         assert os.environ["BONAFIDE_STORE"] == "local"
         assert "MLFLOW_TRACKING_URI" not in os.environ
+        assert "of a team" not in os.environ.values()
     assert dict(os.environ) == before
 
 

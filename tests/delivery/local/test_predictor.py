@@ -19,6 +19,7 @@ def children() -> set[int]:
     return set(map(int, found.split()))
 
 
+@pytest.mark.e2e
 def test_one_that_hangs_is_killed_and_started_again(signed, monkeypatch, caplog):
     monkeypatch.setattr(module, "PROBE_SECONDS", 0.1)
     monkeypatch.setattr(module, "PROBE_TIMEOUT", 1.0)

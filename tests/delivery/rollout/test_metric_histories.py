@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,7 @@ def scenes(draw):
     return [*([stable, canary] if draw(st.integers(0, 4)) else []), *draw(st.lists(pods, max_size=4))]
 
 
+@pytest.mark.e2e
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scenes(), cuts, cuts)
 def test_a_canary_goes_on_only_by_what_was_counted(given_pods, gaps, restarts):

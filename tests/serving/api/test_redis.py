@@ -74,6 +74,7 @@ def test_replicas_count_together(signed, port):
         assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:3]] == ["r=2", "r=1", "r=0"]
 
 
+@pytest.mark.e2e
 def test_without_redis_requests_are_let_through_until_it_is_back(signed, port):
     with replica(signed, port) as (address, process):
         assert [ask(address).status_code for _ in range(5)] == [200] * 5

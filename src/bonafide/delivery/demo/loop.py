@@ -107,6 +107,7 @@ def demonstrate(task: Task, folder: Path, cache: Path, tell: Tell) -> tuple[Stor
     own, secret = keys(), secrets.token_hex(32)
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "tasks").mkdir(parents=True)
+    cache.mkdir(parents=True, exist_ok=True)
     (folder / "cache").symlink_to(cache, target_is_directory=True)
     if own.is_dir():
         shutil.copytree(own, folder / "keys")
