@@ -170,6 +170,7 @@ def test_no_registry_is_refused_until_one_is_started(made, tmp_path):
         assert f"authenticity has no champion in sqlite:///{home}/mlflow.db" in compared.stdout
 
 
+@pytest.mark.e2e
 def test_register_says_how_to_promote_and_promote_says_what_is_in_service(made, registry, tmp_path):
     shutil.copytree(made.keys, registry / "keys")
     folders = (made.package, made.dataset, made.evaluation, made.gate)

@@ -7,6 +7,7 @@ from bonafide.serving.compute.engine import Engine
 from tests.data.pictures import encode, picture
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("change", [rounded, slowed])
 def test_a_variant_is_a_package_that_answers_alike(made, tmp_path, change):
     private, public = made.keys / "signing.pem", made.keys / "signing.pub"

@@ -212,6 +212,7 @@ def test_of_two_at_the_same_moment_the_second_overwrites_nothing(versions, githu
     assert git(github.server.folder, "log", "-1", "--format=%s", BRANCH) == "other"
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("how", ["merge", "squash", "rebase"])
 def test_a_merge_puts_the_version_into_service_and_the_champion_follows(versions, github, tmp_path, how):
     promote(versions[0], github)
@@ -234,6 +235,7 @@ def test_a_merge_puts_the_version_into_service_and_the_champion_follows(versions
     assert offer(versions[1], github, again=True)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("how", ["merge", "squash", "rebase"])
 def test_a_canary_begins_when_it_is_merged(versions, github, tmp_path, monkeypatch, how):
     """A request waits for days, and the deadlines of the rollout must not have passed by then."""
@@ -262,6 +264,7 @@ def finish(pulls) -> None:
         assert delivery.publish()
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("rollouts", ["never", "from the beginning", "later", "finished"])
 def test_what_went_into_service_meanwhile_conflicts(versions, github, tmp_path, rollouts):
     """Version 2 waits for its review, and version 3 overtakes it."""
@@ -279,6 +282,7 @@ def test_what_went_into_service_meanwhile_conflicts(versions, github, tmp_path, 
     assert "CONFLICT (content): Merge conflict in environments/dev/authenticity" in told.value.stdout
 
 
+@pytest.mark.e2e
 def test_lines_of_ones_own_can_keep_a_canary_from_a_conflict(versions, github, tmp_path):
     """As the page says; the canary is then judged against version 3, which it was not held against before."""
     promote(versions[0], github)
@@ -295,6 +299,7 @@ def test_lines_of_ones_own_can_keep_a_canary_from_a_conflict(versions, github, t
     assert (service.stable.version, service.canary.version) == ("3", "2")
 
 
+@pytest.mark.e2e
 def test_a_first_rollout_yaml_does_not_conflict_but_asking_again_offers_a_canary(versions, github, tmp_path):
     promote(versions[0], github)
     offer(versions[1], github)
@@ -318,6 +323,7 @@ def test_asking_again_finds_that_the_judgement_is_stale(versions, github):
     assert heads(github) == before
 
 
+@pytest.mark.e2e
 def test_a_rollback_in_the_environment_before_does_not_conflict_but_asking_again_is_refused(
     versions, github, tmp_path
 ):

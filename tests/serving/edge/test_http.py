@@ -337,6 +337,7 @@ def test_liveness_is_quick_while_the_queue_is_full(models, slow):
     assert asyncio.run(ask())[2] == b'{"live":true}'
 
 
+@pytest.mark.e2e
 @settings(
     max_examples=40,
     deadline=None,
