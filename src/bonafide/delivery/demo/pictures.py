@@ -8,8 +8,8 @@ from pathlib import Path
 from bonafide.sources.sample import LABELS, MANIFEST, build_sample
 from bonafide.task import Task
 
-MORE = 4800
-JUDGED_OF = 3
+MORE = 16_200
+JUDGED_OF = 2
 """Of the images like the new traffic, one in so many is kept to judge both versions by."""
 
 
