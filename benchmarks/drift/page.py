@@ -41,7 +41,7 @@ def page(results: Results) -> str:
         runs=runs,
         references=REFERENCES,
         images=f"{results['images']:,}",
-        accuracy=f"{results['accuracy']:.1%}",
+        accuracy=f"{100 * results['accuracy']:.1f} %",
         alpha=f"{SETTINGS.alpha:g}",
         strengths="\n".join(f"| {name} | {STRENGTHS[name]} |" for name in KINDS),
         verdicts=lines(_verdicts),
