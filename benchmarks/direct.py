@@ -12,7 +12,7 @@ from bonafide.evaluation.evaluate import evaluate
 from bonafide.evaluation.export import export
 from bonafide.evaluation.gate import gate
 from bonafide.home import delivery, trusted_keys, verifying_key
-from bonafide.model.modality import reader, trainer
+from bonafide.modality import arm
 from bonafide.model.signing import signer
 from bonafide.registry import champion
 from bonafide.registry.packages import opponent
@@ -31,11 +31,11 @@ def main(scratch: Path, overrides: list[str]) -> None:
     start()
     refuse_broken(task.name)
     against = opponent(task.name, champion.find(task.name)["version"])
-    reader(task.modality)(task.sources, task.labels, dataset, task.seed)
+    arm(task.modality, "read")(task.sources, task.labels, dataset, task.seed, task.features)
     validate(dataset, validation, task.validation, task.seed)
     split(dataset, validation, splits, task.split, task.seed)
     logger = run_logger(task.name, {**task.model.model_dump(), "seed": task.seed})
-    trainer(task.modality)(splits, model, task.model, task.seed, logger)
+    arm(task.modality, "train")(splits, model, task.model, task.seed, logger)
     evaluate(model, splits, evaluation, task.evaluation, task.seed, task.groups)
     compare(model, evaluation, splits, against, trusted_keys(), comparison, task.evaluation, task.seed)
     if gate(evaluation, comparison, verdict, task.gate).promote:

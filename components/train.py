@@ -16,11 +16,11 @@ def train(
 ):
     from pathlib import Path
 
-    from bonafide import task as configuration
-    from bonafide.model.modality import trainer
+    from bonafide.modality import arm
     from bonafide.registry.tracking import run_logger
+    from bonafide.task import parse_model
 
-    config = configuration.Model.model_validate(settings)
+    config = parse_model(settings)
     logger = run_logger(task, {**config.model_dump(), "seed": seed})
-    info = trainer(modality)(Path(dataset.path), Path(model.path), config, seed, logger)
+    info = arm(modality, "train")(Path(dataset.path), Path(model.path), config, seed, logger)
     model.metadata.update(architecture=config.architecture, parameters=info.parameters, run=info.run_id)

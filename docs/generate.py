@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from bonafide.cli.main import app
 from bonafide.config import Config
 from bonafide.delivery.rollout.settings import RolloutSettings
+from bonafide.features import ColumnName
 from bonafide.files import write_text
 from bonafide.source import OneSource, Source
 from bonafide.task import Label, Task, TaskName
@@ -39,6 +40,7 @@ PATTERNS = {
     TypeAdapter(kind).json_schema()["pattern"]: words
     for kind, words in {
         Label: "letters, digits and underscores, then also spaces and hyphens",
+        ColumnName: "lower-case letters, digits and underscores",
         TaskName: "lower-case letters, digits and inner hyphens",
         Variable: "variable",
         FilePath: "path",
@@ -169,7 +171,11 @@ def _sections(schema: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
         own = {key: field for key, field in each["properties"].items() if key not in every["properties"]}
         sections[f"source: {own['kind']['const']}"] = ("source.", each | {"properties": own})
     names = [key for key in schema["properties"] if _is_section(key, schema) and key != "source"]
-    return sections | {name: (f"{name}.", kinds[name.capitalize()]) for name in names}
+    sections |= {name: (f"{name}.", kinds[name.capitalize()]) for name in names}
+    return sections | {
+        "model: table": ("model.", kinds["Estimator"]),
+        "feature": ("features.", kinds["Feature"]),
+    }
 
 
 def _is_section(key: str, schema: dict[str, Any]) -> bool:

@@ -38,6 +38,7 @@ def steps(
     name: Any,
     modality: Any,
     labels: Any,
+    features: Any,
     groups: Any,
     sources: Any,
     validation_settings: Any,
@@ -52,7 +53,8 @@ def steps(
     """The ten steps above; each takes its own section of the task, and the last three need a passed gate."""
     before = champion(task=name).set_caching_options(False)
 
-    data = ingest(modality=modality, sources=sources, labels=labels, seed=seed).after(before)
+    data = ingest(modality=modality, sources=sources, labels=labels, features=features, seed=seed)
+    data.after(before)
 
     audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, seed=seed)
 
@@ -126,6 +128,7 @@ def training(
     name: str,
     modality: str,
     labels: list,
+    features: list,
     groups: str,
     sources: list,
     validation_settings: dict,
@@ -145,6 +148,7 @@ def training(
             name=name,
             modality=modality,
             labels=labels,
+            features=features,
             groups=groups,
             sources=sources,
             validation_settings=validation_settings,
@@ -165,6 +169,7 @@ def arguments(task: Task, environment: str = "dev") -> dict[str, Any]:
         "name": task.name,
         "modality": task.modality,
         "labels": settings["labels"],
+        "features": settings["features"],
         "groups": task.groups,
         "sources": [source.model_dump(mode="json") for source in task.sources],
         "validation_settings": settings["validation"],

@@ -21,9 +21,11 @@ class Config(BaseModel):
     """Frozen; an unknown key is an error.
 
     ``variants`` are, by the key that holds one or several, the models that their ``kind`` tells apart.
+    ``members`` are pydantic's names for those of other unions, which stand in no file.
     """
 
     variants: ClassVar[Mapping[str, Mapping[str, type[BaseModel]]]] = {}
+    members: ClassVar[tuple[str, ...]] = ()
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -61,7 +63,7 @@ def read(kind: type[ConfigType], path: Path, step: str) -> ConfigType:
 
 
 def _explain(kind: type[Config], problem: Any) -> str:
-    section, *path = problem["loc"] or [""]
+    section, *path = [part for part in problem["loc"] if part not in kind.members] or [""]
     variants, variant = kind.variants.get(section, {}), None
     if variants and path:
         path, variant = _within(path)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from bonafide.config import Config
+from bonafide.modality import Modality
 
 
 class OneSource(Config):
@@ -73,6 +74,34 @@ class HuggingFaceSource(TableSource):
     digest: str = ""
 
 
+class TabularSource(OneSource):
+    """Rows of columns. ``columns`` says, by a feature's name, what the source calls it if that differs."""
+
+    labels: dict[str, str] = {}
+    columns: dict[str, str] = {}
+    name: str = ""
+
+
+class RowsSource(TabularSource):
+    """A CSV or Parquet file with a row for each example, on disk or in a bucket.
+
+    ``digest`` makes pipeline caching follow the content; the CLI fills it in.
+    """
+
+    kind: Literal["rows"] = "rows"
+    path: str
+    label: str = "label"
+    group: str = ""
+    digest: str = ""
+
+
+class ScikitLearnSource(TabularSource):
+    """A dataset that scikit-learn ships, by its name: ``iris``, ``wine`` or ``breast_cancer``."""
+
+    kind: Literal["scikit-learn"] = "scikit-learn"
+    dataset: Literal["iris", "wine", "breast_cancer"]
+
+
 class FeedbackSource(OneSource):
     """Images that a served model was asked about and whose labels somebody confirmed, from the store.
 
@@ -92,13 +121,23 @@ def _how_many(source: Any) -> str:
 
 
 Source = Annotated[
-    SampleSource | FolderSource | ParquetSource | HuggingFaceSource | FeedbackSource,
+    SampleSource
+    | FolderSource
+    | ParquetSource
+    | HuggingFaceSource
+    | RowsSource
+    | ScikitLearnSource
+    | FeedbackSource,
     Field(discriminator="kind"),
 ]
 Several = Annotated[tuple[Source, ...], Field(min_length=1)]
 OneOrSeveral = Annotated[
     Annotated[Source, Tag("one")] | Annotated[Several, Tag("several")], Discriminator(_how_many)
 ]
+MODALITIES: dict[Modality, tuple[str, ...]] = {
+    "image": ("sample", "folder", "parquet", "huggingface", "feedback"),
+    "table": ("rows", "scikit-learn", "feedback"),
+}
 KINDS = {each.model_fields["kind"].default: each for each in get_args(get_args(Source)[0])}
 
 

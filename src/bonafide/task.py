@@ -4,14 +4,16 @@ import contextlib
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from bonafide.config import BAD_YAML, Config, Fraction, parse
 from bonafide.errors import ConfigError
-from bonafide.source import KINDS, OneOrSeveral, SampleSource, Source
+from bonafide.features import Feature, repeated
+from bonafide.modality import Modality
+from bonafide.source import KINDS, MODALITIES, OneOrSeveral, SampleSource, Source
 
 Label = Annotated[str, Field(pattern=r"^\w[\w -]*$", max_length=64)]
 TaskName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -61,7 +63,7 @@ class Split(Config):
 
 
 class Model(Config):
-    """What is trained and how. ``learning_rate`` is the peak of a cosine schedule of AdamW.
+    """A network for images, and how it is trained. ``learning_rate`` is the peak of AdamW's cosine schedule.
 
     ``certain_precision`` is the share of the answers called certain that must be right on validation data.
     """
@@ -77,6 +79,47 @@ class Model(Config):
     certain_precision: Fraction = 0.95
     augment: bool = True
     shuffle_labels: bool = False
+
+
+class Estimator(Config):
+    """An estimator for tables, with scikit-learn's own names.
+
+    ``c`` is the inverse strength of logistic regression's penalty. ``n_estimators`` and ``max_depth`` are of
+    the trees of a forest or of boosting, ``learning_rate`` is boosting's. ``certain_precision`` is as for
+    networks.
+    """
+
+    architecture: Literal["logistic_regression", "random_forest", "gradient_boosting"]
+    c: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    n_estimators: Annotated[int, Field(ge=1, le=5000)] = 200
+    max_depth: Annotated[int, Field(ge=1, le=64)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    certain_precision: Fraction = 0.95
+    shuffle_labels: bool = False
+
+
+ESTIMATORS = get_args(Estimator.model_fields["architecture"].annotation)
+
+
+def _network_or_estimator(model: Any) -> str:
+    given = model.get("architecture") if isinstance(model, dict) else getattr(model, "architecture", None)
+    return "estimator" if given in ESTIMATORS else "network"
+
+
+AnyModel = Annotated[
+    Annotated[Model, Tag("network")] | Annotated[Estimator, Tag("estimator")],
+    Discriminator(_network_or_estimator),
+]
+_MODELS: TypeAdapter[Model | Estimator] = TypeAdapter(AnyModel)
+
+
+def parse_model(settings: dict[str, Any]) -> Model | Estimator:
+    """A task's section ``model``.
+
+    Raises:
+        ValidationError: it does not fit.
+    """
+    return _MODELS.validate_python(settings)
 
 
 class Evaluation(Config):
@@ -162,16 +205,18 @@ class Task(Config):
     """Everything that makes one detector differ from another."""
 
     variants: ClassVar = {"source": KINDS}
+    members: ClassVar = ("network", "estimator")
     name: TaskName
     title: str
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
-    modality: Literal["image"] = "image"
+    modality: Modality = "image"
+    features: tuple[Feature, ...] = ()
     groups: Sentence = "A group is a set of images that stay in one split because they are alike."
     seed: Seed = 42
     source: OneOrSeveral = SampleSource()
     validation: Validation = Validation()
     split: Split = Split()
-    model: Model = Model()
+    model: AnyModel = Model()
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     drift: Drift = Drift()
@@ -182,6 +227,23 @@ class Task(Config):
     def sources(self) -> tuple[Source, ...]:
         """What stands under ``source``, in its order."""
         return self.source if isinstance(self.source, tuple) else (self.source,)
+
+    @model_validator(mode="after")
+    def _is_of_one_modality(self) -> "Task":
+        if (self.modality == "table") != bool(self.features):
+            raise ValueError("features: a task of modality table names its columns there, and no other does")
+        if twice := repeated(self.features):
+            raise ValueError(f"features: {twice[0]!r} stands twice")
+        if isinstance(self.model, Estimator) != (self.modality == "table"):
+            raise ValueError(
+                f"model.architecture: {self.model.architecture} does not take a {self.modality}; "
+                f"tables take {', '.join(ESTIMATORS)}"
+            )
+        for source in self.sources:
+            if source.kind not in MODALITIES[self.modality]:
+                known = ", ".join(MODALITIES[self.modality])
+                raise ValueError(f"source.kind: {source.kind} has no {self.modality}s; these have: {known}")
+        return self
 
     @model_validator(mode="after")
     def _names_only_its_labels(self) -> "Task":

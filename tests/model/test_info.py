@@ -1,6 +1,7 @@
 import pytest
 
 from bonafide.errors import PackageError
+from bonafide.features import Feature
 from bonafide.model.info import ImageInput, TableInput
 from tests import packages
 
@@ -8,8 +9,8 @@ from tests import packages
 def test_the_modality_picks_the_input():
     image = packages.info()
     assert image.input == image.image == ImageInput(size=packages.SIZE)
-    table = packages.info(input={"modality": "table", "columns": ["petal_width"]})
-    assert table.input == TableInput(columns=("petal_width",))
+    table = packages.info(input={"modality": "table", "features": [{"name": "petal_width", "unit": "cm"}]})
+    assert table.input == TableInput(features=(Feature(name="petal_width", unit="cm"),))
     with pytest.raises(PackageError, match="takes a table"):
         table.image  # noqa: B018
 

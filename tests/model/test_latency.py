@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from bonafide.model import latency
+from bonafide.model.info import ImageInput
 from bonafide.model.latency import ROUNDS, RUNS, measure_latency
 
 
@@ -10,7 +11,7 @@ class Timed:
     """A model on a clock of its own: a run takes the next of ``seconds``."""
 
     def __init__(self, seconds, monkeypatch):
-        self.info = SimpleNamespace(image=SimpleNamespace(size=8))
+        self.info = SimpleNamespace(input=ImageInput(size=8))
         self.shapes = []
         self._now, self._seconds = 0.0, iter(seconds)
         monkeypatch.setattr(latency.time, "perf_counter", lambda: self._now)

@@ -36,11 +36,13 @@ def ingest(
     overrides: SetOption = None,
 ) -> None:
     """Read sources into one dataset; unusable files are quarantined with a reason."""
-    from bonafide.model.modality import reader
+    from bonafide.modality import arm
     from bonafide.sources.ingest import with_source
 
     settings = with_source(load_task(task, overrides), source)
-    info = reader(settings.modality)(settings.sources, settings.labels, out, settings.seed)
+    info = arm(settings.modality, "read")(
+        settings.sources, settings.labels, out, settings.seed, settings.features
+    )
     typer.echo(
         f"{out}: {sum(info.counts['all'].values())} images, {len(info.quarantined)} quarantined, "
         f"{len(info.skipped)} skipped"

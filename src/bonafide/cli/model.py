@@ -23,12 +23,12 @@ def train(
     dataset: DatasetArgument, out: OutArgument, task: TaskOption = "authenticity", overrides: SetOption = None
 ) -> None:
     """Train and calibrate a detector, tracked in MLflow; a killed training resumes."""
-    from bonafide.model.modality import trainer
+    from bonafide.modality import arm
     from bonafide.registry.tracking import run_logger
 
     settings = load_task(task, overrides)
     logger = run_logger(settings.name, {**settings.model.model_dump(), "seed": settings.seed})
-    info = trainer(settings.modality)(dataset, out, settings.model, settings.seed, logger)
+    info = arm(settings.modality, "train")(dataset, out, settings.model, settings.seed, logger)
     best = info.history[info.best_epoch]
     typer.echo(f"{out}: epoch {info.best_epoch + 1}, validation accuracy {best['val_accuracy']:.3f}")
 

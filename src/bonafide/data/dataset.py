@@ -15,6 +15,8 @@ from pydantic import Field
 from bonafide import config, files
 from bonafide.config import Config
 from bonafide.errors import DataError
+from bonafide.features import Feature
+from bonafide.modality import Modality
 
 ALL = "all"
 SPLITS = ("train", "val", "test", "holdout")
@@ -69,13 +71,16 @@ class Origin(Config):
 class DatasetInfo(Config):
     """What ``dataset.json`` holds.
 
-    ``counts`` is images by split and label name; ``digest`` identifies the content (:func:`digest`);
+    ``features`` are a table's columns. ``counts`` is inputs by split and label name; ``digest`` identifies
+    the content (:func:`digest`);
     ``parents`` are the digests it was made from; ``excluded`` counts images left out, by reason;
     ``skipped`` lists the files that the source passed over because their names are not those of images;
     ``origins`` are the sources, in their order.
     """
 
     labels: tuple[str, ...]
+    modality: Modality = "image"
+    features: tuple[Feature, ...] = ()
     counts: dict[str, dict[str, int]]
     sources: dict[str, int]
     generators: dict[str, int]

@@ -14,10 +14,10 @@ from bonafide.evaluation.evaluate import SPLIT, read_measured, read_predictions
 from bonafide.evaluation.intervals import Interval, of_difference
 from bonafide.evaluation.measure import check_predictions
 from bonafide.files import write_text
+from bonafide.modality import arm
 from bonafide.model.checkpoint import read_info as read_training
 from bonafide.model.decision import label_of
 from bonafide.model.latency import Latency, measure_latency
-from bonafide.model.modality import asker
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Evaluation
@@ -78,7 +78,7 @@ def compare(
         model = OnnxModel(package, verify(package, public_key), threads=1)
         latency = measure_latency(model)
         if model.info.labels == held_out.labels:
-            ask = asker(model.info.input.modality)
+            ask = arm(model.info.input.modality, "ask")
             answers = ask(model, dataset, SPLIT, ("probabilities",))["probabilities"]
     found = compare_answers(
         challenger.truth,

@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from bonafide.config import Config, read
 from bonafide.data import dataset as datasets
 from bonafide.errors import DataError
-from bonafide.evaluation.failures import confident_errors, representatives
-from bonafide.evaluation.gallery import Tile
+from bonafide.evaluation.examined import Asked, Examined
 from bonafide.evaluation.measure import measure, measure_certainty
 from bonafide.evaluation.metrics import Certainty, Metrics
-from bonafide.evaluation.robustness import Degraded, robustness
+from bonafide.evaluation.robustness import Degraded
 from bonafide.files import new_folder, write_json, write_text
-from bonafide.model.answers import Answers, classify, pixels_of
+from bonafide.modality import arm
+from bonafide.model.answers import Answers
 from bonafide.model.checkpoint import TrainingInfo, read_info
-from bonafide.model.decision import Decided, decide
-from bonafide.model.modality import asker
+from bonafide.model.decision import decide
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Evaluation
 
@@ -74,9 +73,9 @@ def evaluate(
     training, held_out = read_info(checkpoint), datasets.read_info(dataset)
     if held_out.labels != training.labels:
         raise DataError(f"{dataset} has other labels than the detector, {list(training.labels)}; train again")
-    model = OnnxModel(checkpoint, training, threads=1)
+    model, modality = OnnxModel(checkpoint, training, threads=1), training.input.modality
     rows = datasets.read(dataset, SPLIT, COLUMNS)
-    answers = asker(training.input.modality)(model, dataset, SPLIT, training.outputs)
+    answers = arm(modality, "ask")(model, dataset, SPLIT, training.outputs)
     predictions = _predictions(rows, answers["probabilities"])
     slices = {name: rows[name].to_pylist() for name in ("generator", "source")}
     metrics = measure(
@@ -89,6 +88,9 @@ def evaluate(
         slices,
     )
     decided = decide(answers["probabilities"], training.labels, training.decision)
+    captions = [name or "" for name in slices["generator"]]
+    asked = Asked(model, dataset, SPLIT, predictions.truth, answers, decided, captions, config, seed)
+    examined: Examined = arm(modality, "examine")(asked)
     measured = Measured(
         model_digest=training.model_digest,
         data_digest=held_out.digest,
@@ -96,15 +98,14 @@ def evaluate(
         certainty=measure_certainty(
             predictions.truth, decided, predictions.groups, config.bootstrap_samples, seed
         ),
-        robustness=tuple(_robustness(model, dataset, predictions.truth, config.robustness_images, seed)),
+        robustness=examined.robustness,
         unseen=_unseen(dataset, slices["generator"]),
     )
-    tiles = _tiles(training, dataset, predictions.truth, decided, answers, slices["generator"])
     with new_folder(out, MEASURED) as folder:
         write_text(folder / MEASURED, measured.model_dump_json(indent=2) + "\n")
         write_json(folder / HEADLINE, measured.headline())
         _write_predictions(folder / PREDICTIONS, rows, answers)
-        write_text(folder / EVALUATION_REPORT, _report(training, measured, tiles, groups_are))
+        write_text(folder / EVALUATION_REPORT, _report(training, measured, examined, groups_are))
     return measured
 
 
@@ -135,15 +136,6 @@ def _predictions(rows: pa.Table, probabilities: NDArray[np.float32]) -> Predicti
     return Predictions(rows["label"].to_numpy(), probabilities, groups)
 
 
-def _robustness(
-    model: OnnxModel, dataset: Path, truth: NDArray[np.int64], count: int, seed: int
-) -> list[Degraded]:
-    chosen = np.random.default_rng(seed).permutation(len(truth))[:count]
-    seen = pixels_of(dataset, SPLIT, chosen.tolist(), model.info.image.size)
-    pixels = np.stack([seen[row] for row in chosen.tolist()])
-    return robustness(lambda batch: classify(model, batch), pixels, truth[chosen])
-
-
 def _unseen(dataset: Path, generators: list[str | None]) -> tuple[str, ...]:
     trained_on = set(datasets.read(dataset, "train", ["generator"])["generator"].to_pylist())
     return tuple(sorted({name for name in generators if name} - trained_on))
@@ -155,33 +147,7 @@ def _write_predictions(path: Path, rows: pa.Table, answers: Answers) -> None:
     pq.write_table(rows, path)
 
 
-def _tiles(
-    training: TrainingInfo,
-    dataset: Path,
-    truth: NDArray[np.int64],
-    decided: Decided,
-    answers: Answers,
-    generators: list[str | None],
-) -> list[Tile]:
-    """The most confident wrong answers and some typical right ones, where there are heat maps."""
-    if "heatmap" not in answers:
-        return []
-    shown = [*confident_errors(truth, decided, 12), *representatives(truth, decided, 4)]
-    pixels = pixels_of(dataset, SPLIT, map(int, shown), training.image.size)
-    return [
-        Tile(
-            pixels[int(row)],
-            answers["heatmap"][row],
-            truth=training.labels[truth[row]],
-            predicted=training.labels[decided.label[row]],
-            confidence=float(decided.confidence[row]),
-            caption=generators[row] or "",
-        )
-        for row in shown
-    ]
-
-
-def _report(training: TrainingInfo, measured: Measured, tiles: list[Tile], groups_are: str) -> str:
+def _report(training: TrainingInfo, measured: Measured, examined: Examined, groups_are: str) -> str:
     from bonafide.evaluation.report import evaluation_html
 
     return evaluation_html(
@@ -190,7 +156,7 @@ def _report(training: TrainingInfo, measured: Measured, tiles: list[Tile], group
         certainty=measured.certainty,
         robustness=measured.robustness,
         history=training.history,
-        tiles=tiles,
+        tiles=examined.tiles,
         unseen=measured.unseen,
         groups_are=groups_are,
         facts={

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from bonafide.data import dataset as datasets
-from bonafide.data.looks import looks
 from bonafide.errors import PackageError
 from bonafide.evaluation.card import CardFacts, model_card
 from bonafide.evaluation.compare import read_comparison
 from bonafide.evaluation.evaluate import Measured, read_measured
 from bonafide.evaluation.gate import VERDICT, Verdict, read_verdict
+from bonafide.modality import arm
 from bonafide.model.checkpoint import TrainingInfo, read_info
 from bonafide.model.info import MODEL, ModelInfo
-from bonafide.model.modality import asker
 from bonafide.model.package import REFERENCE, STATISTIC, PackageInfo, build
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Task
@@ -106,11 +105,12 @@ def _reference(model: OnnxModel, dataset: Path) -> bytes:
     for images that belong together. Of very many images, some are drawn.
     """
     outputs = [name for name in model.info.outputs if name != "heatmap"]
-    arrays: dict[str, Any] = dict(asker(model.info.input.modality)(model, dataset, REFERENCE_SPLIT, outputs))
+    modality = model.info.input.modality
+    arrays: dict[str, Any] = dict(arm(modality, "ask")(model, dataset, REFERENCE_SPLIT, outputs))
     rows = datasets.read(dataset, REFERENCE_SPLIT, ["label", "group"])
     arrays["label"] = rows["label"].to_numpy()
     arrays["group"] = np.unique(np.array(rows["group"].to_pylist(), object), return_inverse=True)[1]
-    found = [looks(content) for _, content in datasets.images(dataset, REFERENCE_SPLIT)]
+    found = arm(modality, "describe")(dataset, REFERENCE_SPLIT)
     for name in sorted({name for each in found for name in each}):
         arrays[f"{STATISTIC}{name}"] = np.array([each.get(name, np.nan) for each in found])
     chosen = np.sort(np.random.default_rng(0).permutation(len(found))[:REFERENCE_ROWS])

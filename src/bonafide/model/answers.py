@@ -28,8 +28,7 @@ def answer(model: OnnxModel, dataset: Path, split: str, outputs: Sequence[str]) 
     """
 
     def ask(contents: Sequence[bytes]) -> Answers:
-        size = model.info.image.size
-        return model.run(np.stack([decode_to(content, size) for content in contents]), outputs)
+        return model.run(np.concatenate([model.info.image.fitted(content) for content in contents]), outputs)
 
     return _joined(ask, _chunks(content for _, content in images(dataset, split)))
 

@@ -8,7 +8,7 @@ from bonafide.config import parse
 from bonafide.errors import ConfigError, PackageError
 from bonafide.files import new_folder, sha256, write_json
 from bonafide.model.info import MODEL, ModelInfo
-from bonafide.task import Model
+from bonafide.task import AnyModel, Model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ WEIGHTS, INFO = "weights.safetensors", "training.json"
 class TrainingInfo(ModelInfo):
     """``training.json``. ``history`` holds one row of metrics an epoch."""
 
-    model: Model
+    model: AnyModel
     seed: int
     parameters: int
     best_epoch: int
@@ -85,6 +85,8 @@ def load(checkpoint: Path) -> "Detector":
     from safetensors.torch import load_file
 
     info = read_info(checkpoint)
+    if not isinstance(info.model, Model):
+        raise PackageError(f"{checkpoint} holds no network but a {info.architecture}")
     detector = new_detector(info.labels, info.model)
     try:
         detector.load_state_dict(load_file(checkpoint / WEIGHTS))

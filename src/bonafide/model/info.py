@@ -1,11 +1,16 @@
 """What must be known of a graph to ask it, whether it lies in a checkpoint or in a package."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from bonafide.config import Config
+from bonafide.data.decoding import Pixels, decode_to, fit
+from bonafide.data.header import LIMITS
 from bonafide.errors import PackageError
+from bonafide.features import Feature
 from bonafide.model.decision import Decision
 
 MODEL = "model.onnx"
@@ -16,16 +21,54 @@ Size = Annotated[int, Field(ge=1)]
 class ImageInput(Config):
     """``pixels`` uint8 [N, size, size, 3], RGB, fitted by :func:`bonafide.data.decoding.decode_to`."""
 
+    tensor: ClassVar = "pixels"
+    dtype: ClassVar = np.dtype(np.uint8)
     modality: Literal["image"] = "image"
     size: Size
     resize: Literal["shorter-side-centre-crop"] = "shorter-side-centre-crop"
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        return (self.size, self.size, 3)
+
+    def fitted(self, image: bytes | memoryview | Pixels) -> Pixels:
+        """One image, a file or uint8 [H, W, 3], as the graph takes it: uint8 [1, size, size, 3].
+
+        Raises:
+            ImageError: the file is refused.
+        """
+        if isinstance(image, np.ndarray):
+            return fit(image, self.size)[None]
+        if isinstance(image, memoryview):  # of a request's body, so that only what is worked on is copied
+            image = bytes(image[: LIMITS.max_bytes + 1])
+        return decode_to(image, self.size)[None]
+
+    def drawn(self, random: np.random.Generator) -> Pixels:
+        """One image of noise, to time and to warm a graph with."""
+        return random.integers(0, 256, (1, *self.shape), dtype=np.uint8)
+
 
 class TableInput(Config):
-    """``columns`` float32 [N, C], in this order."""
+    """``columns`` float32 [N, C], in the order of ``features``."""
 
+    tensor: ClassVar = "columns"
+    dtype: ClassVar = np.dtype(np.float32)
     modality: Literal["table"] = "table"
-    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    features: Annotated[tuple[Feature, ...], Field(min_length=1)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row."""
+        return (len(self.features),)
+
+    def fitted(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows float32 [N, C], which are checked before they come here."""
+        return rows
+
+    def drawn(self, random: np.random.Generator) -> NDArray[np.float32]:
+        """One row of noise, to time and to warm a graph with."""
+        return random.standard_normal((1, *self.shape), dtype=np.float32)
 
 
 class ModelInfo(Config):

@@ -1,11 +1,12 @@
-"""How long one image takes, with the predictor's own settings."""
+"""How long one answer takes, with the predictor's own settings."""
 
 import time
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bonafide.config import Config
-from bonafide.data.decoding import Pixels
 from bonafide.model.runtime import OnnxModel
 
 ROUNDS, RUNS = 5, 20
@@ -13,7 +14,7 @@ LONGEST_SECONDS = 20.0
 
 
 class Latency(Config):
-    """Milliseconds for one image on one thread: the median, and the 5th and 95th percentile."""
+    """Milliseconds for one answer on one thread: the median, and the 5th and 95th percentile."""
 
     median: float
     low: float
@@ -29,18 +30,17 @@ def measure_latency(model: OnnxModel) -> Latency:
     Args:
         model: loaded with one thread, as the predictor does.
     """
-    size = model.info.image.size
-    pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
-    model.run(pixels)
+    one = model.info.input.drawn(np.random.default_rng(0))
+    model.run(one)
     started = time.perf_counter()
     rounds: list[list[float]] = []
     while len(rounds) < ROUNDS and (not rounds or time.perf_counter() - started < LONGEST_SECONDS):
-        rounds.append([_milliseconds(model, pixels) for _ in range(RUNS)])
+        rounds.append([_milliseconds(model, one) for _ in range(RUNS)])
     low, median, high = np.quantile(min(rounds, key=np.median), [0.05, 0.5, 0.95])
     return Latency(median=float(median), low=float(low), high=float(high))
 
 
-def _milliseconds(model: OnnxModel, pixels: Pixels) -> float:
+def _milliseconds(model: OnnxModel, one: NDArray[Any]) -> float:
     begun = time.perf_counter()
-    model.run(pixels)
+    model.run(one)
     return 1000 * (time.perf_counter() - begun)

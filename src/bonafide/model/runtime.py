@@ -15,6 +15,8 @@ from bonafide.cores import available_cores
 from bonafide.errors import PackageError
 from bonafide.model.info import MODEL, ModelInfo
 
+KINDS = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
+
 
 def return_freed_memory() -> None:
     """Give back to the system what loading took and freed, tens of MB; only glibc can."""
@@ -60,22 +62,22 @@ class OnnxModel:
         self._check_graph(path)
 
     def run(
-        self, pixels: npt.NDArray[np.uint8], outputs: Sequence[str] = ("probabilities",)
+        self, values: npt.NDArray[Any], outputs: Sequence[str] = ("probabilities",)
     ) -> dict[str, npt.NDArray[np.float32]]:
         """Score a batch; safe to call from several threads.
 
         Args:
-            pixels: uint8 [N, S, S, 3], RGB, S = ``info.image.size``.
+            values: [N, *``info.input.shape``] of ``info.input.dtype``: pixels or a table's columns.
             outputs: of ``info.outputs``, all float32: ``probabilities`` [N, K], ``embedding`` [N, E],
                 ``heatmap`` [N, h, w].
         """
         wanted = list(outputs)
-        return dict(zip(wanted, self._session.run(wanted, {"pixels": pixels}), strict=True))
+        return dict(zip(wanted, self._session.run(wanted, {self.info.input.tensor: values}), strict=True))
 
     def _check_graph(self, path: Path) -> None:
-        size = self.info.image.size
+        taken = self.info.input
         expected = {
-            "pixels": ("tensor(uint8)", [size, size, 3]),
+            taken.tensor: (KINDS[taken.dtype.name], [*taken.shape]),
             "probabilities": ("tensor(float)", [len(self.info.labels)]),
         }
         if self.info.embedding_size is not None:

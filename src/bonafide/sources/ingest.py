@@ -13,6 +13,7 @@ from bonafide.addresses import is_in_store
 from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import DatasetInfo, Origin
 from bonafide.errors import DataError
+from bonafide.features import Feature
 from bonafide.source import (
     FeedbackSource,
     FolderSource,
@@ -36,7 +37,13 @@ class Reading(NamedTuple):
     skipped: tuple[str, ...] = ()
 
 
-def ingest(sources: tuple[Source, ...], labels: tuple[str, ...], out: Path, seed: int) -> DatasetInfo:
+def ingest(
+    sources: tuple[Source, ...],
+    labels: tuple[str, ...],
+    out: Path,
+    seed: int,
+    _: tuple[Feature, ...] = (),
+) -> DatasetInfo:
     """Write the sources' images to ``out`` as one unsplit dataset, one source after the other.
 
     Groups of the first source keep their names, unless they look numbered. Those of another have its number

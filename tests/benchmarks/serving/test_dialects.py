@@ -11,6 +11,7 @@ from kserve.protocol.infer_type import RequestedOutput
 from benchmarks.serving.dialects import BOUNDARY, DIALECTS, HEADER_LENGTH
 from bonafide.serving.answer import Answer
 from bonafide.serving.v2 import question, wire
+from tests import packages
 
 JPEG = b"\xff\xd8\xff\xe0 not quite\r\n--a photograph\xff\xd9"
 SHARES = np.array([0.25, 0.5, 0.25], np.float32)
@@ -21,8 +22,8 @@ SHARES = np.array([0.25, 0.5, 0.25], np.float32)
 def test_bonafide_reads_the_file_back(dialect, jpeg):
     asked = DIALECTS[dialect].ask(jpeg)
     request = wire.read(asked.body, asked.headers.get(HEADER_LENGTH), "authenticity", lambda _: None)
-    found = question.read(request, ("probabilities",))
-    assert list(found.images) == [jpeg]
+    found = question.read(request, packages.info(), ("probabilities",))
+    assert list(found.items) == [jpeg]
     assert found.outputs == ("probabilities",)
 
 

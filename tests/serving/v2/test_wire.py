@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bonafide.serving.errors import RequestError
 from bonafide.serving.v2 import question, wire
 from bonafide.serving.v2.question import Question
+from tests import packages
 
 OUTPUTS = ("label", "probabilities", "uncertain", "heatmap")
 NAMES = st.sampled_from(["image", "pixels", "label", "probabilities", "x", ""])
@@ -42,7 +43,7 @@ BODIES = st.fixed_dictionaries(
 
 def ask(body: bytes, length: str | None) -> Question | None:
     try:
-        return question.read(wire.read(body, length, "colour", lambda _: None), OUTPUTS)
+        return question.read(wire.read(body, length, "colour", lambda _: None), packages.info(), OUTPUTS)
     except RequestError as error:
         assert 400 <= error.status < 500
         assert str(error)
@@ -69,7 +70,7 @@ def test_binary_images_arrive_as_they_were_sent(contents):
     raw = b"".join(len(content).to_bytes(4, "little") + content for content in contents)
     tensor = {"name": "image", "shape": [len(contents)], "datatype": "BYTES"}
     head = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": len(raw)}}]}).encode()
-    assert ask(head + raw, str(len(head))).images == contents
+    assert ask(head + raw, str(len(head))).items == contents
 
 
 @pytest.mark.parametrize("flat", [True, False])
@@ -78,8 +79,8 @@ def test_pixels_arrive_as_they_were_sent(flat):
     data = (pixels.ravel() if flat else pixels).tolist()
     tensor = {"name": "pixels", "shape": [2, 8, 9, 3], "datatype": "UINT8", "data": data}
     asked = ask(json.dumps({"inputs": [tensor]}).encode(), None)
-    np.testing.assert_array_equal(asked.images, pixels)
-    assert asked.images.dtype == np.uint8
+    np.testing.assert_array_equal(asked.items, pixels)
+    assert asked.items.dtype == np.uint8
     assert asked.outputs == ("label", "probabilities", "uncertain")
 
 
@@ -87,7 +88,7 @@ def test_a_large_json_holds_what_was_sent():
     images = [os.urandom(2**20) for _ in range(40)]
     data = [base64.b64encode(image).decode() for image in images]
     tensor = {"name": "image", "shape": [40], "datatype": "BYTES", "data": data}
-    assert list(ask(orjson.dumps({"inputs": [tensor]}), None).images) == images
+    assert list(ask(orjson.dumps({"inputs": [tensor]}), None).items) == images
 
 
 PIXELS = {"name": "pixels", "datatype": "UINT8", "shape": [1, 8, 8, 3]}
@@ -105,7 +106,7 @@ def test_a_small_body_takes_little_memory(case):
     tracemalloc.start()
     try:
         with pytest.raises(RequestError) as refusal:
-            question.read(wire.read(body, None, "colour", lambda _: None), ("label",))
+            question.read(wire.read(body, None, "colour", lambda _: None), packages.info(), ("label",))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -20,12 +20,11 @@ from bonafide.serving.collect.events import LONGEST
 from bonafide.serving.edge.body import WINDOW, Buffer
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.errors import RequestError
-from bonafide.serving.v2 import question, wire
+from bonafide.serving.v2 import images, wire
 
 LONGEST_JSON = 2**20
 """Of a body with binary tensors behind it, in bytes."""
 
-DEFAULT = ("label", "probabilities", "uncertain")
 DTYPES = {"FP32": "<f4", "BOOL": "?"}
 KINDS = {"label": "BYTES", "uncertain": "BOOL"}
 """Of outputs; the others are FP32."""
@@ -83,11 +82,10 @@ def asked(body: Buffer) -> Asked | None:
     if not isinstance(content, dict) or "inputs" not in content:
         return None
     request = wire.read(plain, str(end) if end < len(plain) else None, "", lambda _: None)
-    named = tuple(output.name for output in request.request_outputs or ())
-    images = question.read(request, named or DEFAULT).images
-    if isinstance(images, np.ndarray):
-        return Asked([None] * len(images), [_looks(pixels) for pixels in images])
-    return Asked([bytes(image) for image in images], [{}] * len(images))
+    found = images.items(request)
+    if isinstance(found, np.ndarray):
+        return Asked([None] * len(found), [_looks(pixels) for pixels in found])
+    return Asked([bytes(image) for image in found], [{}] * len(found))
 
 
 def answered(body: Buffer) -> Answer | None:
@@ -174,7 +172,7 @@ def _outputs(response: _Response, rest: memoryview) -> dict[str, Array]:
             raise ValueError(f"{output.name} ends too early")
         raw, rest = rest[:size], rest[size:]
         if output.datatype == "BYTES":
-            texts = [bytes(text) for text in question.elements_of(raw, math.prod(output.shape))]
+            texts = [bytes(text) for text in images.elements_of(raw, math.prod(output.shape))]
             outputs[output.name] = _array(output, texts)
         else:
             outputs[output.name] = np.frombuffer(raw, DTYPES[output.datatype]).reshape(output.shape)

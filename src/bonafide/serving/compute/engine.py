@@ -1,4 +1,4 @@
-"""From an image file or pixels to the model's arrays; the same path offline and behind the server."""
+"""From an image file, pixels or rows to the model's arrays; the same path offline and behind the server."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,20 +8,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bonafide.data.decoding import decode_to, fit
-from bonafide.data.header import LIMITS
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel, return_freed_memory
 
 Pixels = npt.NDArray[np.uint8]
-Image = bytes | memoryview | Pixels
-"""A JPEG, PNG or WebP file, or uint8 [H, W, 3], RGB."""
-Images = Sequence[Image] | Pixels
+Rows = npt.NDArray[np.float32]
+Item = bytes | memoryview | Pixels | Rows
+"""A JPEG, PNG or WebP file, or uint8 [H, W, 3], RGB; or float32 [N, C], N rows of a table."""
+Items = Sequence[Item] | Pixels
 Scores = dict[str, npt.NDArray[np.float32]]
 
 
 class Scored(NamedTuple):
-    """One image's arrays, each with a first axis of 1, and the seconds that decoding and the model took."""
+    """One item's arrays, each with its first axis, and the seconds that decoding and the model took."""
 
     scores: Scores
     decode: float
@@ -36,7 +35,7 @@ class Engine:
         public_key: the key that its signature must hold for.
         threads: of one run; all cores if None.
 
-    ``info`` says what the package is; ``model`` runs uint8 [N, S, S, 3].
+    ``info`` says what the package is; ``model`` runs what ``info.input`` fits.
 
     Raises:
         PackageError: the package does not verify or cannot be loaded.
@@ -47,27 +46,18 @@ class Engine:
         self.model = OnnxModel(package, self.info, threads)
         return_freed_memory()
 
-    def score(self, image: Image, outputs: Sequence[str]) -> Scored:
-        """Decode one image and run the model on it; outputs as of :meth:`OnnxModel.run`.
+    def score(self, item: Item, outputs: Sequence[str]) -> Scored:
+        """Fit one item to the model and run it; outputs as of :meth:`OnnxModel.run`.
 
         Raises:
             ImageError: the file is refused.
         """
         begun = perf_counter()
-        pixels = self._fitted(image)
+        values = self.info.input.fitted(item)  # type: ignore[arg-type]
         decoded = perf_counter()
-        scores = self.model.run(pixels[None], outputs)
+        scores = self.model.run(values, outputs)
         return Scored(scores, decoded - begun, perf_counter() - decoded)
 
     def warm(self) -> None:
         """Run once, so that the first request does not pay for ONNX Runtime's set-up."""
-        size = self.info.image.size
-        self.model.run(np.zeros((1, size, size, 3), dtype=np.uint8), self.info.outputs)
-
-    def _fitted(self, image: Image) -> Pixels:
-        size = self.info.image.size
-        if isinstance(image, np.ndarray):
-            return fit(image, size)
-        if isinstance(image, memoryview):  # of a request's body, so that only what is worked on is copied
-            image = bytes(image[: LIMITS.max_bytes + 1])
-        return decode_to(image, size)
+        self.model.run(self.info.input.drawn(np.random.default_rng(0)), self.info.outputs)

@@ -14,7 +14,7 @@ from time import perf_counter
 import numpy as np
 
 from bonafide.errors import ImageError
-from bonafide.serving.compute.engine import Engine, Images, Scored, Scores
+from bonafide.serving.compute.engine import Engine, Items, Scored, Scores
 from bonafide.serving.compute.pool import Pool
 from bonafide.serving.errors import STATUS, Overloaded, RequestError
 from bonafide.telemetry import metrics
@@ -61,11 +61,11 @@ class Scheduler:
         self._threads = Pool(capacity.threads, thread_name_prefix="compute")
         metrics.QUEUE_LIMIT_IMAGES.set(capacity.queue)
 
-    async def run(self, engine: Engine, images: Images, outputs: Sequence[str]) -> Answered:
-        """Score one or more images; cancelling drops those that no thread has begun.
+    async def run(self, engine: Engine, items: Items, outputs: Sequence[str]) -> Answered:
+        """Score one or more items; cancelling drops those that no thread has begun.
 
         Args:
-            images: files, or uint8 [N, H, W, 3].
+            items: image files, uint8 [N, H, W, 3], or blocks of a table's rows.
             outputs: as of :meth:`bonafide.model.runtime.OnnxModel.run`.
 
         Raises:
@@ -73,8 +73,8 @@ class Scheduler:
             Overloaded: the queue is full, or the deadline has passed.
         """
         begun = perf_counter()
-        with self._room_for(len(images)):
-            rows = await self._rows(engine, images, outputs)
+        with self._room_for(len(items)):
+            rows = await self._rows(engine, items, outputs)
             seconds = perf_counter() - begun
         last = rows[-1]
         self._seconds_per_image += MEMORY * (last.decode + last.infer - self._seconds_per_image)
@@ -85,10 +85,10 @@ class Scheduler:
         """Finish what has been accepted, then end the threads."""
         self._threads.shutdown()
 
-    async def _rows(self, engine: Engine, images: Images, outputs: Sequence[str]) -> list[Scored]:
-        """In the order of the images; the futures go, as an error in one keeps the frames that keep them."""
+    async def _rows(self, engine: Engine, items: Items, outputs: Sequence[str]) -> list[Scored]:
+        """In the order of the items; the futures go, as an error in one keeps the frames that keep them."""
         submit = asyncio.get_running_loop().run_in_executor
-        waiting = [submit(self._threads, engine.score, image, outputs) for image in images]
+        waiting = [submit(self._threads, engine.score, item, outputs) for item in items]
         rows: list[Scored] = []
         try:
             async with asyncio.timeout(self.capacity.deadline_seconds):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from bonafide.model.info import ModelInfo
 from bonafide.serving.answer import Answer, labelled
-from bonafide.serving.compute.engine import Engine, Images
+from bonafide.serving.compute.engine import Engine, Items
 from bonafide.serving.compute.scheduler import Scheduler
 from bonafide.serving.models.meters import Meters
 
@@ -37,18 +37,18 @@ class Predictor:
         self._engine.warm()
         self.ready = True
 
-    async def answer(self, images: Images, outputs: Sequence[str]) -> Answer:
-        """Score one or more images; cancelling gives up what has not begun.
+    async def answer(self, items: Items, outputs: Sequence[str]) -> Answer:
+        """Score one or more items; cancelling gives up what has not begun.
 
         Args:
             outputs: names of ``shapes``.
 
         Raises:
-            RequestError: an image is refused; the message names its index.
+            RequestError: an item is refused; the message names its index.
             Overloaded: there is too much to do.
         """
         wanted = ("probabilities", *(name for name in outputs if name not in (*DECIDED, "probabilities")))
-        answered = await self._scheduler.run(self._engine, images, wanted)
+        answered = await self._scheduler.run(self._engine, items, wanted)
         decided, found = labelled(self.info, answered.scores)
         self._meters.answered(answered, decided)
         return Answer(self.name, self.version, self.info.labels, {name: found[name] for name in outputs})

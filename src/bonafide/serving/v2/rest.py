@@ -99,9 +99,9 @@ class _Endpoints:
             asked = wire.read(content, request.headers.get(wire.HEADER), predictor.name, take)
             del content  # JSON goes; binary tensors are views that keep it
             asked.id = asked.id or request_id.get()
-            images, outputs = question.read(asked, tuple(predictor.shapes))
+            items, outputs = question.read(asked, predictor.info, predictor.shapes)
             async with cancelled_without_client(request.receive):
-                return await predictor.answer(images, outputs), asked
+                return await predictor.answer(items, outputs), asked
 
 
 def create_app(models: Models, limits: Limits, budget: Budget) -> ASGIApp:

@@ -119,8 +119,8 @@ class Service:
             del content
             asked.id = asked.id or request_id.get()
             with self._models.asked(asked.model_name, asked.model_version) as predictor:
-                images, outputs = question.read(asked, tuple(predictor.shapes))
-                answer = await predictor.answer(images, outputs)
+                items, outputs = question.read(asked, predictor.info, predictor.shapes)
+                answer = await predictor.answer(items, outputs)
         return _response(answer, asked.id)
 
     def _answering(self, method: Any, turns: Turns) -> Any:

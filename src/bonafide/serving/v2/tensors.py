@@ -5,16 +5,12 @@ import struct
 from typing import Any
 
 import bonafide
+from bonafide.modality import arm
 from bonafide.serving.answer import Answer, Array
 from bonafide.serving.models.predictor import Predictor
 from bonafide.serving.models.versions import Models
 
 EXTENSIONS = ("binary_tensor_data", "model_repository")
-INPUTS: tuple[dict[str, Any], ...] = (
-    {"name": "image", "datatype": "BYTES", "shape": [-1]},
-    {"name": "pixels", "datatype": "UINT8", "shape": [-1, -1, -1, 3]},
-)
-"""Either one is a request; -1 is a size that the client chooses."""
 
 _DATATYPES = {"label": "BYTES", "uncertain": "BOOL"}
 
@@ -45,7 +41,7 @@ def metadata(predictor: Predictor, models: Models) -> dict[str, Any]:
     return {
         "name": predictor.name,
         "platform": "onnxruntime_onnx",
-        "inputs": list(INPUTS),
+        "inputs": arm(predictor.info.input.modality, "question").tensors(predictor.info),
         "outputs": outputs,
         "versions": list(models.versions(predictor.name)),
     }

@@ -1,0 +1,60 @@
+"""Columns of a table that a model takes: named numbers, each with its unit and its range."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from bonafide.config import Config
+
+ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+
+
+class Feature(Config):
+    """A column of numbers.
+
+    A value below ``low`` or above ``high`` is refused, in training data as in questions. ``whole`` columns
+    hold whole numbers only. ``unit`` is for people.
+    """
+
+    name: ColumnName
+    unit: Annotated[str, Field(max_length=32)] = ""
+    low: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    high: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> "Feature":
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"{self.name}: low must be below high, got {self.low:g} and {self.high:g}")
+        return self
+
+    def problem(self, value: float) -> str:
+        """Why a value does not fit, for people; empty if it does."""
+        if value != value or value in (float("inf"), float("-inf")):
+            return "must be a finite number"
+        if self.low is not None and value < self.low:
+            return f"must be {self.low:g} or more, got {value:g}"
+        if self.high is not None and value > self.high:
+            return f"must be {self.high:g} or less, got {value:g}"
+        if self.whole and value != int(value):
+            return f"must be a whole number, got {value:g}"
+        return ""
+
+
+_FEATURES: TypeAdapter[tuple[Feature, ...]] = TypeAdapter(tuple[Feature, ...])
+
+
+def parse_features(content: list[dict[str, Any]]) -> tuple[Feature, ...]:
+    """A task's ``features``.
+
+    Raises:
+        ValidationError: one does not fit.
+    """
+    return _FEATURES.validate_python(content)
+
+
+def repeated(features: Iterable[Feature]) -> list[str]:
+    """Names that stand more than once."""
+    names = [feature.name for feature in features]
+    return sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,39 @@
+"""What a task's modality decides, in one place: by what it is, who reads, trains, asks and explains.
+
+Each arm is named and found when it is wanted, so that rooms of every height can ask here, nothing is loaded
+that is not used, and an arm's modules are imported by nobody else.
+"""
+
+from pkgutil import resolve_name
+from typing import Any, Literal
+
+Modality = Literal["image", "table"]
+Role = Literal["read", "train", "ask", "describe", "examine", "question"]
+
+ARMS: dict[Modality, dict[Role, str]] = {
+    "image": {
+        "read": "bonafide.sources.ingest:ingest",
+        "train": "bonafide.model.train:train",
+        "ask": "bonafide.model.answers:answer",
+        "describe": "bonafide.evaluation.pictures:describe",
+        "examine": "bonafide.evaluation.pictures:examine",
+        "question": "bonafide.serving.v2.images",
+    },
+}
+
+
+def arm(modality: Modality, role: Role) -> Any:
+    """Who plays a role for a modality.
+
+    - ``read``: the ingest step, (sources, labels, out, seed, features) to
+      :class:`bonafide.data.dataset.DatasetInfo`.
+    - ``train``: the train step, (dataset, out, settings, seed, logger) to
+      :class:`bonafide.model.checkpoint.TrainingInfo`.
+    - ``ask``: (model, dataset, split, outputs) to :data:`bonafide.model.answers.Answers`.
+    - ``describe``: (dataset, split) to one mapping of statistics an input, for drift to show.
+    - ``examine``: :class:`bonafide.evaluation.examined.Asked` to
+      :class:`bonafide.evaluation.examined.Examined`, what is shown beside the figures.
+    - ``question``: a module with ``tensors(info)``, the inputs that the v2 protocol takes, and
+      ``items(request, info)``, what :class:`bonafide.serving.compute.engine.Engine` scores.
+    """
+    return resolve_name(ARMS[modality][role])

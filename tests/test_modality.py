@@ -1,0 +1,35 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+from bonafide.modality import ARMS, arm
+
+ROOT = Path(__file__).parents[1]
+NAMED = [(modality, role) for modality, roles in ARMS.items() for role in roles]
+
+
+@pytest.mark.parametrize(("modality", "role"), NAMED)
+def test_each_role_is_played(modality, role):
+    found = arm(modality, role)
+    assert callable(found) or (found.tensors and found.items)
+
+
+def test_all_arms_play_the_same_roles():
+    [roles] = {tuple(sorted(roles)) for roles in ARMS.values()}
+    assert roles
+
+
+def test_nobody_else_chooses():
+    """What an arm does is imported by nobody, so that it is found by the modality alone."""
+    arms = {tuple(name.split(":")) for roles in ARMS.values() for name in roles.values() if ":" in name}
+    files = (path for name in ("src", "components", "pipelines") for path in (ROOT / name).rglob("*.py"))
+    found = [
+        f"{path.relative_to(ROOT)}: {node.module}.{name.name}"
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+        if (node.module, name.name) in arms
+    ]
+    assert not found
