@@ -1,7 +1,7 @@
 """Write what follows from other files: ``python -m infra.monitoring.generate``.
 
 ``alerts/prometheusrule.yaml`` is ``alerts/rules.yml`` for the Prometheus operator, ``dashboards/*.json`` are
-those of ``dashboards.py`` for Grafana. A test holds the committed
+those of ``panels/`` for Grafana. A test holds the committed
 files against what this makes.
 """
 

@@ -21,7 +21,7 @@ from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, PercentFor
 
 from bonafide.evaluation.plots import MUTED, SERIES, STYLE, svg
 from bonafide.files import write_text
-from infra.monitoring.dashboards import BYTES, PLAIN, POSTGRES, PROMETHEUS, RATE, SECONDS, SHARE, YES
+from infra.monitoring.panels.parts import BYTES, PLAIN, POSTGRES, PROMETHEUS, RATE, SECONDS, SHARE, YES
 from infra.monitoring.sources import PostgreSql, Prometheus, Series, Source
 
 FOLDER = Path(__file__).parent

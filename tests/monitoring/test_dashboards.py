@@ -13,8 +13,8 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from infra.monitoring import grafana
-from infra.monitoring.dashboards import POSTGRES, PROMETHEUS
 from infra.monitoring.look import look
+from infra.monitoring.panels.parts import POSTGRES, PROMETHEUS
 from infra.monitoring.sources import Prometheus
 from tests.monitoring.promql import complaints, declared, emitted, series
 

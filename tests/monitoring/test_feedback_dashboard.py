@@ -15,8 +15,8 @@ from bonafide.feedback.figures import figures
 from bonafide.feedback.reviews import Reviews
 from bonafide.feedback.store import Store
 from infra.monitoring import grafana
-from infra.monitoring.dashboards import POSTGRES
 from infra.monitoring.look import look
+from infra.monitoring.panels.parts import POSTGRES
 from infra.monitoring.sources import PostgreSql
 from tests.feedback.conftest import LABELS, NOON, prediction
 from tests.monitoring.test_dashboards import FOLDER
