@@ -67,7 +67,7 @@ def run(pipeline: Callable[..., Any], arguments: dict[str, Any], on_change: Call
     Args:
         on_change: called with a step whenever it starts, progresses or ends.
     """
-    task = arguments.get("name")
+    task = arguments.get("name") if arguments.get("retrain") != "never" else None
     with (
         lock(home() / f"training-{task}.lock", functools.partial(_tell_to_wait, task))
         if task

@@ -42,12 +42,13 @@ FORGET = """
         AND number <= (SELECT number FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?)
 """
 COUNTS = "SELECT task, state, COUNT(*) FROM runs GROUP BY task, state"
-# What keeps an alert from starting another one: unfinished runs, and the newest that an alert started.
+# What keeps an alert from starting another one: unfinished runs, and the newest of an alert that did well.
 BEFORE = """
     SELECT content FROM runs
     WHERE pipeline = ?1 AND task = ?2 AND (state IN ('queued', 'running') OR number = (
         SELECT MAX(number) FROM runs
         WHERE pipeline = ?1 AND task = ?2 AND json_extract(content, '$.alert') != ''
+            AND state NOT IN ('failed', 'cancelled')
     ))
     ORDER BY state IN ('queued', 'running') DESC, number DESC
 """

@@ -59,8 +59,8 @@ def test_predictions_of_several_versions_are_not_mixed_up(checked, random):
 
 
 def rollout(random):
-    """60 predictions of version 3, and then 40 of version 4, which has one label more."""
-    seen, fourth = window(random, 100), np.arange(100) >= 60
+    """60 predictions of version 3, and then 240 of version 4, which has one label more."""
+    seen, fourth = window(random, 300), np.arange(300) >= 60
     more = np.where(fourth, 0.0, np.nan).astype(np.float32)[:, None]
     return replace(
         seen,
@@ -77,7 +77,7 @@ def test_of_a_large_window_the_same_part_is_drawn(checked, packaged, trusted, ra
     assert (found.predictions, found.compared) == (500, 150)
     assert "Of 500 predictions, 150 were drawn to be compared." in found.judgement.notes
     reference = read_reference(packaged, trusted)
-    drawn = [module._chosen(seen, reference, "", "")[0] for _ in range(2)]
+    drawn = [module._chosen(seen, reference, "", "", 200)[0] for _ in range(2)]
     assert drawn[0].ids.tolist() == drawn[1].ids.tolist() != seen.ids[:150].tolist()
     assert (np.diff(drawn[0].times) > 0).all()
 
@@ -88,6 +88,14 @@ def test_labels_that_another_version_has_are_no_matter(checked, random):
     with pytest.raises(DataError, match="labels red, green, blue, violet, the reference red, green, blue"):
         checked(seen, version="4")
     assert checked(seen, "none", version="5").compared == 0
+
+
+def test_few_predictions_are_too_few_whatever_they_hold(checked, random):
+    seen = window(random, 5)
+    probabilities = np.where(np.arange(5)[:, None] == 0, np.nan, seen.probabilities).astype(np.float32)
+    found = checked(replace(seen, probabilities=probabilities))
+    assert (found.judgement.kind, found.compared) == ("too-few", 4)
+    assert "1 predictions without sound numbers were left out." in found.judgement.notes
 
 
 def test_that_only_other_versions_have_embeddings_is_told(checked, random):

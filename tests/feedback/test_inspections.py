@@ -1,9 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY, generate_latest
 
-from bonafide.feedback.inspections import Inspection, Inspections, Past, show
+from bonafide.feedback.inspections import Inspection, Inspections, Past, hide, show
 from bonafide.telemetry import metrics
 from tests.feedback.conftest import NOON
 
@@ -70,7 +71,9 @@ def test_one_is_made_from_the_newest_of_its_task(inspections):
     add(inspections, inspection(4, task="cifake", retrain=True))
     given = []
     kept = inspections.add("i-5", "authenticity", lambda past: given.append(past) or inspection(5))
-    assert [each.id for each in given[0]] == ["i-3", "i-2"]
+    assert given[0].newest.id == "i-3"
+    assert [each.id for each in given[0].trainings] == ["i-2", "i-1"]
+    assert inspections.past("authenticity").newest.id == "i-5"
     assert kept == inspection(5)
     assert inspections.add("i-6", "pets", lambda past: given.append(past) or inspection(6, task="pets"))
     assert given[1] == Past()
@@ -78,13 +81,21 @@ def test_one_is_made_from_the_newest_of_its_task(inspections):
 
 def test_of_several_at_once_each_sees_the_one_before(inspections):
     def make(number):
-        return lambda past: inspection(number, retrain=past.training is None)
+        return lambda past: inspection(number, retrain=not past.trainings)
 
     with ThreadPoolExecutor(8) as pool:
         made = list(
             pool.map(lambda number: inspections.add(f"i-{number}", "authenticity", make(number)), range(8))
         )
     assert sum(each.retrain for each in made) == 1
+
+
+def test_one_that_a_clock_ahead_dated_tells_nothing(inspections):
+    add(inspections, inspection(1, retrain=True))
+    add(inspections, inspection(2, retrain=True, time=datetime.now(UTC) + timedelta(days=400)))
+    assert [each.id for each in inspections.last(NOON)] == ["i-1"]
+    past = inspections.past("authenticity")
+    assert (past.newest.id, [each.id for each in past.trainings]) == ("i-1", ["i-1"])
 
 
 def test_what_nobody_looks_at_any_more_is_not_told(inspections):
@@ -115,3 +126,10 @@ def test_what_is_not_known_any_more_is_not_told():
         if sample.labels["task"] == "authenticity"
     ]
     assert {sample.labels.get("metric") for sample in exposed} == {"reviewed", "accuracy_floor"}
+
+
+def test_a_task_that_nobody_looks_at_any_more_has_no_gauges():
+    show(inspection(task="forgotten", kind="looks"))
+    hide("forgotten")
+    told = generate_latest(REGISTRY).decode()
+    assert 'task="forgotten"' not in told

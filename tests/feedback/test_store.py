@@ -18,7 +18,7 @@ from bonafide.feedback.store import Store
 from bonafide.feedback.tables import Base
 from tests.feedback.conftest import LABELS, NOON, prediction
 
-LATER = NOON + timedelta(days=1)
+LATER, SECOND = NOON + timedelta(days=1), timedelta(seconds=1)
 
 
 def test_what_is_kept_is_found(store):
@@ -99,10 +99,20 @@ def test_a_window_has_its_start_and_lacks_its_end(store):
     assert store.window("authenticity", *moved).ids.tolist() == ["p-1", "p-2"]
 
 
-def test_of_a_large_window_some_are_drawn_by_their_ids_and_stand_in_order(store):
-    ids = ("d", "a", "c", "b")
-    store.add([prediction(number, id=name) for number, name in enumerate(ids)])
-    assert store.window("authenticity", NOON, LATER, most=3).ids.tolist() == ["a", "c", "b"]
+def test_of_a_large_window_some_are_drawn_and_stand_in_order(store):
+    store.add([prediction(number) for number in range(400)])
+    found = store.window("authenticity", NOON, LATER, most=100)
+    again, other = (store.window("authenticity", NOON, end, most=100) for end in (LATER, LATER + SECOND))
+    assert len(found) == 100
+    assert (np.diff(found.times) > 0).all()
+    assert found.ids.tolist() == again.ids.tolist() != other.ids.tolist()
+
+
+def test_a_caller_s_choice_of_an_id_does_not_place_it_in_the_window(store):
+    store.add([prediction(number) for number in range(300)])
+    store.add([prediction(number, id=f"!{number:03}") for number in range(100)])
+    found = store.window("authenticity", NOON, LATER, most=100)
+    assert 10 <= sum(name.startswith("!") for name in found.ids) <= 40
 
 
 def test_a_window_may_be_of_one_version(store):

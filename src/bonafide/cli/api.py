@@ -118,7 +118,7 @@ def api(
             min=0,
             help="Time within which alerts start one run of a task.",
         ),
-    ] = 24,
+    ] = 1,
     task: TaskOption = "authenticity",
     public_key: PublicKeyOption = None,
 ) -> None:

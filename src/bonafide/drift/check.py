@@ -77,7 +77,7 @@ def check(
         ConfigError: there is no environment for the detectors.
     """
     reference = read_reference(package, trusted)
-    chosen, version, notes = _chosen(window, reference, version, task)
+    chosen, version, notes = _chosen(window, reference, version, task, settings.minimum)
     compared = distinct(chosen)
     both = None
     if len(compared) < settings.minimum:
@@ -123,7 +123,7 @@ def _write(out: Path, found: Found, both: Sides | None, settings: Drift) -> None
 
 
 def _chosen(
-    window: Window, reference: Reference, version: str, task: str
+    window: Window, reference: Reference, version: str, task: str, minimum: int
 ) -> tuple[Window, str, tuple[str, ...]]:
     """The predictions that the package's model made, whose version they are, and what was left out."""
     info, notes = reference.info, []
@@ -137,7 +137,7 @@ def _chosen(
         )
     if not len(chosen):
         return chosen, version, tuple(notes)
-    chosen = _sound(chosen, info.labels, notes)
+    chosen = _sound(chosen, info.labels, minimum, notes)
     if not len(chosen):
         return chosen, version, tuple(notes)
     if reference.embedding is not None and window.embedded.any() and not chosen.embedded.any():
@@ -165,11 +165,11 @@ def _only(window: Window) -> str:
     return "".join(there)
 
 
-def _sound(window: Window, labels: tuple[str, ...], notes: list[str]) -> Window:
+def _sound(window: Window, labels: tuple[str, ...], minimum: int, notes: list[str]) -> Window:
     """What holds numbers for these labels and no others, with the columns in their order.
 
     Raises:
-        DataError: that are few: the model is another one, or broken.
+        DataError: many do not, of a window that would be judged: the model is another one, or broken.
     """
     there = f"the window has the labels {', '.join(window.names)}, the reference {', '.join(labels)}"
     if not set(labels) <= set(window.names):
@@ -181,7 +181,7 @@ def _sound(window: Window, labels: tuple[str, ...], notes: list[str]) -> Window:
     numbers = np.isfinite(probabilities).all(axis=1)
     own = np.isnan(window.probabilities[:, foreign]).all(axis=1)
     sound: NDArray[np.bool_] = np.logical_and.reduce([embedded, numbers, own])
-    if (~sound).sum() > MOST_UNSOUND * len(window):
+    if len(window) >= minimum and (~sound).sum() > MOST_UNSOUND * len(window):
         raise DataError(
             f"{(~sound).sum():,} of {len(window):,} predictions hold what is no number, or other labels; "
             f"{there}: the model that answered is another one, or broken"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from prometheus_client import Gauge
@@ -13,8 +13,11 @@ from bonafide.feedback.database import Database
 from bonafide.feedback.tables import InspectionRow
 from bonafide.telemetry import metrics
 
+TRAININGS = 2  # that are told of the past
 DETECTORS = {"mmd", "ks", "uncertainty", "labels"}
+KINDS = ("looks", "mix")
 QUALITIES = {"reviewed", "accuracy", "accuracy_low", "accuracy_high", "accuracy_floor"}
+AHEAD = timedelta(hours=1)  # of this machine's clock; what is dated later tells nothing
 Query = Select[Any]
 _COLUMNS = [getattr(InspectionRow, name) for name in InspectionRow.__table__.columns.keys()]  # noqa: SIM118
 
@@ -44,10 +47,10 @@ class Inspection:
 
 
 class Past(NamedTuple):
-    """Of a task the newest inspection, and the newest for which training began."""
+    """Of a task the newest inspection, and those for which training began, the newest first."""
 
     newest: Inspection | None = None
-    training: Inspection | None = None
+    trainings: tuple[Inspection, ...] = ()
 
 
 class Inspections:
@@ -69,19 +72,19 @@ class Inspections:
         Returns:
             the one that is kept.
         """
-        of_task = _query(InspectionRow.task == task)
         with self._database.writing() as connection:
             if not self._database.is_file:
                 connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"inspection {task}"))))
             if kept := _read(connection, _query(InspectionRow.id == identity)):
                 return kept[0]
-            newest, training = (
-                next(iter(_read(connection, query.order_by(InspectionRow.time.desc()).limit(1))), None)
-                for query in (of_task, of_task.where(InspectionRow.retrain))
-            )
-            made = make(Past(newest, training))
+            made = make(_past(connection, task))
             connection.execute(insert(InspectionRow).values(**vars(made)))
         return made
+
+    def past(self, task: str) -> Past:
+        """What :meth:`add` would hand over now."""
+        with self._database.reading() as connection:
+            return _past(connection, task)
 
     def find(self, identity: str) -> Inspection | None:
         """That of an id."""
@@ -96,7 +99,7 @@ class Inspections:
         """The newest of each task, of those since then."""
         latest = select(InspectionRow.task, func.max(InspectionRow.time)).group_by(InspectionRow.task)
         of = tuple_(InspectionRow.task, InspectionRow.time)
-        return self._read(_query(of.in_(latest), InspectionRow.time >= since))
+        return self._read(_query(of.in_(latest.where(_is_past())), InspectionRow.time >= since))
 
     def _read(self, query: Query) -> list[Inspection]:
         with self._database.reading() as connection:
@@ -113,7 +116,7 @@ def show(found: Inspection) -> None:
     for name, score in found.scores.items():
         metrics.DRIFT_SCORE.labels(found.task, name).set(score)
         metrics.DRIFT_THRESHOLD.labels(found.task, name).set(found.threshold)
-    for kind in ("looks", "mix"):
+    for kind in KINDS:
         metrics.DRIFT_DETECTED.labels(found.task, kind).set(found.kind == kind)
     metrics.DRIFT_COMPARED.labels(found.task).set(found.compared)
     metrics.DRIFT_CHECKED.labels(found.task).set(found.time.timestamp())
@@ -121,9 +124,33 @@ def show(found: Inspection) -> None:
         metrics.QUALITY.labels(found.task, name).set(value)
 
 
+def hide(task: str) -> None:
+    """Take away the gauges of a task that nobody looks at any more."""
+    for name in DETECTORS:
+        _forget(metrics.DRIFT_SCORE, task, name)
+        _forget(metrics.DRIFT_THRESHOLD, task, name)
+    for name in QUALITIES:
+        _forget(metrics.QUALITY, task, name)
+    for kind in KINDS:
+        _forget(metrics.DRIFT_DETECTED, task, kind)
+    _forget(metrics.DRIFT_COMPARED, task)
+    _forget(metrics.DRIFT_CHECKED, task)
+
+
 def _forget(gauge: Gauge, *labels: str) -> None:
     with suppress(KeyError):
         gauge.remove(*labels)
+
+
+def _past(connection: Connection, task: str) -> Past:
+    found = _query(InspectionRow.task == task, _is_past()).order_by(InspectionRow.time.desc())
+    newest = _read(connection, found.limit(1))
+    trainings = _read(connection, found.where(InspectionRow.retrain).limit(TRAININGS))
+    return Past(next(iter(newest), None), tuple(trainings))
+
+
+def _is_past() -> ColumnElement[bool]:
+    return InspectionRow.time <= datetime.now(UTC) + AHEAD
 
 
 def _query(*of: ColumnElement[bool]) -> Query:

@@ -1,9 +1,11 @@
 """Where predictions are kept, and read again by id or by time."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
+from heapq import nsmallest
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select
@@ -14,7 +16,7 @@ from bonafide.feedback.prediction import Prediction
 from bonafide.feedback.tables import FeedbackRow, PredictionRow
 from bonafide.feedback.window import Window, window
 
-FORGOTTEN_AT_ONCE = 500
+FORGOTTEN_AT_ONCE, ASKED_AT_ONCE = 500, 5000
 MOST_IN_WINDOW = 100_000
 _COLUMNS = [getattr(PredictionRow, field.name) for field in fields(Prediction)]
 
@@ -70,12 +72,15 @@ class Store:
     ) -> Window:
         """The predictions of a task from ``start`` until before ``end``, of one version or of all.
 
-        Of more than ``most`` those with the smallest ids are taken, which are drawn at random.
+        Of more than ``most`` some are drawn, by ids hashed with the window's times: callers may choose an id,
+        but cannot know what it comes to. The same window gives the same.
         """
         of = [PredictionRow.task == task, PredictionRow.time >= start, PredictionRow.time < end]
         if version is not None:
             of.append(PredictionRow.version == version)
-        found = self._read(select(*_COLUMNS).where(*of).order_by(PredictionRow.id).limit(most))
+        found = list[Prediction]()
+        for ids in _batches(self._drawn(of, most, f"{start.isoformat()} {end.isoformat()}"), ASKED_AT_ONCE):
+            found += self._read(select(*_COLUMNS).where(PredictionRow.id.in_(ids)))
         return window(sorted(found, key=lambda each: (each.time, each.id)))
 
     def forget(
@@ -128,6 +133,14 @@ class Store:
         with self.database.reading() as connection:
             return int(connection.scalar(select(func.count()).select_from(PredictionRow).where(*of)) or 0)
 
+    def _drawn(self, of: Sequence[ColumnElement[bool]], most: int, salt: str) -> list[str]:
+        """At most so many ids, of which no more than that are held at a time."""
+        key = hashlib.sha256(salt.encode()).digest()
+        with self.database.reading() as connection:
+            query = select(PredictionRow.id).where(*of).execution_options(yield_per=ASKED_AT_ONCE)
+            ids = connection.execute(query).scalars()
+            return nsmallest(most, ids, lambda each: hashlib.blake2b(each.encode(), key=key).digest())
+
     def _read(self, query: Select[Any]) -> list[Prediction]:
         with self.database.reading() as connection:
             return [Prediction(**row._mapping) for row in connection.execute(query)]
@@ -146,3 +159,7 @@ def opened(address: str) -> Iterator[Store]:
         yield store
     finally:
         store.database.close()
+
+
+def _batches(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -37,12 +37,14 @@ class Situation:
     Attributes:
         floor: the accuracy that the gate asks for.
         data: digest of the confirmed feedback; empty without any.
+        newest: when the last of it was confirmed.
     """
 
     found: Found
     quality: Quality
     floor: float
     data: str
+    newest: datetime | None
     past: Past
     now: datetime
 
@@ -95,7 +97,7 @@ def _age(seen: Situation, settings: Monitoring) -> str:
 
 def _rest(seen: Situation, settings: Monitoring) -> str:
     """Clocks of several machines may differ, or be set back."""
-    last = seen.past.training
+    last = next(iter(seen.past.trainings), None)
     hours = abs(seen.now - last.time) / timedelta(hours=1) if last else settings.rest_hours
     if hours < settings.rest_hours:
         return (
@@ -106,13 +108,16 @@ def _rest(seen: Situation, settings: Monitoring) -> str:
 
 
 def _nothing_new(seen: Situation) -> str:
-    """A training that was killed or refused left the version in service as it was, and is tried again."""
+    """A training that was killed or refused left the version as it was, and is tried once again."""
     if not seen.data:
         return "nobody confirmed the label of an image that is kept, so there is nothing new to learn"
-    last = seen.past.training
-    if last and last.data == seen.data and last.version != seen.found.version:
-        return f"nobody confirmed anything since training began at {last.time:%Y-%m-%d %H:%M} UTC"
-    return ""
+    last = next(iter(seen.past.trainings), None)
+    if last is None or (last.data != seen.data and seen.newest and seen.newest > last.time):
+        return ""
+    tried = [(each.version, each.data) for each in seen.past.trainings]
+    if last.data == seen.data and tried.count((seen.found.version, seen.data)) == 1:
+        return ""
+    return f"nobody confirmed anything since training began at {last.time:%Y-%m-%d %H:%M} UTC"
 
 
 def _calm(seen: Situation) -> str:
@@ -147,17 +152,24 @@ def decided(run: str, job: str, drift: Path, quality: Path, task: Task, wish: st
         before = inspections.find(identity)
         now = before.time if before else datetime.now(UTC)
         learnt = confirmed(task, now)
-        sources = with_feedback(task, learnt)
+        data = learnt.digest if learnt else ""
+        newest = datetime.fromisoformat(learnt.until) if learnt else None
+
+        def judged(past: Past) -> tuple[bool, str]:
+            seen = Situation(found, measured, task.gate.accuracy, data, newest, past, now)
+            return decide(seen, task.monitoring, cast(Wish, wish))
 
         def make(past: Past) -> Inspection:
-            data = learnt.digest if learnt else ""
-            seen = Situation(found, measured, task.gate.accuracy, data, past, now)
-            retrain, why = decide(seen, task.monitoring, cast(Wish, wish))
+            retrain, why = judged(past)
             figures = measured.figures(task.monitoring.reviews) | {"accuracy_floor": task.gate.accuracy}
             kept = replace(inspection(found, identity), quality=figures, time=now)
             return replace(kept, retrain=retrain, why=why, data=data)
 
+        may_train = before.retrain if before else judged(inspections.past(task.name))[0]
+        sources = with_feedback(task, learnt) if may_train else ()  # one that is away leaves nothing decided
         kept = inspections.add(identity, task.name, make)
+        if kept.retrain and not may_train:  # another look was made meanwhile
+            sources = with_feedback(task, learnt)
     taken = tuple(each.model_dump(mode="json") for each in sources) if kept.retrain else ()
     return Decision(retrain=kept.retrain, why=kept.why, sources=taken)
 

@@ -18,7 +18,8 @@ def confirmed(task: Task, until: datetime) -> FeedbackSource | None:
     """
     own = next(filter(None, (_feedback(each, task) for each in task.sources)), None)
     source = own or FeedbackSource(task=task.name)
-    found = feedback.with_digest(source.model_copy(update={"until": until.isoformat()}))
+    fixed = min(until, datetime.fromisoformat(source.until)) if source.until else until
+    found = feedback.with_digest(source.model_copy(update={"until": fixed.isoformat()}))
     return None if found.digest == feedback.NOTHING else found
 
 

@@ -47,12 +47,17 @@ def read_feedback(source: FeedbackSource) -> Iterator[RawImage]:
 def with_digest(source: FeedbackSource) -> FeedbackSource:
     """What is confirmed by now, or by ``until`` where that is set, with the digest that caching follows.
 
+    ``until`` becomes the time of the last decision among these, so that nothing new is the same source.
+
     Raises:
         StoreError: the store does not answer.
     """
     fixed = source.model_copy(update={"until": source.until or datetime.now(UTC).isoformat()})
-    lines = sorted({f"{each.sha256} {each.label}\n" for each in _found(fixed)})
-    return fixed.model_copy(update={"digest": hashlib.sha256("".join(lines).encode()).hexdigest()})
+    found = _found(fixed)
+    lines = sorted({f"{each.sha256} {each.label}\n" for each in found})
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    until = max(each.decided for each in found).isoformat() if found else fixed.until
+    return fixed.model_copy(update={"until": until, "digest": digest})
 
 
 def is_elsewhere() -> bool:

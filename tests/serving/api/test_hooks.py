@@ -153,14 +153,20 @@ def test_a_run_that_a_person_started_is_waited_for(api):
     assert send(api, alert())[0]["outcome"] == "started"
 
 
-@pytest.mark.parametrize("state", ["succeeded", "failed"])
-def test_an_alert_that_goes_on_starts_another_run_after_the_rest(api, state):
+def test_an_alert_that_goes_on_starts_another_run_after_the_rest(api):
     [told] = send(api, alert())
     begun = datetime.now(UTC)
-    end(told["run"], state=state, created=begun - timedelta(hours=23, minutes=59))
+    end(told["run"], created=begun - timedelta(minutes=59))
     assert send(api, alert())[0]["outcome"] == "resting"
-    Queue().note(told["run"], created=begun - timedelta(hours=24, minutes=1))
+    Queue().note(told["run"], created=begun - timedelta(minutes=61))
     assert send(api, alert())[0]["outcome"] == "started"
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_a_run_that_came_to_nothing_silences_no_alert(api, state):
+    [told] = send(api, alert())
+    end(told["run"], state=state)
+    assert send(api, alert("QualityFell"))[0]["outcome"] == "started"
 
 
 def test_the_rest_is_a_setting_and_each_tasks_own(make):

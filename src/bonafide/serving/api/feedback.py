@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Security
 from fastapi.responses import Response
 
 from bonafide.feedback.errors import ContradictionError, StoreError, UnknownError
-from bonafide.feedback.inspections import Inspections, show
+from bonafide.feedback.inspections import Inspections, hide, show
 from bonafide.feedback.opinion import Feedback
 from bonafide.feedback.reviews import Reviews
 from bonafide.serving.api import contract
@@ -70,7 +70,7 @@ class Endpoints:
 
 async def keep_telling(reviews: Reviews, inspections: Inspections) -> None:
     """Set the gauges of what the store knows, now and later: feedback that waits, drift, quality."""
-    told = set[str]()
+    told, shown = set[str](), set[str]()
     while True:
         try:
             waiting = await asyncio.to_thread(reviews.waiting)
@@ -78,8 +78,12 @@ async def keep_telling(reviews: Reviews, inspections: Inspections) -> None:
             for task in told:
                 metrics.FEEDBACK_WAITING.labels(task).set(waiting.get(task, 0))
             since = datetime.now(UTC) - TOLD_FOR
-            for found in await asyncio.to_thread(inspections.last, since):
+            last = {found.task: found for found in await asyncio.to_thread(inspections.last, since)}
+            for task in shown - last.keys():
+                hide(task)
+            for found in last.values():
                 show(found)
+            shown = {*last}
         except Exception:
             logger.exception("what the store knows is not told")
         await asyncio.sleep(TELL_SECONDS)

@@ -33,7 +33,7 @@ class Settings(Config):
     rate_storage: SecretStr = SecretStr("memory://")
     cors_origins: tuple[str, ...] = ()
     hook_token: SecretStr = SecretStr("")
-    rest_hours: Annotated[float, Field(ge=0, le=8760)] = 24
+    rest_hours: Annotated[float, Field(ge=0, le=8760)] = 1
 
     @property
     def needs_token(self) -> bool:
