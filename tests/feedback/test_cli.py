@@ -72,7 +72,7 @@ def test_what_is_old_is_forgotten(store):
 
 @pytest.mark.parametrize("age", ["", "30", "d", "-1d", "1w", "1.5d"])
 def test_an_age_that_is_none_is_told(store, age):
-    with pytest.raises(ConfigError, match="write days or hours, as 30d or 12h"):
+    with pytest.raises(ConfigError, match="write whole days or hours, as 30d or 12h"):
         run("forget", f"--older-than={age}")
 
 

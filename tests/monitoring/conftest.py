@@ -23,6 +23,8 @@ VALUES = {
     "stage": metrics.STAGES,
     "label": ("real", "ai-generated"),
     "kind": ("looks", "mix"),
+    "metric": ("accuracy", "reviewed"),
+    "state": ("new", "confirmed"),
     "resource": ("cpu", "memory"),
     "namespace": ("bonafide-dev",),
 }

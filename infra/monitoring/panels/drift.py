@@ -37,12 +37,17 @@ DRIFT = Dashboard(
         Panel(
             "Quality by confirmed feedback",
             SHARE,
-            {"{{task}} {{metric}}": f"max by (task, metric) (bonafide_quality{{{TASK}}})"},
+            {"{{task}} {{metric}}": f'max by (task, metric) (bonafide_quality{{{TASK},metric!="reviewed"}})'},
         ),
         Panel(
-            "Feedback in a day",
+            "Reviewed images that quality is measured on",
             PLAIN,
-            {"{{state}}": f"sum by (state) (increase(bonafide_feedback_total{{{TASK}}}[1d]))"},
+            {"{{task}}": f'max by (task) (bonafide_quality{{{TASK},metric="reviewed"}})'},
+        ),
+        Panel(
+            "Feedback that came in a day",
+            PLAIN,
+            {"{{task}}": f'sum by (task) (increase(bonafide_feedback_total{{{TASK},state="new"}}[1d]))'},
         ),
         Panel(
             "Feedback that waits for a review",

@@ -74,8 +74,12 @@ def list_(
     from bonafide.feedback.inspections import Inspections
     from bonafide.feedback.store import opened
 
+    name = task_name(task)
     with opened(store()) as found:
-        for each in Inspections(found.database).newest(task_name(task), most):
+        looks = Inspections(found.database).newest(name, most)
+        if not looks:
+            typer.echo(f"no look yet; one is made by: bonafide pipeline run monitoring --task {name}")
+        for each in looks:
             accuracy = each.quality.get("accuracy")
             known = "no reviewed images" if accuracy is None else f"accuracy {accuracy:.1%}"
             when, done = f"{each.time:%Y-%m-%d %H:%M}", "trained" if each.retrain else "not trained"

@@ -60,5 +60,5 @@ def age(text: str, option: str) -> timedelta:
     """
     found = AGE.fullmatch(text)
     if found is None:
-        raise ConfigError(f"{option} {text!r}: write days or hours, as 30d or 12h")
+        raise ConfigError(f"{option} {text!r}: write whole days or hours, as 30d or 12h")
     return timedelta(**{{"d": "days", "h": "hours"}[found[2]]: int(found[1])})

@@ -196,6 +196,9 @@ async def _name(server: Server) -> str:
     try:
         return await client.name()
     except (RequestError, Overloaded) as error:
-        raise BonafideError(f"{server.url}: {error}; start a server: bonafide deliver --local") from error
+        raise BonafideError(
+            f"{server.url}: {error}; start a server: bonafide deliver --local; "
+            "or say --api service, if it is the service API"
+        ) from error
     finally:
         await client.close()
