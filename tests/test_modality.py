@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from bonafide.errors import ConfigError
 from bonafide.modality import ARMS, arm
 
 ROOT = Path(__file__).parents[1]
@@ -13,6 +14,12 @@ NAMED = [(modality, role) for modality, roles in ARMS.items() for role in roles]
 def test_each_role_is_played(modality, role):
     found = arm(modality, role)
     assert callable(found) or (found.tensors and found.items)
+
+
+def test_what_is_not_built_is_said(monkeypatch):
+    monkeypatch.delitem(ARMS, "table", raising=False)
+    with pytest.raises(ConfigError, match="'table' is known but not built yet"):
+        arm("table", "read")
 
 
 def test_all_arms_play_the_same_roles():

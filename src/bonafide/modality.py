@@ -7,6 +7,8 @@ that is not used, and an arm's modules are imported by nobody else.
 from pkgutil import resolve_name
 from typing import Any, Literal
 
+from bonafide.errors import ConfigError
+
 Modality = Literal["image", "table"]
 Role = Literal["read", "train", "ask", "describe", "examine", "question"]
 
@@ -35,5 +37,11 @@ def arm(modality: Modality, role: Role) -> Any:
       :class:`bonafide.evaluation.examined.Examined`, what is shown beside the figures.
     - ``question``: a module with ``tensors(info)``, the inputs that the v2 protocol takes, and
       ``items(request, info)``, what :class:`bonafide.serving.compute.engine.Engine` scores.
+
+    Raises:
+        ConfigError: nobody does in this version.
     """
-    return resolve_name(ARMS[modality][role])
+    name = ARMS.get(modality, {}).get(role)
+    if name is None:
+        raise ConfigError(f"modality {modality!r} is known but not built yet; this version works on images")
+    return resolve_name(name)
