@@ -15,7 +15,7 @@ def sample(monkeypatch):
     """Names and generators as the sample has them; files of no content."""
 
     def build(out, images, size, seed, taught):
-        assert (images, size, seed, taught) == (8400, 64, 42, 3600)
+        assert (images, size, seed, taught) == (3600 + pictures.MORE, 64, 42, 3600)
         rows = ["path,group,generator,source"]
         for number in range(images // 3):
             for label, shift in zip(LABELS, range(3), strict=True):
@@ -40,6 +40,6 @@ def test_nobody_is_asked_about_what_training_saw_or_what_judges(tmp_path, sample
     assert len(every) == len(set(every)) == pictures.MORE
     assert min(int(name[-9:-4]) for name in every) == 1200
     counts = {role: Counter(name.partition("/")[0] for name in found) for role, found in names.items()}
-    assert counts["known"] == {"real": 800, "ai-generated": 1200, "deepfake": 1200}
-    assert counts["judged"].total() == pytest.approx(counts["new"].total() / 2, rel=0.05)
+    assert counts["known"] == {"real": 2700, "ai-generated": 4050, "deepfake": 4050}
+    assert counts["judged"].total() == pytest.approx(counts["new"].total() / (pictures.JUDGED_OF - 1), rel=0.05)
     assert all(count > 100 for found in counts.values() for count in found.values())
