@@ -12,6 +12,9 @@ from bonafide.errors import ConfigError
 Modality = Literal["image", "table"]
 Role = Literal["read", "train", "ask", "describe", "examine", "question"]
 
+NOUNS: dict[Modality, str] = {"image": "image", "table": "row"}
+"""What people call one input; several take an s."""
+
 ARMS: dict[Modality, dict[Role, str]] = {
     "image": {
         "read": "bonafide.sources.ingest:ingest",

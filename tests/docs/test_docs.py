@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from bonafide.config import parse
-from bonafide.data.dataset import SCHEMA, DatasetInfo
+from bonafide.data.dataset import SCHEMA, DatasetInfo, table_schema
 from bonafide.model.package import PackageInfo
 from bonafide.sources.photographs import PHOTOGRAPHS
 from bonafide.task import Task, load_task
@@ -149,6 +149,7 @@ def test_each_step_of_own_images_is_given_the_page_s_own_task():
     ("name", "fields"),
     [
         ("dataset-format.md", SCHEMA.names),
+        ("dataset-format.md", table_schema([]).names),
         ("dataset-format.md", list(DatasetInfo.model_fields)),
         ("model-package.md", list(PackageInfo.model_fields)),
     ],

@@ -8,8 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import Field
 
 from bonafide import config, files
@@ -27,30 +29,34 @@ SHARD_BYTES = 512 * 2**20
 
 _IMAGE_FEATURE = {"info": {"features": {"image": {"_type": "Image"}}}}
 
+_TRUTH = [("label", pa.int64()), ("label_name", pa.string()), ("sha256", pa.string())]
+_ORIGIN = [(name, pa.string()) for name in ("source", "generator", "group", "given")]
+
 SCHEMA = pa.schema(
     [
         ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        ("label", pa.int64()),
-        ("label_name", pa.string()),
-        ("sha256", pa.string()),
+        *_TRUTH,
         ("phash", pa.string()),
         ("width", pa.int64()),
         ("height", pa.int64()),
         ("format", pa.string()),
-        ("source", pa.string()),
-        ("generator", pa.string()),
-        ("group", pa.string()),
-        ("given", pa.string()),
+        *_ORIGIN,
     ],
     metadata={"huggingface": json.dumps(_IMAGE_FEATURE)},
 )
 
-_REPEATING = ["label_name", "format", "source", "generator", "group", "given"]
-_COMPRESSION = dict.fromkeys(["image.path", *SCHEMA.names[1:]], "ZSTD") | {"image.bytes": "NONE"}
+_REPEATING = {"label_name", "format", "source", "generator", "group", "given"}
+_STORED = "image.bytes"
+
+
+def table_schema(features: Iterable[Feature]) -> pa.Schema:
+    """What :data:`SCHEMA` is to images; ``row`` has a number for each feature, in their order."""
+    row = pa.struct([(feature.name, pa.float32()) for feature in features])
+    return pa.schema([("row", row), ("path", pa.string()), *_TRUTH, *_ORIGIN])
 
 
 class Quarantined(Config):
-    """A file that was refused: where it came from, a short reason and a sentence for people."""
+    """A file or row that was refused: where it was, a short reason and a sentence for people."""
 
     path: str
     reason: str
@@ -73,7 +79,7 @@ class DatasetInfo(Config):
 
     ``features`` are a table's columns. ``counts`` is inputs by split and label name; ``digest`` identifies
     the content (:func:`digest`);
-    ``parents`` are the digests it was made from; ``excluded`` counts images left out, by reason;
+    ``parents`` are the digests it was made from; ``excluded`` counts inputs left out, by reason;
     ``skipped`` lists the files that the source passed over because their names are not those of images;
     ``origins`` are the sources, in their order.
     """
@@ -172,6 +178,36 @@ def read(folder: Path, split: str, columns: list[str] | None = None) -> pa.Table
     return pq.read_table(shards(folder, split), columns=columns)
 
 
+def schema(folder: Path, split: str) -> pa.Schema:
+    """The columns of a split.
+
+    Raises:
+        DataError: the split is not there.
+    """
+    return pq.read_schema(shards(folder, split)[0])
+
+
+def paths(folder: Path, split: str) -> list[str]:
+    """Where each image or row of a split was read, for people.
+
+    Raises:
+        DataError: the split is not there.
+    """
+    column = "path" if "path" in schema(folder, split).names else "image.path"
+    return list(read(folder, split, [column])["path"].to_pylist())
+
+
+def rows(folder: Path, split: str) -> NDArray[np.float32]:
+    """A table's split as float32 [N, C], in the order of its ``features``.
+
+    Raises:
+        DataError: the split is not there.
+    """
+    names = [feature.name for feature in read_info(folder).features]
+    table = read(folder, split, [f"row.{name}" for name in names])
+    return np.stack([table[name].to_numpy() for name in names], axis=1)
+
+
 def batches(folder: Path, split: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Stream a split, or some of its columns, by row group: at most about 32 MiB of images at a time.
 
@@ -212,7 +248,7 @@ def examples(folder: Path, split: str, labels: tuple[str, ...], per_label: int) 
 
 
 class ShardWriter:
-    """Stream record batches of :data:`SCHEMA` to ``<folder>/<split>/part-NNNNN.parquet``.
+    """Stream record batches of one schema to ``<folder>/<split>/part-NNNNN.parquet``.
 
     At most one row group is held in memory. A shard carries its final name only once it is whole, and
     an exception inside the ``with`` block removes what was written. A split without rows has no shard.
@@ -266,11 +302,9 @@ class ShardWriter:
     def _flush(self) -> None:
         if not self._buffer:
             return
+        table = pa.Table.from_batches(self._buffer)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self._unfinished(), SCHEMA, compression=_COMPRESSION, use_dictionary=_REPEATING
-            )
-        table = pa.Table.from_batches(self._buffer, SCHEMA)
+            self._writer = _writer(self._unfinished(), table.schema)
         self._writer.write_table(table, row_group_size=table.num_rows)
         self._rows += table.num_rows
         self._bytes += table.nbytes
@@ -284,3 +318,13 @@ class ShardWriter:
         self._unfinished().rename(final)
         self._shards.append(final)
         self._writer, self._rows, self._bytes = None, 0, 0
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Images are compressed as they are."""
+    parts = [(field.name, field.type if pa.types.is_struct(field.type) else ()) for field in schema]
+    leaves = [f"{name}.{part.name}" for name, struct in parts for part in struct]
+    leaves += [name for name, struct in parts if not struct]
+    compression = {leaf: "NONE" if leaf == _STORED else "ZSTD" for leaf in leaves}
+    repeating = [name for name in schema.names if name in _REPEATING]
+    return pq.ParquetWriter(path, schema, compression=compression, use_dictionary=repeating)

@@ -13,7 +13,6 @@ from bonafide import files
 from bonafide.data.dataset import (
     ALL,
     INFO,
-    SCHEMA,
     DatasetInfo,
     ShardWriter,
     batches,
@@ -36,10 +35,12 @@ from bonafide.data.placement import (
 )
 from bonafide.data.verdict import ValidationVerdict, read_verdict, refuse_failed
 from bonafide.errors import DataError
+from bonafide.modality import NOUNS
 from bonafide.task import Split
 
 HELD_OUT = "held-out-generator"
 ACROSS = "near-duplicate-across-splits"
+UNJOIN = "lower validation.near_duplicate_distance if groups were merged that do not belong together, "
 
 
 def split(
@@ -47,8 +48,8 @@ def split(
 ) -> DatasetInfo:
     """Write the dataset ``out`` with the splits train, val, test and, if asked for, holdout.
 
-    Images that validation excluded are left out, and groups that it merged stay together under one
-    name. Images by a held-out generator reach test only. What is left out is counted in ``excluded``.
+    What validation excluded is left out, and groups that it merged stay together under one name. Images
+    by a held-out generator reach test only. What is left out is counted in ``excluded``.
     :func:`bonafide.data.placement.assign` says where each group goes; ``out/placement.parquet`` keeps it for
     the next dataset.
 
@@ -83,7 +84,7 @@ def split(
     reasons = _reasons(assigned, unseen, verdict)
     where = np.array(assigned.splits, dtype=object)
     where[[row for row, reason in enumerate(reasons) if reason]] = None
-    _check(where, table["label_name"], assigned.names, list(fractions), info.labels)
+    _check(where, table["label_name"], assigned.names, list(fractions), info, verdict)
     with files.new_folder(out, INFO) as folder:
         _write(dataset, folder, list(fractions), where, assigned.names)
         write_placement(folder / PLACEMENT, assigned.places)
@@ -91,6 +92,8 @@ def split(
             folder,
             fractions,
             info.labels,
+            modality=info.modality,
+            features=info.features,
             seed=seed,
             parents=(info.digest,),
             quarantined=info.quarantined,
@@ -114,8 +117,8 @@ def _fractions(config: Split, holdout: bool) -> dict[str, float]:
 
 
 def _reasons(assigned: Assignment, unseen: list[bool], verdict: ValidationVerdict) -> list[str | None]:
-    """Why an image is left out, or None."""
-    excluded = {image.row: image.reason for image in verdict.excluded}
+    """Why an image or row is left out, or None."""
+    excluded = {each.row: each.reason for each in verdict.excluded}
 
     def reason(row: int, place: str | None, by_held_out: bool) -> str | None:
         if row in excluded:
@@ -133,34 +136,36 @@ def _check(
     labels: list[str],
     groups: list[str],
     splits: list[str],
-    names: tuple[str, ...],
+    info: DatasetInfo,
+    verdict: ValidationVerdict,
 ) -> None:
     placed = [place is not None for place in where]
     pairs = set(zip(np.array(groups)[placed], where[placed], strict=True))
     assert len({group for group, _ in pairs}) == len(pairs), "a group is in two splits"
     present = set(zip(where, labels, strict=True))
-    for split, name in product(splits, names):
+    noun = NOUNS[info.modality]
+    for split, name in product(splits, info.labels):
         if (split, name) not in present:
             holding = len({group for group, label in zip(groups, labels, strict=True) if label == name})
             raise DataError(
-                f"split {split!r} would have no image of {name!r}: only {holding} groups hold that label, "
-                f"and each falls into one of {len(splits)} splits by chance. Add images from more sources, "
-                "take another seed, lower validation.near_duplicate_distance if groups were merged that do "
-                "not belong together, or change split.val, split.test, split.holdout or "
-                "split.held_out_generators"
+                f"split {split!r} would have no {noun} of {name!r}: only {holding} groups hold that label, "
+                f"and each falls into one of {len(splits)} splits by chance. Add {noun}s from more sources, "
+                f"take another seed, {UNJOIN if verdict.merged_groups else ''}or change split.val, "
+                "split.test, split.holdout or split.held_out_generators"
             )
 
 
 def _write(
     dataset: Path, folder: Path, splits: list[str], where: NDArray[np.object_], groups: list[str]
 ) -> None:
-    column = SCHEMA.get_field_index("group")
     start = 0
     with ExitStack() as stack:
         writers = {name: stack.enter_context(ShardWriter(folder, name)) for name in splits}
         for batch in batches(dataset, ALL):
             rows = slice(start, start + batch.num_rows)
             start = rows.stop
-            renamed = batch.set_column(column, SCHEMA.field(column), pa.array(groups[rows], pa.string()))
+            column = batch.schema.get_field_index("group")
+            named = pa.array(groups[rows], pa.string())
+            renamed = batch.set_column(column, batch.schema.field(column), named)
             for name, writer in writers.items():
                 writer.write(renamed.filter(pa.array(where[rows] == name)))
