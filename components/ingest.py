@@ -1,4 +1,4 @@
-"""Read the sources into one dataset; unusable files are quarantined with a reason."""
+"""Read the sources into one dataset; unusable files or rows are quarantined with a reason."""
 
 from kfp.dsl import Dataset, Output
 

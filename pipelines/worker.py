@@ -74,7 +74,7 @@ def _performed(run: Run, queue: Queue) -> Ended:
 
 def _here(run: Run, queue: Queue) -> Ended:
     from bonafide.registry.tracking import start
-    from bonafide.sources.ingest import with_digest
+    from bonafide.sources.digests import with_digest
     from pipelines.compilation import load
     from pipelines.runners import local
 
@@ -174,7 +174,7 @@ def _find(run: Run, engine: Engine) -> RemoteRun | None:
 
 
 def _submit(run: Run, engine: Engine) -> RemoteRun:
-    from bonafide.sources.ingest import as_seen_elsewhere
+    from bonafide.sources.digests import as_seen_elsewhere
 
     task = load_task(run.task, run.overrides)
     given = _arguments(run, task if run.pipeline == MONITORING else as_seen_elsewhere(task))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bonafide.errors import ConfigError
 
 Modality = Literal["image", "table"]
-Role = Literal["read", "train", "ask", "describe", "examine", "question"]
+Role = Literal["read", "audit", "train", "ask", "describe", "examine", "question"]
 
 NOUNS: dict[Modality, str] = {"image": "image", "table": "row"}
 """What people call one input; several take an s."""
@@ -18,11 +18,16 @@ NOUNS: dict[Modality, str] = {"image": "image", "table": "row"}
 ARMS: dict[Modality, dict[Role, str]] = {
     "image": {
         "read": "bonafide.sources.ingest:ingest",
+        "audit": "bonafide.data.pictures:audit",
         "train": "bonafide.model.train:train",
         "ask": "bonafide.model.answers:answer",
         "describe": "bonafide.evaluation.pictures:describe",
         "examine": "bonafide.evaluation.pictures:examine",
         "question": "bonafide.serving.v2.images",
+    },
+    "table": {
+        "read": "bonafide.sources.rows:ingest",
+        "audit": "bonafide.data.rows:audit",
     },
 }
 
@@ -32,6 +37,8 @@ def arm(modality: Modality, role: Role) -> Any:
 
     - ``read``: the ingest step, (sources, labels, out, seed, features) to
       :class:`bonafide.data.dataset.DatasetInfo`.
+    - ``audit``: (dataset, kept, settings, seed) to :class:`bonafide.data.audited.Audited`, what the validate
+      step asks beyond what it asks of every dataset.
     - ``train``: the train step, (dataset, out, settings, seed, logger) to
       :class:`bonafide.model.checkpoint.TrainingInfo`.
     - ``ask``: (model, dataset, split, outputs) to :data:`bonafide.model.answers.Answers`.

@@ -138,6 +138,8 @@ MODALITIES: dict[Modality, tuple[str, ...]] = {
     "image": ("sample", "folder", "parquet", "huggingface", "feedback"),
     "table": ("rows", "scikit-learn", "feedback"),
 }
+GIVEN: dict[Modality, type[FolderSource] | type[RowsSource]] = {"image": FolderSource, "table": RowsSource}
+"""What a place is that is given in place of a task's sources."""
 KINDS = {each.model_fields["kind"].default: each for each in get_args(get_args(Source)[0])}
 
 

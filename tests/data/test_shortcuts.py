@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bonafide.data.shortcuts import CHANCE, FACTS, ShortcutAudit, audit, file_facts
-from bonafide.data.validate import _shortcut_check
+from bonafide.data.pictures import WORDS
+from bonafide.data.shortcuts import FACTS, audit_files, file_facts
+from bonafide.data.telling import CHANCE, ShortcutAudit
+from bonafide.data.validate import shortcut_check
 from bonafide.task import Validation
 from tests.data.pictures import encode, picture
 
@@ -61,7 +63,7 @@ def together(found: ShortcutAudit) -> float:
 
 
 def test_equal_files_score_chance():
-    found = audit(facts_with("format", ["JPEG"] * 300), LABELS, GROUPS, seed=1)
+    found = audit_files(facts_with("format", ["JPEG"] * 300), LABELS, GROUPS, seed=1)
     assert set(found.by_label) == {"0", "1", "2"}
     assert {telling.value for telling in (*found.by_label.values(), *found.by_fact.values())} == {CHANCE}
     assert found.worst.low == CHANCE
@@ -77,7 +79,7 @@ def test_equal_files_score_chance():
     ],
 )
 def test_a_fact_that_tells_the_label_is_named(fact, values):
-    found = audit(facts_with(fact, [values[label] for label in LABELS]), LABELS, GROUPS, seed=1)
+    found = audit_files(facts_with(fact, [values[label] for label in LABELS]), LABELS, GROUPS, seed=1)
     assert found.worst_fact == fact
     assert together(found) == found.by_fact[fact].value == found.worst.low == 1
     assert found.by_fact[fact].label == "0"
@@ -88,7 +90,7 @@ def test_a_fact_that_tells_the_label_is_named(fact, values):
 def test_one_class_in_another_format_is_told_apart_among_many(count):
     labels = np.arange(40 * count) % count
     formats = ["PNG" if label == 2 else "JPEG" for label in labels]
-    found = audit(facts_with("format", formats), labels, list(map(str, range(len(labels)))), seed=1)
+    found = audit_files(facts_with("format", formats), labels, list(map(str, range(len(labels)))), seed=1)
     assert (found.worst.label, found.worst.low) == ("2", 1)
     assert found.worst.low > LIMIT
 
@@ -97,7 +99,7 @@ def test_one_class_in_another_format_is_told_apart_among_many(count):
 def test_a_format_that_tells_two_halves_of_ten_classes_is_a_shortcut(each):
     labels = np.arange(10 * each) % 10
     formats = ["PNG" if label < 5 else "JPEG" for label in labels]
-    found = audit(facts_with("format", formats), labels, list(map(str, range(len(labels)))), seed=1)
+    found = audit_files(facts_with("format", formats), labels, list(map(str, range(len(labels)))), seed=1)
     assert found.worst.value == pytest.approx((1 + 5 / 9) / 2)
     assert found.worst.low > LIMIT
 
@@ -121,7 +123,7 @@ def test_facts_that_vary_alike_in_all_classes_are_no_shortcut(count, each, seed)
         }
         for _ in range(rows)
     ]
-    found = audit(facts, rng.permutation(rows) % count, list(map(str, range(rows))), seed)
+    found = audit_files(facts, rng.permutation(rows) % count, list(map(str, range(rows))), seed)
     assert found.worst.low <= LIMIT
 
 
@@ -130,7 +132,9 @@ def test_images_of_few_groups_allow_for_more_chance_than_as_many_of_their_own():
     groups = np.arange(800) // 40
     labels, icc = groups % 2, (groups < 6) | (groups % 2 == 1)
     facts = facts_with("icc", icc.tolist())
-    few, many = (audit(facts, labels, list(map(str, of)), 1).by_fact["icc"] for of in (groups, range(800)))
+    few, many = (
+        audit_files(facts, labels, list(map(str, of)), 1).by_fact["icc"] for of in (groups, range(800))
+    )
     assert few.value == many.value > LIMIT
     assert few.value - few.low > 3 * (many.value - many.low)
 
@@ -144,7 +148,7 @@ def test_facts_that_tell_only_together_are_found():
         {**BASE, "width": 64 + int(width), "height": 64 + int(width ^ label)}
         for width, label in zip(widths, labels, strict=True)
     ]
-    found = audit(facts, labels, [str(number) for number in range(400)], seed=1)
+    found = audit_files(facts, labels, [str(number) for number in range(400)], seed=1)
     assert set(found.by_label) == {"0"}
     assert together(found) > 0.95
     assert max(telling.value for telling in found.by_fact.values()) < 0.65
@@ -155,11 +159,11 @@ def test_a_fact_of_the_group_is_no_shortcut():
     labels = np.array([number // 30 % 2 for number in range(600)])
     groups = [f"g{number // 30}" for number in range(600)]
     facts = facts_with("width", np.random.default_rng(2).permutation(20).repeat(30).tolist())
-    assert audit(facts, labels, groups, seed=1).worst.low < LIMIT
+    assert audit_files(facts, labels, groups, seed=1).worst.low < LIMIT
 
 
 def test_file_size_is_measured_apart():
-    found = audit(facts_with("content_size", (1000 + 500 * LABELS).tolist()), LABELS, GROUPS, seed=1)
+    found = audit_files(facts_with("content_size", (1000 + 500 * LABELS).tolist()), LABELS, GROUPS, seed=1)
     assert found.content_size.value > 0.95
     assert together(found) == CHANCE
     assert "content_size" not in found.by_fact
@@ -167,7 +171,7 @@ def test_file_size_is_measured_apart():
 
 @pytest.mark.parametrize("groups", [["one"] * 12, ["a", "b"] * 6, [str(n) for n in range(12)]])
 def test_few_images_and_groups(groups):
-    found = audit(facts_with("format", ["JPEG", "PNG"] * 6), [0, 1] * 6, groups, seed=1)
+    found = audit_files(facts_with("format", ["JPEG", "PNG"] * 6), [0, 1] * 6, groups, seed=1)
     assert found.worst.low <= together(found) <= 1
 
 
@@ -176,7 +180,7 @@ def test_a_shortcut_among_few_groups_is_measured_whole(tmp_path):
     groups = [f"generator-{n % 6}" for n in range(600)] + [f"photograph-{n}" for n in range(600)]
     formats = ["PNG" if n % 6 < 4 else "JPEG" for n in range(600)] + ["JPEG"] * 600
     labels = ["fake"] * 600 + ["real"] * 600
-    found = audit(facts_with("format", formats), labels, groups, seed=1)
+    found = audit_files(facts_with("format", formats), labels, groups, seed=1)
     assert found.worst.low < 0.6
-    assert not _shortcut_check(found, 0.6).passed
-    assert _shortcut_check(found, 0.9).passed
+    assert not shortcut_check(found, WORDS, 0.6).passed
+    assert shortcut_check(found, WORDS, 0.9).passed

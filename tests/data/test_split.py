@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from bonafide.data import dataset
 from bonafide.data.dataset import ALL
+from bonafide.data.pictures import merge_groups
 from bonafide.data.placement import PLACEMENT, Assignment, Rows, assign, hashed, read_placement
 from bonafide.data.split import split
-from bonafide.data.validate import merge_groups, validate
+from bonafide.data.validate import validate
 from bonafide.errors import DataError
 from bonafide.task import Split, Validation
 from tests.data.pictures import encode, picture, raw_images

@@ -7,8 +7,9 @@ import pytest
 
 from bonafide.data.build import RawImage, build_dataset
 from bonafide.data.dataset import Quarantined
+from bonafide.data.pictures import merge_groups
 from bonafide.data.report import number
-from bonafide.data.validate import merge_groups, validate
+from bonafide.data.validate import validate
 from bonafide.data.verdict import read_verdict, refuse_failed
 from bonafide.errors import DataError
 from bonafide.pages import render

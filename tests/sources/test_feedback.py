@@ -14,7 +14,8 @@ from bonafide.feedback.store import Store
 from bonafide.home import own_store
 from bonafide.source import FeedbackSource, FolderSource
 from bonafide.sources import feedback
-from bonafide.sources.ingest import ingest, with_digest
+from bonafide.sources.digests import with_digest
+from bonafide.sources.ingest import ingest
 from bonafide.task import load_task
 from tests.data.pictures import encode, picture
 

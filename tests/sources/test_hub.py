@@ -11,8 +11,9 @@ import yaml
 from bonafide.data.dataset import read_info
 from bonafide.errors import DataError
 from bonafide.source import FolderSource, HuggingFaceSource
+from bonafide.sources.digests import as_seen_elsewhere
 from bonafide.sources.hub import find_commit
-from bonafide.sources.ingest import as_seen_elsewhere, ingest
+from bonafide.sources.ingest import ingest
 from bonafide.task import load_task
 from tests.sources import hub_server
 from tests.sources.cifake import LABELS, NAMES, write_folder, write_parquet

@@ -9,7 +9,8 @@ from bonafide.data.validate import validate
 from bonafide.errors import DataError
 from bonafide.source import FolderSource, ParquetSource, SampleSource
 from bonafide.sources import decoders, tree
-from bonafide.sources.ingest import as_seen_elsewhere, ingest, with_digest
+from bonafide.sources.digests import as_seen_elsewhere, with_digest
+from bonafide.sources.ingest import ingest
 from bonafide.sources.sample import LABELS
 from bonafide.task import Validation, load_task
 from tests.buckets import gs, s3, scheme

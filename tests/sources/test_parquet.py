@@ -11,8 +11,10 @@ import pytest
 from bonafide.data.dataset import read, read_info
 from bonafide.errors import DataError
 from bonafide.source import ParquetSource
-from bonafide.sources.ingest import ingest, with_digest
-from bonafide.sources.parquet import BATCH_ROWS, LARGEST, MEAN_LIMIT, parquet_digest, read_parquet
+from bonafide.sources.digests import with_digest
+from bonafide.sources.ingest import ingest
+from bonafide.sources.parquet import BATCH_ROWS, ENDINGS, LARGEST, MEAN_LIMIT, read_parquet
+from bonafide.sources.tree import files_digest
 from bonafide.task import load_task
 from tests.buckets import gs, s3, scheme
 from tests.data.pictures import encode, picture
@@ -222,7 +224,7 @@ def test_caching_follows_an_object_that_is_written_anew(content, scheme):
     seen = set()
     for more in (b"", b"more"):
         filesystem.pipe("anew/data/train.parquet", content + more)
-        seen |= {parquet_digest(ParquetSource(path=f"{scheme}://anew/data")) for _ in range(2)}
+        seen |= {files_digest(f"{scheme}://anew/data", ENDINGS) for _ in range(2)}
     assert len(seen) == 2
 
 

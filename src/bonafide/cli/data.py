@@ -35,16 +35,17 @@ def ingest(
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
-    """Read sources into one dataset; unusable files are quarantined with a reason."""
-    from bonafide.modality import arm
-    from bonafide.sources.ingest import with_source
+    """Read sources into one dataset; unusable files or rows are quarantined with a reason."""
+    from bonafide.modality import NOUNS, arm
+    from bonafide.sources.digests import with_source
 
     settings = with_source(load_task(task, overrides), source)
     info = arm(settings.modality, "read")(
         settings.sources, settings.labels, out, settings.seed, settings.features
     )
+    count = sum(info.counts["all"].values())
     typer.echo(
-        f"{out}: {sum(info.counts['all'].values())} images, {len(info.quarantined)} quarantined, "
+        f"{out}: {count} {NOUNS[info.modality]}s, {len(info.quarantined)} quarantined, "
         f"{len(info.skipped)} skipped"
     )
 

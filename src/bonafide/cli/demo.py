@@ -22,7 +22,11 @@ SHOWN_PER_LABEL = 3
 
 def demo(
     data: Annotated[
-        str, typer.Argument(help="Your images: a folder with one sub-folder per class, here or in a bucket.")
+        str,
+        typer.Argument(
+            help="Your data: a folder with one sub-folder of images per class, or a file of rows; "
+            "here or in a bucket."
+        ),
     ] = "",
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
@@ -38,7 +42,7 @@ def demo(
     from bonafide.cli.live import refuse_failed, run_local
     from bonafide.data.dataset import examples
     from bonafide.delivery.current import in_service
-    from bonafide.sources.ingest import with_source
+    from bonafide.sources.digests import with_source
     from pipelines.summary import collect_reports, summarise
     from pipelines.training import arguments
 

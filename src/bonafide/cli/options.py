@@ -39,7 +39,8 @@ ModelOption = Annotated[str, typer.Option(help="Name of the model on the server.
 SourceOption = Annotated[
     str,
     typer.Option(
-        help="A folder with one sub-folder per class, here or in a bucket, instead of the task's sources."
+        help="Instead of the task's sources: a folder with one sub-folder of images per class, or a file of "
+        "rows; here or in a bucket."
     ),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it is there.")]

@@ -55,7 +55,7 @@ def training(
 
     from bonafide.addresses import is_in_store
     from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
-    from bonafide.sources.ingest import as_seen_elsewhere, with_source
+    from bonafide.sources.digests import as_seen_elsewhere, with_source
     from pipelines.training import arguments
 
     console, settings = Console(file=sys.stdout, highlight=False), load_task(task, overrides)

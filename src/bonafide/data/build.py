@@ -5,7 +5,6 @@ import itertools
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from rich.console import Console
 from rich.progress import track
 
 from bonafide import files
-from bonafide.data import dataset
-from bonafide.data.dataset import INFO, DatasetInfo, Origin, Quarantined, ShardWriter
+from bonafide.data.dataset import SCHEMA, DatasetInfo, Origin, Quarantined
 from bonafide.data.decoding import Decoded, decode
-from bonafide.errors import DataError, ImageError
+from bonafide.data.writing import unknown_label, write_dataset
+from bonafide.errors import ImageError
 from bonafide.threads import mapped
 
 BATCH_ROWS = 64
@@ -76,29 +75,17 @@ def build_dataset(
         DataError: a label is not among ``labels`` or has no usable image, or nothing is usable.
     """
     threads = workers or min(os.cpu_count() or 1, 8)
-    known = _only_known_labels(images, labels)
-    quarantined: list[Quarantined] = []
-    present: Counter[str] = Counter()
-    with files.new_folder(out, INFO) as folder, ThreadPoolExecutor(threads) as pool:
-        checked = mapped(pool, _examine, known, ahead=4 * threads)
-        rows = _usable(_with_progress(checked), folder, quarantined)
-        with ShardWriter(folder, dataset.ALL) as writer:
+
+    def batches(folder: Path, quarantined: list[Quarantined]) -> Iterator[pa.RecordBatch]:
+        with ThreadPoolExecutor(threads) as pool:
+            checked = mapped(pool, _examine, _only_known_labels(images, labels), ahead=4 * threads)
+            rows = _usable(_with_progress(checked), folder, quarantined)
             while chunk := list(itertools.islice(rows, BATCH_ROWS)):
-                present.update(row["label_name"] for row in chunk)
                 numbered = [{**row, "label": labels.index(row["label_name"])} for row in chunk]
-                writer.write(pa.RecordBatch.from_pylist(numbered, dataset.SCHEMA))
-            _check_presence(present, labels, quarantined)
-        info = dataset.describe(
-            folder,
-            [dataset.ALL],
-            labels,
-            seed=seed,
-            quarantined=tuple(quarantined),
-            skipped=skipped,
-            origins=origins,
-        )
-        dataset.write_info(folder, info)
-    return info
+                yield pa.RecordBatch.from_pylist(numbered, SCHEMA)
+
+    usable = "give JPEG, PNG or WebP files"
+    return write_dataset(batches, labels, out, "image", usable, seed=seed, skipped=skipped, origins=origins)
 
 
 def phash(decoded: Decoded) -> str:
@@ -154,29 +141,5 @@ def _only_known_labels(images: Iterable[RawImage], labels: tuple[str, ...]) -> I
         seen.add(image.label_name)
         if image.label_name not in labels:
             seen.update(rest.label_name for rest in itertools.islice(stream, LABELS_AHEAD))
-            unknown = sorted(seen - set(labels))
-            raise DataError(
-                f"{image.path}: label {image.label_name!r} is not among the task's labels "
-                f"[{', '.join(labels)}]; not known: {', '.join(unknown)}. Rename the classes, or run with "
-                f"--set name=NAME --set 'labels=[{', '.join(sorted(seen))}]'"
-            )
+            raise unknown_label(image.path, image.label_name, seen, labels)
         yield image
-
-
-def _check_presence(present: Counter[str], labels: tuple[str, ...], quarantined: list[Quarantined]) -> None:
-    refused = Counter(file.reason for file in quarantined)
-    refusals = ", ".join(f"{count} {reason}" for reason, count in refused.most_common())
-    aside = f"; refused: {refusals}, for example {quarantined[0].path}" if quarantined else ""
-    if not present:
-        raise DataError(f"no usable image{aside or ' in the source'}; give JPEG, PNG or WebP files")
-    if len(present) < 2:
-        only = next(iter(present))
-        raise DataError(
-            f"all {present[only]} usable images are {only!r}{aside}; a detector needs at least two classes: "
-            f"add images of {', '.join(repr(label) for label in labels if label != only)}"
-        )
-    if missing := [label for label in labels if not present[label]]:
-        raise DataError(
-            f"no usable image of the task's label {', '.join(map(repr, missing))}{aside}; add some, or run "
-            f"with --set name=NAME --set 'labels=[{', '.join(label for label in labels if present[label])}]'"
-        )

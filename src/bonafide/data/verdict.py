@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bonafide.config import Config, read
-from bonafide.data.shortcuts import ShortcutAudit
+from bonafide.data.telling import ShortcutAudit
 from bonafide.errors import DataError
 
 VERDICT = "validation.json"
@@ -21,7 +21,7 @@ class AuditCheck(Config):
 
 
 class Excluded(Config):
-    """An image that splits leave out; ``row`` is its position in the dataset, ``of`` the path it repeats."""
+    """What splits leave out; ``row`` is its position in the dataset, ``of`` the path that it repeats."""
 
     row: int
     sha256: str

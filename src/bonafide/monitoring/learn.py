@@ -4,7 +4,7 @@ from datetime import datetime
 
 from bonafide.source import FeedbackSource, Source
 from bonafide.sources import feedback
-from bonafide.sources.ingest import with_digest
+from bonafide.sources.digests import with_digest
 from bonafide.task import Task
 
 

@@ -1,26 +1,23 @@
 """Parquet files with a column of images, as Hugging Face's datasets have them, here or in a bucket."""
 
-import hashlib
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bonafide.addresses import fixed_part, store_of
 from bonafide.data.build import RawImage
 from bonafide.data.header import Limits
 from bonafide.errors import DataError
 from bonafide.source import ParquetSource
-from bonafide.sources.tree import AGAIN, GIVEN, listed_version, reaching
+from bonafide.sources.tree import AGAIN, find_files, given_by
 
 # A file of a kilobyte may hold the same huge value in every row, and no size in it tells so beforehand.
 BATCH_ROWS = 1
 LARGEST = Limits().max_bytes
 MEAN_LIMIT = 4 * LARGEST
-_SPLIT = re.compile(rf"(?:^|/)(?:partial-)?({'|'.join(GIVEN)})(?=[-_./])")
+ENDINGS = (".parquet",)
 
 
 def read_parquet(source: ParquetSource) -> Iterator[RawImage]:
@@ -34,7 +31,7 @@ def read_parquet(source: ParquetSource) -> Iterator[RawImage]:
     Raises:
         DataError: there is no such file, it cannot be read, it lacks a column, or its images are huge.
     """
-    filesystem, files, root = _find(source.path)
+    filesystem, files, root = find_files(source.path, ENDINGS)
     for file in files:
         try:
             with filesystem.open(file, "rb") as stream, pq.ParquetFile(stream) as opened:
@@ -45,43 +42,13 @@ def read_parquet(source: ParquetSource) -> Iterator[RawImage]:
             raise DataError(f"cannot read {file} of {source.path}: {error}; {AGAIN}") from error
 
 
-def parquet_digest(source: ParquetSource) -> str:
-    """What caching follows: a SHA-256 over the files' names and what their store tells versions apart by.
-
-    Raises:
-        DataError: there is no such file, or it cannot be reached.
-    """
-    filesystem, files, _ = _find(source.path)
-    with reaching(source.path):
-        versions = [listed_version(filesystem.info(file)) or filesystem.ukey(file) for file in files]
-    lines = "".join(f"{version} {file}\n" for version, file in zip(versions, files, strict=True))
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _find(path: str) -> tuple[Any, list[str], str]:
-    """The file system, the files that a path names, and the folder that they lie in.
-
-    It names itself, what lies below it, or what it matches.
-    """
-    with reaching(path):
-        filesystem, where = store_of(path)
-        is_folder = filesystem.isdir(where)
-        inside = filesystem.find(where) if is_folder else filesystem.glob(where)
-        files = sorted(str(file) for file in inside if str(file).endswith(".parquet"))
-    if not files:
-        raise DataError(
-            f"{path} names no .parquet file; give a file, a folder, or a pattern: train-*.parquet"
-        )
-    return filesystem, files, where if is_folder else fixed_part(where.rpartition("/")[0])
-
-
 def _images(opened: pq.ParquetFile, source: ParquetSource, file: str) -> Iterator[RawImage]:
     schema = opened.schema_arrow
     columns = [name for name in (source.image, source.label, source.generator, source.group) if name]
     if absent := [name for name in columns if name not in schema.names]:
         raise DataError(f"{file} has no column {absent[0]!r}; it has {', '.join(schema.names)}")
     _refuse_huge(opened.metadata, source.image, file)
-    names, splits, row = _names(schema, source.label), _SPLIT.findall(file), 0
+    names, given, row = label_names(schema, source.label), given_by(file), 0
     for batch in opened.iter_batches(BATCH_ROWS, columns=columns):
         for found in batch.to_pylist():
             content, name = _cell(found[source.image])
@@ -93,7 +60,7 @@ def _images(opened: pq.ParquetFile, source: ParquetSource, file: str) -> Iterato
                 source=source.name or source.path,
                 generator=_text(found, source.generator),
                 group=_text(found, source.group),
-                given=GIVEN[splits[-1]] if splits else None,
+                given=given,
             )
             row += 1
 
@@ -112,7 +79,7 @@ def _refuse_huge(metadata: pq.FileMetaData, image: str, file: str) -> None:
             )
 
 
-def _names(schema: pa.Schema, label: str) -> dict[Any, str]:
+def label_names(schema: pa.Schema, label: str) -> dict[Any, str]:
     """The names of numbered labels, as Hugging Face's datasets keep them in a file's metadata."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]

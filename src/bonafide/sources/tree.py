@@ -1,17 +1,20 @@
 """The files below a folder, on disk or in a bucket, always in the same order."""
 
+import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bonafide.addresses import is_in_store, store_of
+from bonafide.addresses import fixed_part, is_in_store, store_of
 from bonafide.errors import DataError
 from bonafide.files import sha256
 
 GIVEN = {"train": "train", "val": "val", "validation": "val", "test": "test", "holdout": "holdout"}
+_SPLIT = re.compile(rf"(?:^|/)(?:partial-)?({'|'.join(GIVEN)})(?=[-_./])")
 AGAIN = "check the path, the rights and the network, and run again"
 
 
@@ -36,6 +39,46 @@ def find_tree(where: str | Path) -> Tree:
         DataError: it is no folder, or its bucket cannot be reached.
     """
     return _bucket(str(where)) if is_in_store(str(where)) else _local(Path(where))
+
+
+def find_files(path: str, endings: tuple[str, ...]) -> tuple[Any, list[str], str]:
+    """The file system, the files that a path names, and the folder that they lie in.
+
+    It names itself, what lies below it, or what it matches.
+
+    Raises:
+        DataError: there is no such file, or it cannot be reached.
+    """
+    with reaching(path):
+        filesystem, where = store_of(path)
+        is_folder = filesystem.isdir(where)
+        inside = filesystem.find(where) if is_folder else filesystem.glob(where)
+        files = sorted(str(file) for file in inside if str(file).endswith(endings))
+    if not files:
+        raise DataError(
+            f"{path} names no {' or '.join(endings)} file; "
+            f"give a file, a folder, or a pattern: train-*{endings[0]}"
+        )
+    return filesystem, files, where if is_folder else fixed_part(where.rpartition("/")[0])
+
+
+def files_digest(path: str, endings: tuple[str, ...]) -> str:
+    """What caching follows: a SHA-256 over the files' names and what their store tells versions apart by.
+
+    Raises:
+        DataError: there is no such file, or it cannot be reached.
+    """
+    filesystem, files, _ = find_files(path, endings)
+    with reaching(path):
+        versions = [listed_version(filesystem.info(file)) or filesystem.ukey(file) for file in files]
+    lines = "".join(f"{version} {file}\n" for version, file in zip(versions, files, strict=True))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def given_by(file: str) -> str | None:
+    """The split in which a file's name or its folders put what it holds; the last of several counts."""
+    splits = _SPLIT.findall(file)
+    return GIVEN[splits[-1]] if splits else None
 
 
 @contextmanager

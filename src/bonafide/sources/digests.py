@@ -1,0 +1,130 @@
+"""What a task's sources hold now, as digests that caching follows."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bonafide.addresses import is_in_store
+from bonafide.errors import DataError
+from bonafide.source import (
+    GIVEN,
+    FeedbackSource,
+    FolderSource,
+    HuggingFaceSource,
+    ParquetSource,
+    RowsSource,
+    SampleSource,
+    ScikitLearnSource,
+    Source,
+)
+from bonafide.task import Task
+
+InFiles = TypeVar("InFiles", ParquetSource, RowsSource)
+
+
+def with_digest(task: Task) -> Task:
+    """The task with digests of what its sources hold now, so that caching follows the content.
+
+    Raises:
+        DataError: a source is not there.
+    """
+    return _with_sources(task, [DIGESTS[type(source)](source) for source in task.sources])
+
+
+def with_source(task: Task, place: str) -> Task:
+    """The task reading what lies at ``place``, if any, instead of its own sources, with digests for caching.
+
+    Of images it is a folder, of tables a file.
+    """
+    given = GIVEN[task.modality]
+    return with_digest(task.model_copy(update={"source": given(path=place)}) if place else task)
+
+
+def as_seen_elsewhere(task: Task) -> Task:
+    """For another machine: with digests of what lies in a bucket or on the Hub; of folders none is known.
+
+    Raises:
+        DataError: a bucket or the Hub cannot be reached.
+    """
+    seen = [DIGESTS[type(source)](source) if is_elsewhere(source) else source for source in task.sources]
+    return _with_sources(task, seen)
+
+
+def is_elsewhere(source: Source) -> bool:
+    """Whether other machines read the same there."""
+    if source.kind == "feedback":
+        from bonafide.sources import feedback
+
+        return feedback.is_elsewhere()
+    return source.kind == "huggingface" or is_in_store(getattr(source, "path", ""))
+
+
+def refuse_changed(source: Source) -> None:
+    """The digest was taken when the run was submitted, and caching knows the dataset by it.
+
+    Raises:
+        DataError: the source holds something else now.
+    """
+    if isinstance(source, HuggingFaceSource) or not (known := getattr(source, "digest", "")):
+        return
+    if DIGESTS[type(source)](source).digest != known:
+        name = getattr(source, "path", getattr(source, "name", ""))
+        raise DataError(f"{name} has changed since the run was submitted; run again to read it as it is")
+
+
+def _with_sources(task: Task, sources: list[Source]) -> Task:
+    return task.model_copy(update={"source": tuple(sources) if len(sources) > 1 else sources[0]})
+
+
+def _as_it_is(source: Source) -> Source:
+    return source
+
+
+def _folder(source: FolderSource) -> FolderSource:
+    from bonafide.sources.folder import folder_digest
+    from bonafide.sources.tree import find_tree
+
+    path = source.path if is_in_store(source.path) else str(Path(source.path).resolve())
+    return source.model_copy(update={"path": path, "digest": folder_digest(find_tree(path))})
+
+
+def _parquet(source: ParquetSource) -> ParquetSource:
+    from bonafide.sources.parquet import ENDINGS
+
+    return _files(source, ENDINGS)
+
+
+def _rows(source: RowsSource) -> RowsSource:
+    from bonafide.sources.rows import ENDINGS
+
+    return _files(source, ENDINGS)
+
+
+def _files(source: InFiles, endings: tuple[str, ...]) -> InFiles:
+    from bonafide.sources.tree import files_digest
+
+    path = source.path if is_in_store(source.path) else str(Path(source.path).absolute())
+    return source.model_copy(update={"path": path, "digest": files_digest(path, endings)})
+
+
+def _hugging_face(source: HuggingFaceSource) -> HuggingFaceSource:
+    from bonafide.sources.hub import find_commit
+
+    return source.model_copy(update={"digest": find_commit(source)})
+
+
+def _feedback(source: FeedbackSource) -> FeedbackSource:
+    from bonafide.sources import feedback
+
+    return feedback.with_digest(source)
+
+
+DIGESTS: dict[type, Callable[[Any], Any]] = {
+    SampleSource: _as_it_is,
+    FolderSource: _folder,
+    ParquetSource: _parquet,
+    HuggingFaceSource: _hugging_face,
+    RowsSource: _rows,
+    ScikitLearnSource: _as_it_is,
+    FeedbackSource: _feedback,
+}
