@@ -29,6 +29,24 @@ class Feature(Config):
             raise ValueError(f"{self.name}: low must be below high, got {self.low:g} and {self.high:g}")
         return self
 
+    @property
+    def told(self) -> str:
+        """For people, e.g. ``sepal_length (cm, 0.1 to 10)``."""
+        facts = ", ".join(filter(None, (self.unit, self._range, "whole" * self.whole)))
+        return f"{self.name} ({facts})" if facts else self.name
+
+    @property
+    def _range(self) -> str:
+        match (self.low, self.high):
+            case (None, None):
+                return ""
+            case (low, None):
+                return f"{low:g} or more"
+            case (None, high):
+                return f"{high:g} or less"
+            case (low, high):
+                return f"{low:g} to {high:g}"
+
     def problem(self, value: float) -> str:
         """Why a value does not fit, for people; empty if it does."""
         if value != value or value in (float("inf"), float("-inf")):

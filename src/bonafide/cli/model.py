@@ -29,8 +29,8 @@ def train(
     settings = load_task(task, overrides)
     logger = run_logger(settings.name, {**settings.model.model_dump(), "seed": settings.seed})
     info = arm(settings.modality, "train")(dataset, out, settings.model, settings.seed, logger)
-    best = info.history[info.best_epoch]
-    typer.echo(f"{out}: epoch {info.best_epoch + 1}, validation accuracy {best['val_accuracy']:.3f}")
+    epoch = "" if info.best_epoch is None else f"epoch {info.best_epoch + 1}, "
+    typer.echo(f"{out}: {epoch}validation accuracy {info.validation_accuracy:.3f}")
 
 
 @app.command()

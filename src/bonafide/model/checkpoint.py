@@ -20,13 +20,17 @@ WEIGHTS, INFO = "weights.safetensors", "training.json"
 
 
 class TrainingInfo(ModelInfo):
-    """``training.json``. ``history`` holds one row of metrics an epoch."""
+    """``training.json``. ``history`` holds one row of metrics an epoch; estimators have no epochs.
+
+    ``parameters`` counts weights, or the nodes of trees.
+    """
 
     model: AnyModel
     seed: int
     parameters: int
-    best_epoch: int
-    history: tuple[dict[str, float], ...]
+    validation_accuracy: float
+    best_epoch: int | None = None
+    history: tuple[dict[str, float], ...] = ()
 
 
 def new_detector(labels: tuple[str, ...], model: Model) -> "Detector":

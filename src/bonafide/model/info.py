@@ -24,8 +24,15 @@ class ImageInput(Config):
     tensor: ClassVar = "pixels"
     dtype: ClassVar = np.dtype(np.uint8)
     modality: Literal["image"] = "image"
+    hub_task: ClassVar = "image-classification"
+    example: ClassVar = "image.jpg"
     size: Size
     resize: Literal["shorter-side-centre-crop"] = "shorter-side-centre-crop"
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return f"RGB, {self.size} × {self.size} pixels ({self.resize})"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -55,7 +62,18 @@ class TableInput(Config):
     tensor: ClassVar = "columns"
     dtype: ClassVar = np.dtype(np.float32)
     modality: Literal["table"] = "table"
+    hub_task: ClassVar = "tabular-classification"
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return ", ".join(feature.told for feature in self.features)
+
+    @property
+    def example(self) -> str:
+        """How a row is given to ``bonafide predict``."""
+        return " ".join(f"{feature.name}=NUMBER" for feature in self.features)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,6 +123,17 @@ class ModelInfo(Config):
         """
         if not isinstance(self.input, ImageInput):
             raise PackageError(f"the model takes a {self.input.modality}; images were expected")
+        return self.input
+
+    @property
+    def table(self) -> TableInput:
+        """The input of a model of tables.
+
+        Raises:
+            PackageError: the model answers something else.
+        """
+        if not isinstance(self.input, TableInput):
+            raise PackageError(f"the model takes an {self.input.modality}; a table's columns were expected")
         return self.input
 
     @property

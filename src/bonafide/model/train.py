@@ -22,7 +22,7 @@ from bonafide.model import vision  # noqa: F401  (before lightning, which import
 from bonafide.model.architectures import Detector
 from bonafide.model.calibration import fit_temperature, operating_thresholds
 from bonafide.model.checkpoint import TrainingInfo, new_detector, save
-from bonafide.model.decision import Decision
+from bonafide.model.decision import Decision, label_of
 from bonafide.model.images import Images, in_order, shuffled
 from bonafide.model.info import ImageInput
 from bonafide.progress import Advance, progress
@@ -91,6 +91,7 @@ def _train(
         model=config,
         seed=seed,
         parameters=sum(weights.numel() for weights in detector.parameters()),
+        validation_accuracy=float((label_of(logits) == validation.labels).mean()),
         best_epoch=min(history, key=lambda row: row["val_loss"])["epoch"] if history else 0,
         history=tuple(history),
     )
