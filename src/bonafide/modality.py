@@ -31,6 +31,10 @@ ARMS: dict[Modality, dict[Role, str]] = {
     "table": {
         "read": "bonafide.sources.rows:ingest",
         "audit": "bonafide.data.rows:audit",
+        "train": "bonafide.model.estimators:train",
+        "ask": "bonafide.model.table:answer",
+        "describe": "bonafide.evaluation.rows:describe",
+        "examine": "bonafide.evaluation.rows:examine",
     },
 }
 

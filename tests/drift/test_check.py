@@ -175,7 +175,7 @@ def test_predictions_without_embeddings_are_left_out(checked, random):
     [
         (lambda arrays: None, "has no reference.npz; export the model again"),
         (lambda arrays: arrays.pop("label"), "lacks label"),
-        (lambda arrays: arrays.update(label=np.zeros(500, np.int64)), "fewer than 2 images of green, blue"),
+        (lambda arrays: arrays.update(label=np.zeros(500, np.int64)), "fewer than 2 inputs of green, blue"),
         (
             lambda arrays: arrays.update(embedding=arrays["embedding"] * np.inf),
             "embedding holds what is no number",

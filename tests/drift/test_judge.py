@@ -152,7 +152,7 @@ def test_the_real_detectors_tell_windows_apart(known, random, tmp_path, trusted,
             truth = dict(zip(world.LABELS, SKEWED, strict=True))
             assert all(share.low <= truth[share.label] <= share.high for share in found.mix)
     assert list(own) == ["mmd", "ks", "uncertainty", "labels"]
-    assert "no image statistics" in found.notes[0]
+    assert "no statistics" in found.notes[0]
     assert "does not tell its groups" in found.notes[1]
 
 

@@ -187,14 +187,14 @@ def test_a_value_over_too_few_groups_does_not_pass_a_floor(measured):
     metrics = scored(measured).model_copy(update={"macro_f1": loose})
     (refused,) = (check for check in decide(metrics, FIRST, Gate(), []).checks if not check.passed)
     assert (refused.name, refused.measured, refused.interval) == ("macro F1", 0.95, None)
-    assert "rests on groups of images that say less than 5 equal ones" in refused.why
+    assert "rests on groups that say less than 5 equal ones" in refused.why
 
 
 def test_a_comparison_over_too_few_groups_is_refused(measured):
     verdict = decide(scored(measured), against(0.1, math.nan), Gate(), [])
     (refused,) = (check for check in verdict.checks if not check.passed)
     assert refused.name == "not worse than the champion"
-    assert "rests on groups of images that say less than 5 equal ones" in refused.why
+    assert "rests on groups that say less than 5 equal ones" in refused.why
 
 
 def test_the_comparison_names_its_groups(measured):

@@ -102,7 +102,7 @@ def test_a_test_set_of_one_label_has_no_auroc_and_a_low_macro_f1():
 
 
 def test_predictions_are_checked():
-    with pytest.raises(DataError, match="no images"):
+    with pytest.raises(DataError, match="no answers"):
         measure(
             np.empty(0, np.int64), np.empty((0, 2), np.float32), ("a", "b"), np.empty(0, np.int64), 100, 0
         )
@@ -110,9 +110,9 @@ def test_predictions_are_checked():
 
 def test_a_column_of_another_length():
     truth, probabilities = np.array([0, 1]), np.eye(2, dtype=np.float32)
-    with pytest.raises(DataError, match="'source' has 1 values for 2 images"):
+    with pytest.raises(DataError, match="'source' has 1 values for 2 answers"):
         measure(truth, probabilities, ("a", "b"), truth, 100, 0, {"source": ["x"]})
-    with pytest.raises(DataError, match="'group' has 3 values for 2 images"):
+    with pytest.raises(DataError, match="'group' has 3 values for 2 answers"):
         measure(truth, probabilities, ("a", "b"), np.arange(3), 100, 0)
 
 
@@ -178,11 +178,11 @@ def test_good_predictions_pass(make_answers):
 @pytest.mark.parametrize(
     ("truth", "probabilities", "says"),
     [
-        ([], np.empty((0, 2)), "no images"),
+        ([], np.empty((0, 2)), "no answers"),
         ([0, 1], np.ones((2, 3)), r"\[2, 3\], expected \[2, 2\]"),
         ([0, 2], np.ones((2, 2)), "run from 0 to 2"),
         ([-1, 1], np.ones((2, 2)), "run from -1"),
-        ([0, 1], np.array([[0.5, 0.5], [np.nan, 0.5]]), "of 1 of 2 images are not finite"),
+        ([0, 1], np.array([[0.5, 0.5], [np.nan, 0.5]]), "of 1 of 2 answers are not finite"),
     ],
 )
 def test_predictions_that_cannot_be_measured(truth, probabilities, says):

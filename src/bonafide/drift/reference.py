@@ -57,9 +57,9 @@ def read_reference(package: Path, trusted: Path) -> Reference:
     _refuse_useless(path, info, arrays)
     notes = []
     if not statistics:
-        notes.append("The package has no image statistics, so these are not compared; export it again.")
+        notes.append("The package has no statistics, so these are not compared; export it again.")
     if "group" not in arrays:
-        notes.append("The package does not tell its groups, so each image counts as one; export it again.")
+        notes.append("The package does not tell its groups, so each input counts as one; export it again.")
     return Reference(
         info,
         arrays["probabilities"],
@@ -74,7 +74,7 @@ def read_reference(package: Path, trusted: Path) -> Reference:
 def _refuse_useless(path: Path, info: PackageInfo, arrays: dict[str, Any]) -> None:
     counts = np.bincount(arrays["label"], minlength=len(info.labels))
     if few := [name for name, count in zip(info.labels, counts, strict=True) if count < 2]:
-        raise DataError(f"{path} has fewer than 2 images of {', '.join(few)}; validate with more, and export")
+        raise DataError(f"{path} has fewer than 2 inputs of {', '.join(few)}; validate with more, and export")
     for name in ("probabilities", "embedding"):
         if name in arrays and not np.isfinite(arrays[name]).all():
             raise DataError(f"{path}: {name} holds what is no number; train and export the model again")

@@ -11,6 +11,7 @@ from bonafide.data.dataset import DatasetInfo
 from bonafide.evaluation.compare import Comparison
 from bonafide.evaluation.failures import known_failures
 from bonafide.evaluation.gate import Verdict
+from bonafide.evaluation.importance import Importance
 from bonafide.evaluation.intervals import about_intervals
 from bonafide.evaluation.metrics import Certainty, Metrics
 from bonafide.evaluation.robustness import Degraded
@@ -31,12 +32,13 @@ class CardFacts:
         certainty: how often answers are uncertain there.
         comparison: with the champion, if there was one.
         robustness: accuracy under degradations; empty if not measured.
+        importance: how much accuracy rests on each column; empty if not measured.
         verdict: of the gate.
         unseen: values of slices that were kept out of training.
         parameters: number of trained weights.
-        latency_ms: median for one image in milliseconds, or None if not measured.
+        latency_ms: median for one answer in milliseconds, or None if not measured.
         licence: SPDX identifier of the weights' licence.
-        groups_are: what a group of images is in this task, as one sentence.
+        groups_are: what a group is in this task, as one sentence.
     """
 
     task: Task
@@ -47,6 +49,7 @@ class CardFacts:
     verdict: Verdict
     comparison: Comparison | None = None
     robustness: Sequence[Degraded] = ()
+    importance: Sequence[Importance] = ()
     unseen: Collection[str] = ()
     parameters: int | None = None
     latency_ms: float | None = None
@@ -67,12 +70,14 @@ def model_card(facts: CardFacts) -> str:
         metrics=facts.metrics,
         is_sample=any(source.kind == "sample" for source in facts.task.sources),
         failures=known_failures(facts.metrics, facts.robustness),
-        intervals=about_intervals(facts.metrics.n, facts.metrics.groups, facts.groups_are),
+        intervals=about_intervals(
+            facts.metrics.n, facts.metrics.groups, facts.groups_are, facts.metrics.noun
+        ),
     )
 
 
 def _front_matter(facts: CardFacts) -> dict[str, Any]:
-    metrics = facts.metrics
+    metrics, kind = facts.metrics, facts.package.input.hub_task
     measured = {
         "accuracy": metrics.accuracy,
         "f1": metrics.macro_f1,
@@ -83,15 +88,15 @@ def _front_matter(facts: CardFacts) -> dict[str, Any]:
     return {
         "license": facts.licence,
         "library_name": "onnx",
-        "pipeline_tag": "image-classification",
-        "tags": ["image-classification", *facts.task.card.tags, "onnx", "bonafide"],
+        "pipeline_tag": kind,
+        "tags": [kind, *facts.task.card.tags, "onnx", "bonafide"],
         "metrics": list(measured),
         "model-index": [
             {
                 "name": facts.task.name,
                 "results": [
                     {
-                        "task": {"type": "image-classification", "name": facts.task.title},
+                        "task": {"type": kind, "name": facts.task.title},
                         "dataset": {
                             "name": f"{facts.task.name}, test split",
                             "type": ", ".join(dict.fromkeys(source.kind for source in facts.task.sources)),

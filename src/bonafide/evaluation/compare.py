@@ -60,7 +60,7 @@ def compare(
 
     Args:
         champion: version and package of the model in service (verified before it is loaded), or None. One
-            with other labels cannot be compared, which the gate refuses.
+            with other labels or of another modality cannot be compared, which the gate refuses.
 
     Raises:
         PackageError: the champion's package does not hold.
@@ -77,8 +77,9 @@ def compare(
         version, package = champion
         model = OnnxModel(package, verify(package, public_key), threads=1)
         latency = measure_latency(model)
-        if model.info.labels == held_out.labels:
-            ask = arm(model.info.input.modality, "ask")
+        modality = model.info.input.modality
+        if (model.info.labels, modality) == (held_out.labels, held_out.modality):
+            ask = arm(modality, "ask")
             answers = ask(model, dataset, SPLIT, ("probabilities",))["probabilities"]
     found = compare_answers(
         challenger.truth,

@@ -1,4 +1,4 @@
-"""The evaluate step: what the graph does on held-out images, as files for machines and for people."""
+"""The evaluate step: what the graph does on held-out inputs, as files for machines and for people."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,12 @@ from bonafide.config import Config, read
 from bonafide.data import dataset as datasets
 from bonafide.errors import DataError
 from bonafide.evaluation.examined import Asked, Examined
+from bonafide.evaluation.importance import Importance
 from bonafide.evaluation.measure import measure, measure_certainty
 from bonafide.evaluation.metrics import Certainty, Metrics
 from bonafide.evaluation.robustness import Degraded
 from bonafide.files import new_folder, write_json, write_text
-from bonafide.modality import arm
+from bonafide.modality import NOUNS, arm
 from bonafide.model.answers import Answers
 from bonafide.model.checkpoint import TrainingInfo, read_info
 from bonafide.model.decision import decide
@@ -40,6 +41,7 @@ class Measured(Config):
     metrics: Metrics
     certainty: Certainty
     robustness: tuple[Degraded, ...]
+    importance: tuple[Importance, ...] = ()
     unseen: tuple[str, ...]
 
     def headline(self) -> dict[str, float]:
@@ -64,7 +66,7 @@ def evaluate(
     ``predictions.parquet`` and ``evaluation.html``.
 
     Args:
-        groups_are: what a group of images is in this task, as one sentence for the report.
+        groups_are: what a group is in this task, as one sentence for the report.
 
     Raises:
         DataError: the dataset lacks a split or its labels are not the detector's.
@@ -86,6 +88,7 @@ def evaluate(
         config.bootstrap_samples,
         seed,
         slices,
+        NOUNS[modality],
     )
     decided = decide(answers["probabilities"], training.labels, training.decision)
     captions = [name or "" for name in slices["generator"]]
@@ -99,6 +102,7 @@ def evaluate(
             predictions.truth, decided, predictions.groups, config.bootstrap_samples, seed
         ),
         robustness=examined.robustness,
+        importance=examined.importance,
         unseen=_unseen(dataset, slices["generator"]),
     )
     with new_folder(out, MEASURED) as folder:
@@ -155,6 +159,7 @@ def _report(training: TrainingInfo, measured: Measured, examined: Examined, grou
         measured.metrics,
         certainty=measured.certainty,
         robustness=measured.robustness,
+        importance=measured.importance,
         history=training.history,
         tiles=examined.tiles,
         unseen=measured.unseen,

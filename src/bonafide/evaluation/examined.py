@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonafide.evaluation.gallery import Tile
+from bonafide.evaluation.importance import Importance
 from bonafide.evaluation.robustness import Degraded
 from bonafide.model.answers import Answers
 from bonafide.model.decision import Decided
@@ -34,7 +35,8 @@ class Asked:
 
 
 class Examined(NamedTuple):
-    """Accuracy under degradations, and answers to look at."""
+    """Accuracy under degradations, answers to look at, and what rests on each column."""
 
     robustness: tuple[Degraded, ...] = ()
     tiles: tuple[Tile, ...] = ()
+    importance: tuple[Importance, ...] = ()

@@ -90,6 +90,7 @@ def _facts(
         verdict=verdict,
         comparison=compared,
         robustness=measured.robustness,
+        importance=measured.importance,
         unseen=measured.unseen,
         parameters=training.parameters,
         groups_are=task.groups,
@@ -98,11 +99,11 @@ def _facts(
 
 
 def _reference(model: OnnxModel, dataset: Path) -> bytes:
-    """What drift is measured against: the graph's answers for the validation images, arrays only.
+    """What drift is measured against: the graph's answers for validation data, arrays only.
 
     Validation data have the mix that the model knows, without held-out generators. ``label`` int64 [N] is the
     truth, so that a window of another mix of labels can be weighed against it; ``group`` int64 [N] is equal
-    for images that belong together. Of very many images, some are drawn.
+    for inputs that belong together. Of very many inputs, some are drawn.
     """
     outputs = [name for name in model.info.outputs if name != "heatmap"]
     modality = model.info.input.modality

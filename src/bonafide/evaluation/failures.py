@@ -56,7 +56,8 @@ def _worst_label(metrics: Metrics) -> str:
     name, worst = min(present.items(), key=lambda each: each[1].recall.value)
     if worst.recall.value == 1:
         return ""
-    return f"The label missed most is {name}: recall {worst.recall} over {_of(worst.support, worst.groups)}."
+    where = _of(metrics, worst.support, worst.groups)
+    return f"The label missed most is {name}: recall {worst.recall} over {where}."
 
 
 def _most_frequent_confusion(metrics: Metrics) -> str:
@@ -81,11 +82,12 @@ def _worst_slice(metrics: Metrics, name: str) -> str:
     value, worst = min(slices.items(), key=lambda each: each[1].accuracy.value)
     if worst.accuracy.value == 1:
         return ""
-    return f"The weakest {name} is {value}: accuracy {worst.accuracy} over {_of(worst.n, worst.groups)}."
+    where = _of(metrics, worst.n, worst.groups)
+    return f"The weakest {name} is {value}: accuracy {worst.accuracy} over {where}."
 
 
-def _of(images: int, groups: int) -> str:
-    return f"{images} image{'s' * (images != 1)} in {groups} group{'s' * (groups != 1)}"
+def _of(metrics: Metrics, count: int, groups: int) -> str:
+    return f"{count} {metrics.noun}{'s' * (count != 1)} in {groups} group{'s' * (groups != 1)}"
 
 
 def _worst_degradation(metrics: Metrics, robustness: Sequence[Degraded]) -> str:
@@ -102,7 +104,8 @@ def _false_alarms(metrics: Metrics) -> str:
     rate = metrics.binary.false_positive_rate
     if not rate.value > 0:
         return ""
-    return f"Images of {metrics.binary.negative} are given another label at a rate of {rate}."
+    whose = f"{metrics.noun.capitalize()}s of {metrics.binary.negative}"
+    return f"{whose} are given another label at a rate of {rate}."
 
 
 def _confident(metrics: Metrics) -> str:

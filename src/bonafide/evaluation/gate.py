@@ -19,7 +19,7 @@ from bonafide.task import Gate
 VERDICT, GATE_REPORT = "gate.json", "gate.html"
 
 FIRST = "There is no champion yet, so there is nothing to be worse than."
-TOO_FEW = f"rests on groups of images that say less than {FEWEST_GROUPS} equal ones"
+TOO_FEW = f"rests on groups that say less than {FEWEST_GROUPS} equal ones"
 
 Sense = Literal["at least", "at most"]
 
@@ -94,7 +94,7 @@ def decide(
 
     Args:
         metrics: of the challenger.
-        comparison: with the champion, on the same images; the challenger's latency.
+        comparison: with the champion, on the same inputs; the challenger's latency.
         config: the task's gate.
         robustness: accuracy under degradations; empty if not measured.
     """
@@ -118,7 +118,7 @@ def decide(
 def _enough(metrics: Metrics, config: Gate) -> Iterator[Check]:
     yield _groups(metrics, config.minimum_groups)
     label, scarcest = min(metrics.labels.items(), key=lambda each: each[1].support)
-    yield _images(label, scarcest.support, config.minimum_per_label)
+    yield _inputs(metrics.noun, label, scarcest.support, config.minimum_per_label)
 
 
 def _groups(metrics: Metrics, least: int) -> Check:
@@ -135,8 +135,8 @@ def _groups(metrics: Metrics, least: int) -> Check:
     )
 
 
-def _images(label: str, count: int, least: int) -> Check:
-    name, passed = f"test images of {label}", count >= least
+def _inputs(noun: str, label: str, count: int, least: int) -> Check:
+    name, passed = f"test {noun}s of {label}", count >= least
     why = f"There are {count} {name}, {_sufficient(passed, least)}"
     return Check(name=name, measured=count, required=f"at least {least}", passed=passed, why=why)
 

@@ -146,20 +146,21 @@ def enough(effective: float, least: int) -> bool:
     return round(effective, 1) >= least
 
 
-def about_intervals(images: int, groups: int, groups_are: str = "") -> str:
+def about_intervals(count: int, groups: int, groups_are: str = "", noun: str = "image") -> str:
     """What the intervals of an evaluation say and what has none, for people.
 
     Args:
-        images: in the test split.
+        count: of inputs in the test split.
         groups: that they come from.
-        groups_are: what a group of images is in this task, as one sentence.
+        groups_are: what a group is in this task, as one sentence.
+        noun: what one input is called.
     """
     sentences = (
-        f"95 % intervals come from resampling the {groups} groups of the {images:,} test images, because "
-        "images of one group are alike.",
+        f"95 % intervals come from resampling the {groups} groups of the {count:,} test {noun}s, because "
+        f"{noun}s of one group are alike.",
         groups_are,
         f"A value that rests on groups that say less than {FEWEST_GROUPS} equal ones has no interval. "
-        "Neither have accuracy under degradations, counts and the reliability diagram.",
+        "Neither have counts and the reliability diagram.",
     )
     return " ".join(filter(None, sentences))
 

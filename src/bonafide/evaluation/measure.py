@@ -35,6 +35,7 @@ def measure(
     samples: int,
     seed: int,
     slices: Slices | None = None,
+    noun: str = "image",
 ) -> Metrics:
     """Measure predictions.
 
@@ -46,6 +47,7 @@ def measure(
         samples: bootstrap resamples.
         seed: of the resamples.
         slices: by slice name one value an image; None leaves an image out of that slice.
+        noun: what one input is called.
 
     Raises:
         DataError: predictions that cannot be measured, or groups or a slice of another length.
@@ -72,6 +74,7 @@ def measure(
     support = np.bincount(truth, minlength=len(labels))
     once = np.ones((1, len(truth)))
     return Metrics(
+        noun=noun,
         n=len(truth),
         **_grouped(groups, np.ones(len(truth), bool)),
         samples=samples,
@@ -212,10 +215,10 @@ def _under(found: Mapping[Key, Interval], *prefix: str) -> dict[str, Interval]:
     }
 
 
-def _check_lengths(images: int, columns: Mapping[str, Sequence[str | None] | NDArray[np.int64]]) -> None:
+def _check_lengths(answers: int, columns: Mapping[str, Sequence[str | None] | NDArray[np.int64]]) -> None:
     for name, values in columns.items():
-        if len(values) != images:
-            raise DataError(f"column {name!r} has {len(values)} values for {images} images")
+        if len(values) != answers:
+            raise DataError(f"column {name!r} has {len(values)} values for {answers} answers")
 
 
 def check_predictions(truth: NDArray[np.int64], probabilities: NDArray[np.float32], classes: int) -> None:
@@ -227,20 +230,20 @@ def check_predictions(truth: NDArray[np.int64], probabilities: NDArray[np.float3
         classes: K.
 
     Raises:
-        DataError: no images, shapes that do not match, a label index out of range or a probability
+        DataError: no answers, shapes that do not match, a label index out of range or a probability
             that is not a finite number.
     """
     if not len(truth):
-        raise DataError("no images to measure: the split is empty; give it more groups")
+        raise DataError("no answers to measure: the split is empty; give it more groups")
     if probabilities.shape != (len(truth), classes):
         raise DataError(
             f"probabilities are {list(probabilities.shape)}, expected {[len(truth), classes]}: "
-            "one row an image, one column a label"
+            "one row an answer, one column a label"
         )
     if truth.min() < 0 or truth.max() >= classes:
         raise DataError(f"labels run from {truth.min()} to {truth.max()}; the task has 0 to {classes - 1}")
     if broken := int((~np.isfinite(probabilities)).any(1).sum()):
         raise DataError(
-            f"probabilities of {broken} of {len(truth)} images are not finite: the training diverged; "
+            f"probabilities of {broken} of {len(truth)} answers are not finite: the training diverged; "
             "lower model.learning_rate"
         )

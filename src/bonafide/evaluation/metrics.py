@@ -1,4 +1,4 @@
-"""What is measured on held-out images, as types."""
+"""What is measured on held-out inputs, as types."""
 
 from bonafide.config import Config
 from bonafide.evaluation.intervals import Interval, Number
@@ -8,7 +8,7 @@ CONFIDENT = 0.9
 
 
 class LabelMetrics(Config):
-    """One label against all others; ``support`` images in ``groups`` groups have it.
+    """One label against all others; ``support`` inputs in ``groups`` groups have it.
 
     The groups say as much as ``effective_groups`` equal ones: see
     :class:`bonafide.evaluation.intervals.Basis`.
@@ -43,7 +43,7 @@ class Certainty(Config):
 
 
 class SliceMetrics(Config):
-    """The images that share one value of a slice, e.g. one source, in groups as those of a label.
+    """The inputs that share one value of a slice, e.g. one source, in groups as those of a label.
 
     ``binary_accuracy`` asks only for the first label or not; ``recall`` holds the labels that occur.
     """
@@ -74,16 +74,18 @@ class Baseline(Config):
 
 
 class Metrics(Config):
-    """Everything measured on one set of images. A measure that is undefined is NaN, and null in JSON.
+    """Everything measured on one set of inputs. A measure that is undefined is NaN, and null in JSON.
 
+    ``noun`` is what one input is called.
     Macro averages weigh labels alike and count a label that is never right as 0 (scikit-learn's
     ``zero_division=0``). ``auroc`` is the macro mean of one-versus-rest. ``ece`` has 15 equal-width bins
-    of the top confidence; chance adds to it, the more the fewer the images. ``confident_errors`` counts wrong
+    of the top confidence; chance adds to it, the more the fewer the inputs. ``confident_errors`` counts wrong
     answers with a confidence of 0.9 or more. Intervals come from resampling the groups (see
-    :mod:`bonafide.evaluation.intervals`); a measure that needs images of every label rests on the label in
+    :mod:`bonafide.evaluation.intervals`); a measure that needs inputs of every label rests on the label in
     the fewest groups. Counts, the baseline and the reliability diagram have no interval.
     """
 
+    noun: str = "image"
     n: int
     groups: int
     effective_groups: float

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from bonafide.evaluation.importance import Importance
 from bonafide.evaluation.intervals import TOO_FEW, Interval
 from bonafide.evaluation.metrics import LabelMetrics, Metrics, SliceMetrics
 from bonafide.evaluation.robustness import Degraded
-from bonafide.pages import number
+from bonafide.pages import number, signed
 
 INK, MUTED, GRID, PAPER = "#1c2127", "#5c6773", "#d9dee4", "#fdfdfd"
 BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
@@ -60,6 +61,8 @@ STYLE: dict[str, Any] = {
     "savefig.transparent": True,
 }
 
+BARS: dict[str, Any] = {"color": BLUE, "height": 0.62, "ecolor": INK, "error_kw": {"lw": 1.2, "capsize": 2}}
+
 DEEPEST = 0.5
 """Opacity of a full cell, through which its text keeps a contrast of 4.5 in both themes."""
 
@@ -90,7 +93,7 @@ def confusion_matrix(metrics: Metrics) -> str:
 
 
 def reliability_diagram(metrics: Metrics) -> str:
-    """Accuracy against confidence in 15 bins, above how many images fell in each (Guo et al. 2017)."""
+    """Accuracy against confidence in 15 bins, above how many inputs fell in each (Guo et al. 2017)."""
     bins = [each for each in metrics.reliability if each.n]
     middles = [(each.low + each.high) / 2 for each in metrics.reliability]
     width = 0.9 / len(metrics.reliability)
@@ -109,7 +112,7 @@ def reliability_diagram(metrics: Metrics) -> str:
         above.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.03))
         above.legend(loc="upper left")
         below.bar(middles, [each.n for each in metrics.reliability], width, color=BLUE, alpha=0.55)
-        below.set(xlabel="confidence of the answer", ylabel="images")
+        below.set(xlabel="confidence of the answer", ylabel=f"{metrics.noun}s")
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         return svg(figure)
 
@@ -172,6 +175,24 @@ def robustness_bars(results: Sequence[Degraded], undegraded: float) -> str:
         axes.text(undegraded, -0.75, label, ha="right", color=ORANGE, size=8.5, weight="bold")
         axes.set(xlim=(0, 1), xlabel="accuracy")
         axes.set_ylim(len(results) - 0.4, -1.1)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        return svg(figure)
+
+
+def importance_bars(found: Sequence[Importance]) -> str:
+    """Accuracy lost without each column, with the standard deviation of the shuffles."""
+    rows = [*reversed(found)]
+    with rc_context(STYLE | {"axes.grid.axis": "x"}):
+        figure = Figure((WIDTH, 0.8 + 0.36 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        places = range(len(rows))
+        axes.barh(places, [each.lost for each in rows], xerr=[each.spread for each in rows], **BARS)
+        for row, each in enumerate(rows):
+            axes.text(1.04, row, signed(each.lost), transform=axes.get_yaxis_transform(), va="center")
+        axes.axvline(0, color=MUTED, lw=1)
+        axes.set_yticks(places, [each.column for each in rows])
+        axes.set_xlabel("accuracy lost")
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         return svg(figure)

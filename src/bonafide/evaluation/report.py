@@ -9,6 +9,7 @@ from bonafide.evaluation import plots
 from bonafide.evaluation.failures import known_failures
 from bonafide.evaluation.gallery import Tile, gallery, legend
 from bonafide.evaluation.gate import Verdict
+from bonafide.evaluation.importance import Importance
 from bonafide.evaluation.intervals import about_intervals
 from bonafide.evaluation.metrics import Certainty, Metrics
 from bonafide.evaluation.robustness import Degraded
@@ -21,6 +22,7 @@ def evaluation_html(
     *,
     certainty: Certainty | None = None,
     robustness: Sequence[Degraded] = (),
+    importance: Sequence[Importance] = (),
     history: Sequence[Mapping[str, float]] = (),
     tiles: Sequence[Tile] = (),
     unseen: Collection[str] = (),
@@ -31,31 +33,33 @@ def evaluation_html(
 
     Args:
         title: of the task.
-        metrics: on held-out images.
+        metrics: on held-out inputs.
         certainty: how often answers are uncertain.
         robustness: accuracy under degradations.
+        importance: how much accuracy rests on each column.
         history: one mapping an epoch, as for :func:`bonafide.evaluation.plots.training_curves`.
         tiles: wrong and right answers, for instance those of
             :func:`~bonafide.evaluation.failures.confident_errors` and
             :func:`~bonafide.evaluation.failures.representatives`.
         unseen: values of slices that were kept out of training.
         facts: where the model is from, e.g. ``{"data digest": "…", "run": "…"}``.
-        groups_are: what a group of images is in this task, as one sentence.
+        groups_are: what a group is in this task, as one sentence.
     """
     return render(
         "evaluation.html",
         title=title,
-        headline=f"Right on {percent(metrics.accuracy.value)} of {metrics.n:,} held-out images",
+        headline=f"Right on {percent(metrics.accuracy.value)} of {metrics.n:,} held-out {metrics.noun}s",
         metrics=metrics,
         certainty=certainty,
         robustness=robustness,
+        importance=importance,
         history=history,
         wrong=gallery([tile for tile in tiles if not tile.correct]),
         right=gallery([tile for tile in tiles if tile.correct]),
         legend=legend(),
         unseen=unseen,
         failures=known_failures(metrics, robustness),
-        intervals=about_intervals(metrics.n, metrics.groups, groups_are),
+        intervals=about_intervals(metrics.n, metrics.groups, groups_are, metrics.noun),
         facts=facts or {},
         plots=plots,
     )
