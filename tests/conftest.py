@@ -141,6 +141,14 @@ def made(shared: Path, tiny: Task, dataset: Path, checkpoint: Path) -> Made:
 
 
 @pytest.fixture(scope="session")
+def flowers(shared: Path) -> Made:
+    """The same of a table."""
+    from tests import flowers
+
+    return flowers.make(shared / "flowers", flowers.task())
+
+
+@pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database with its tables, which take seconds to make."""
     from bonafide.registry.tracking import start
