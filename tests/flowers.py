@@ -67,19 +67,19 @@ def _table(
     values: np.ndarray, truth: np.ndarray, features: tuple[Feature, ...], labels: tuple[str, ...]
 ) -> pa.Table:
     digests = [hashlib.sha256(row.astype("<f4").tobytes()).hexdigest() for row in values]
-    columns = [pa.array(column) for column in values.T.copy()]
-    return pa.table(
-        {
-            "row": pa.StructArray.from_arrays(columns, [feature.name for feature in features]),
-            "label": truth,
-            "label_name": [labels[number] for number in truth],
-            "sha256": digests,
-            "source": ["iris"] * len(truth),
-            "generator": pa.nulls(len(truth), pa.string()),
-            "group": digests,
-            "given": pa.nulls(len(truth), pa.string()),
-        }
-    )
+    rows = [dict(zip((feature.name for feature in features), row, strict=True)) for row in values.tolist()]
+    columns = {
+        "row": rows,
+        "path": [f"iris, row {number}" for number in range(len(rows))],
+        "label": truth.tolist(),
+        "label_name": [labels[number] for number in truth],
+        "sha256": digests,
+        "source": ["iris"] * len(rows),
+        "generator": [None] * len(rows),
+        "group": digests,
+        "given": [None] * len(rows),
+    }
+    return pa.table(columns, datasets.table_schema(features))
 
 
 def make(folder: Path, own: Task) -> Made:
