@@ -15,9 +15,6 @@ Role = Literal["read", "audit", "train", "ask", "describe", "examine", "question
 NOUNS: dict[Modality, str] = {"image": "image", "table": "row"}
 """What people call one input; several take an s."""
 
-NOUNS: dict[Modality, str] = {"image": "image", "table": "row"}
-"""What people call one input; several take an s."""
-
 ARMS: dict[Modality, dict[Role, str]] = {
     "image": {
         "read": "bonafide.sources.ingest:ingest",

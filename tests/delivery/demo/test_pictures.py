@@ -41,5 +41,7 @@ def test_nobody_is_asked_about_what_training_saw_or_what_judges(tmp_path, sample
     assert min(int(name[-9:-4]) for name in every) == 1200
     counts = {role: Counter(name.partition("/")[0] for name in found) for role, found in names.items()}
     assert counts["known"] == {"real": 2700, "ai-generated": 4050, "deepfake": 4050}
-    assert counts["judged"].total() == pytest.approx(counts["new"].total() / (pictures.JUDGED_OF - 1), rel=0.05)
+    assert counts["judged"].total() == pytest.approx(
+        counts["new"].total() / (pictures.JUDGED_OF - 1), rel=0.05
+    )
     assert all(count > 100 for found in counts.values() for count in found.values())
