@@ -236,6 +236,13 @@ def signed(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def fruit(tmp_path_factory):
+    from tests import tables
+
+    return tables.make(tmp_path_factory.mktemp("fruit"))
+
+
+@pytest.fixture(scope="session")
 def engine(signed):
     from bonafide.serving.compute.engine import Engine
 

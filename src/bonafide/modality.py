@@ -32,6 +32,7 @@ ARMS: dict[Modality, dict[Role, str]] = {
         "ask": "bonafide.model.table:answer",
         "describe": "bonafide.evaluation.rows:describe",
         "examine": "bonafide.evaluation.rows:examine",
+        "question": "bonafide.serving.v2.rows",
     },
 }
 

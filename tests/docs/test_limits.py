@@ -80,6 +80,7 @@ IMAGES = {
 REQUESTS = {
     **{SERVER[name]: told(name, value) for name, value in asdict(limits.Limits()).items()},
     "images a request": f"{limits.MAXIMUM_IMAGES}",
+    "rows of a table a request": f"{limits.MAXIMUM_ROWS:,}",
     "values in JSON": f"{limits.MAXIMUM_VALUES:,}",
     "inputs, and outputs, in JSON": f"{wire.MAXIMUM_TENSORS}",
     f"fields of a gRPC message above {message.TINY // 1024} KiB": f"{message.MAXIMUM_FIELDS:,}",

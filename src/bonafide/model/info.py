@@ -26,6 +26,7 @@ class ImageInput(Config):
     modality: Literal["image"] = "image"
     hub_task: ClassVar = "image-classification"
     example: ClassVar = "image.jpg"
+    features: ClassVar[tuple[Feature, ...]] = ()
     size: Size
     resize: Literal["shorter-side-centre-crop"] = "shorter-side-centre-crop"
 
@@ -79,6 +80,17 @@ class TableInput(Config):
     def shape(self) -> tuple[int, ...]:
         """Of one row."""
         return (len(self.features),)
+
+    def misfits(self, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which values of float32 [N, C] no row may have, bool [N, C]; the features say why."""
+        low = np.array([-np.inf if each.low is None else each.low for each in self.features], np.float32)
+        high = np.array([np.inf if each.high is None else each.high for each in self.features], np.float32)
+        fits = np.isfinite(rows) & (rows >= low) & (rows <= high)
+        whole = np.array([each.whole for each in self.features])
+        if whole.any():
+            fits &= ~whole | (rows == np.floor(rows))
+        misfits: NDArray[np.bool_] = ~fits
+        return misfits
 
     def fitted(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows float32 [N, C], which are checked before they come here."""
@@ -135,6 +147,11 @@ class ModelInfo(Config):
         if not isinstance(self.input, TableInput):
             raise PackageError(f"the model takes an {self.input.modality}; a table's columns were expected")
         return self.input
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of a table's columns, in their order; none of an image."""
+        return tuple(feature.name for feature in self.input.features)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a model says about images, whoever asked and wherever it runs."""
+"""What a model says about images or rows, whoever asked and wherever it runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """For N images, the arrays that were asked for, by the names of the Open Inference Protocol's outputs.
+    """For N images or rows, the arrays that were asked for, by the Open Inference Protocol's names.
 
     ``label`` is object [N] of bytes, ``uncertain`` bool [N], ``probabilities`` float32 [N, K] with columns
     named by ``labels``, ``embedding`` float32 [N, E], ``heatmap`` float32 [N, h, w], zero or above. ``ids``
-    are those of the N predictions, where they are kept.
+    are those of the N predictions, where they are kept. ``columns`` names a table's, in the model's order.
     """
 
     model: str
@@ -27,15 +27,16 @@ class Answer:
     labels: tuple[str, ...]
     outputs: Mapping[str, Array]
     ids: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The label of each image."""
+        """The label of each."""
         return tuple(name.decode() for name in self.outputs["label"])
 
     @property
     def uncertain(self) -> npt.NDArray[np.bool_]:
-        """For each image, whether its confidence is below its label's threshold."""
+        """For each, whether its confidence is below its label's threshold."""
         return self.outputs["uncertain"]
 
     @property

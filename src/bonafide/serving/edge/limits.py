@@ -6,6 +6,9 @@ MIB = 2**20
 MAXIMUM_IMAGES = 64
 """Images that a request may have."""
 
+MAXIMUM_ROWS = 10_000
+"""Rows of a table that a request may have."""
+
 MAXIMUM_VALUES = 2 * MIB
 """Values that a request may have in its JSON; in memory each takes 8 to 60 bytes."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 
+import numpy as np
 from starlette.requests import ClientDisconnect
 
 from bonafide.model.decision import Decided
@@ -34,11 +35,14 @@ class Meters:
         stages = {stage: getattr(answered, stage) for stage in ("decode", "queue", "infer")}
         for stage, seconds in (stages | {"total": sum(stages.values())}).items():
             self._stages[stage].observe(seconds)
-        rows = zip(decided.label, decided.confidence, decided.uncertain, strict=True)
-        for label, confidence, uncertain in rows:
-            self._predictions[label].inc()
-            self._uncertain[label].inc(int(uncertain))
+        for confidence in decided.confidence.tolist():
             self._confidence.observe(confidence)
+        for counters, labels in (
+            (self._predictions, decided.label),
+            (self._uncertain, decided.label[decided.uncertain]),
+        ):
+            for label, count in enumerate(np.bincount(labels).tolist()):
+                counters[label].inc(count)
 
 
 @contextmanager

@@ -51,7 +51,8 @@ class Predictor:
         answered = await self._scheduler.run(self._engine, items, wanted)
         decided, found = labelled(self.info, answered.scores)
         self._meters.answered(answered, decided)
-        return Answer(self.name, self.version, self.info.labels, {name: found[name] for name in outputs})
+        given = {name: found[name] for name in outputs}
+        return Answer(self.name, self.version, self.info.labels, given, columns=self.info.columns)
 
 
 def _shapes(info: ModelInfo) -> Mapping[str, tuple[int, ...]]:

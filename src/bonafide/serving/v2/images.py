@@ -3,7 +3,6 @@
 import binascii
 import math
 import struct
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from bonafide.model.info import ModelInfo
 from bonafide.serving.compute.engine import Items, Pixels
 from bonafide.serving.edge.limits import MAXIMUM_IMAGES
 from bonafide.serving.errors import RequestError
-from bonafide.serving.v2.question import raw
+from bonafide.serving.v2.question import flat, raw
 
 DATATYPES = {"image": "BYTES", "pixels": "UINT8"}
 SMALLEST_SIDE = 8
@@ -114,11 +113,7 @@ def _pixels(tensor: InferInput) -> Pixels:
 
 
 def _numbers(data: Any) -> Pixels:
-    """Lists in lists laid out flat. NumPy would make room for the longest text in the place of each."""
-    while any(isinstance(part, list) for part in data):
-        if not all(isinstance(part, list) for part in data) or len(set(map(len, data))) > 1:
-            raise RequestError("pixels: the data is no regular array")
-        data = list(chain.from_iterable(data))
+    data = flat("pixels", data)
     try:
         if set(map(type, data)) <= {int}:
             return np.frombuffer(bytes(data), np.uint8)

@@ -1,7 +1,8 @@
 """What a request of the Open Inference Protocol v2 asks, checked field by field before any work is done."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 from kserve import InferInput, InferRequest
 
@@ -39,6 +40,19 @@ def raw(tensor: InferInput) -> memoryview | None:
     kserve's public way to raw tensors converts them and fails with a 500 on a wrong length or shape.
     """
     return None if tensor._raw_data is None else memoryview(tensor._raw_data)
+
+
+def flat(name: str, data: Any) -> Any:
+    """A tensor's data as one list. NumPy would make room for the longest text in the place of each.
+
+    Raises:
+        RequestError: the lists in it are of different lengths.
+    """
+    while any(isinstance(part, list) for part in data):
+        if not all(isinstance(part, list) for part in data) or len(set(map(len, data))) > 1:
+            raise RequestError(f"{name}: the data is no regular array")
+        data = list(chain.from_iterable(data))
+    return data
 
 
 def _outputs(request: InferRequest, outputs: tuple[str, ...]) -> tuple[str, ...]:

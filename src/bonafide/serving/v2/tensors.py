@@ -48,5 +48,9 @@ def metadata(predictor: Predictor, models: Models) -> dict[str, Any]:
 
 
 def parameters(answer: Answer) -> dict[str, str]:
-    """Of every answer: ``labels`` is a JSON list that names the K columns of the probabilities."""
-    return {"model_version": answer.version, "labels": json.dumps(answer.labels)}
+    """Of every answer: ``labels`` is a JSON list that names the K columns of the probabilities.
+
+    ``columns`` is one that names those of the rows that a model of tables takes, in its order.
+    """
+    told = {"model_version": answer.version, "labels": json.dumps(answer.labels)}
+    return told | ({"columns": json.dumps(answer.columns)} if answer.columns else {})

@@ -37,7 +37,7 @@ Content = TypeVar("Content", bound=BaseModel)
 HEADER = "inference-header-content-length"
 _SIZE = TypeAdapter(NonNegativeInt)
 BEFORE_VALUES = b",[{"
-MAXIMUM_TENSORS = 16
+MAXIMUM_TENSORS = 256
 STEP = 2**20
 _LENGTH = re.compile(r"[0-9]{1,12}")
 
