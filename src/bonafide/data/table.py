@@ -60,7 +60,8 @@ def build_table(
     Raises:
         DataError: a label is not among ``labels`` or has no usable row, or nothing is usable.
     """
-    columns = pd.concat([rows.columns for rows in found], ignore_index=True)
+    names = [feature.name for feature in features]
+    columns = pd.concat([rows.columns[names] for rows in found], ignore_index=True)
     about = pd.concat([rows.about for rows in found], ignore_index=True)
     _refuse_unknown(about, labels)
     numbers = columns.apply(pd.to_numeric, errors="coerce").astype("float64")
