@@ -162,6 +162,7 @@ def _report(training: TrainingInfo, measured: Measured, examined: Examined, grou
         importance=measured.importance,
         history=training.history,
         tiles=examined.tiles,
+        cases=examined.cases,
         unseen=measured.unseen,
         groups_are=groups_are,
         facts={

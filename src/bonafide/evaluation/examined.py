@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bonafide.evaluation.contributions import Case
 from bonafide.evaluation.gallery import Tile
 from bonafide.evaluation.importance import Importance
 from bonafide.evaluation.robustness import Degraded
@@ -35,8 +36,11 @@ class Asked:
 
 
 class Examined(NamedTuple):
-    """Accuracy under degradations, answers to look at, and what rests on each column."""
+    """What belongs to images: accuracy under degradations, and answers to look at; and the same of tables:
+    accuracy that rests on each column, and answers.
+    """
 
     robustness: tuple[Degraded, ...] = ()
     tiles: tuple[Tile, ...] = ()
     importance: tuple[Importance, ...] = ()
+    cases: tuple[Case, ...] = ()

@@ -6,6 +6,7 @@ Importing this module loads matplotlib; import it where a report is written.
 from collections.abc import Collection, Mapping, Sequence
 
 from bonafide.evaluation import plots
+from bonafide.evaluation.contributions import Case
 from bonafide.evaluation.failures import known_failures
 from bonafide.evaluation.gallery import Tile, gallery, legend
 from bonafide.evaluation.gate import Verdict
@@ -25,6 +26,7 @@ def evaluation_html(
     importance: Sequence[Importance] = (),
     history: Sequence[Mapping[str, float]] = (),
     tiles: Sequence[Tile] = (),
+    cases: Sequence[Case] = (),
     unseen: Collection[str] = (),
     facts: Mapping[str, str] | None = None,
     groups_are: str = "",
@@ -41,6 +43,7 @@ def evaluation_html(
         tiles: wrong and right answers, for instance those of
             :func:`~bonafide.evaluation.failures.confident_errors` and
             :func:`~bonafide.evaluation.failures.representatives`.
+        cases: the same of a table.
         unseen: values of slices that were kept out of training.
         facts: where the model is from, e.g. ``{"data digest": "…", "run": "…"}``.
         groups_are: what a group is in this task, as one sentence.
@@ -56,6 +59,7 @@ def evaluation_html(
         history=history,
         wrong=gallery([tile for tile in tiles if not tile.correct]),
         right=gallery([tile for tile in tiles if tile.correct]),
+        cases=cases,
         legend=legend(),
         unseen=unseen,
         failures=known_failures(metrics, robustness),

@@ -29,8 +29,7 @@ def columns(info: ModelInfo, dataset: Path, split: str) -> NDArray[np.float32]:
         DataError: the split is not there, or lacks a column that the model takes.
     """
     there = [feature.name for feature in datasets.read_info(dataset).features]
-    wanted = [feature.name for feature in info.table.features]
-    if missing := [name for name in wanted if name not in there]:
+    if missing := [name for name in info.columns if name not in there]:
         raise DataError(f"{dataset} has no column {missing[0]}, which the model takes; train again")
     rows = datasets.rows(dataset, split)
-    return np.ascontiguousarray(rows[:, [there.index(name) for name in wanted]])
+    return np.ascontiguousarray(rows[:, [there.index(name) for name in info.columns]])

@@ -1,0 +1,159 @@
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from bonafide.data import dataset as datasets
+from bonafide.errors import DataError, PackageError
+from bonafide.model import estimators
+from bonafide.model.checkpoint import INFO, load, read_info
+from bonafide.model.estimators import train
+from bonafide.model.info import MODEL
+from bonafide.model.runtime import OnnxModel
+from bonafide.task import ESTIMATORS, Estimator
+from tests.flowers import FEATURES, LABELS, SEED
+
+
+def estimator(architecture: str = "logistic_regression", **values) -> Estimator:
+    return Estimator(**{"architecture": architecture, "n_estimators": 20} | values)
+
+
+def truth_of(dataset, split):
+    return datasets.read(dataset, split, ["label"])["label"].to_numpy()
+
+
+def accuracy(checkpoint, dataset, split="test"):
+    model = OnnxModel(checkpoint, read_info(checkpoint), threads=1)
+    answered = model.run(datasets.rows(dataset, split))["probabilities"].argmax(axis=1)
+    return float((answered == truth_of(dataset, split)).mean())
+
+
+@pytest.fixture(params=ESTIMATORS)
+def trained(request, flowers, tmp_path):
+    train(flowers.dataset, tmp_path / "checkpoint", estimator(request.param), SEED)
+    return tmp_path / "checkpoint"
+
+
+def test_it_learns(trained, flowers):
+    info = read_info(trained)
+    assert accuracy(trained, flowers.dataset) > 0.85
+    assert info.validation_accuracy == accuracy(trained, flowers.dataset, "val") > 0.85
+
+
+def test_a_checkpoint_is_a_graph_and_its_record(trained, flowers):
+    assert sorted(path.name for path in trained.iterdir()) == [MODEL, INFO]
+    info = read_info(trained)
+    assert json.loads((trained / INFO).read_text()) == info.model_dump(mode="json")
+    assert (info.labels, info.input.features, info.embedding_size) == (LABELS, FEATURES, len(FEATURES))
+    assert (info.heatmap_size, info.best_epoch, info.history) == (None, None, ())
+    assert info.data_digest == datasets.read_info(flowers.dataset).digest
+    with pytest.raises(PackageError, match=f"holds no network but a {info.architecture}"):
+        load(trained)
+
+
+def test_a_seed_gives_the_same_graph(trained, flowers, tmp_path):
+    info = read_info(trained)
+    assert train(flowers.dataset, tmp_path / "again", info.model, SEED) == info
+
+
+def test_another_seed_gives_another_forest(flowers, tmp_path):
+    digests = {
+        train(flowers.dataset, tmp_path / str(seed), estimator("random_forest"), seed).model_digest
+        for seed in (1, 2)
+    }
+    assert len(digests) == 2
+
+
+def test_the_embedding_is_the_standardised_columns(trained, flowers):
+    model = OnnxModel(trained, read_info(trained), threads=1)
+    rows = datasets.rows(flowers.dataset, "train")
+    embedding = model.run(rows, ("embedding",))["embedding"]
+    assert embedding == pytest.approx((rows - rows.mean(axis=0)) / rows.std(axis=0), abs=1e-4)
+
+
+def test_the_temperature_lowers_the_loss_on_validation(trained, flowers):
+    info, truth = read_info(trained), truth_of(flowers.dataset, "val")
+    model = OnnxModel(trained, info, threads=1)
+    logits = np.log(model.run(datasets.rows(flowers.dataset, "val"))["probabilities"])
+
+    def loss(temperature: float) -> float:
+        scores = log_softmax(logits * info.temperature / temperature, axis=1)
+        return -scores[np.arange(len(truth)), truth].mean()
+
+    assert info.temperature != 1
+    assert loss(info.temperature) < min(loss(1), loss(0.9 * info.temperature), loss(1.1 * info.temperature))
+
+
+def test_certain_answers_are_right_as_often_as_wanted(trained, flowers):
+    info, truth = read_info(trained), truth_of(flowers.dataset, "val")
+    rows = datasets.rows(flowers.dataset, "val")
+    probabilities = OnnxModel(trained, info, threads=1).run(rows)["probabilities"]
+    assert tuple(info.decision.thresholds) == LABELS
+    for number, (label, threshold) in enumerate(info.decision.thresholds.items()):
+        certain = (probabilities.argmax(axis=1) == number) & (probabilities.max(axis=1) >= threshold)
+        assert certain.any(), label
+        assert (truth[certain] == number).mean() >= 0.95, label
+
+
+def test_shuffled_labels_teach_nothing(flowers, tmp_path):
+    found = []
+    for seed in range(4):
+        train(flowers.dataset, tmp_path / "bad", estimator(shuffle_labels=True), seed)
+        found.append(accuracy(tmp_path / "bad", flowers.dataset))
+    assert sum(found) / len(found) < 0.6
+
+
+def test_a_label_without_training_rows_is_named(flowers, tmp_path):
+    folder = shutil.copytree(flowers.dataset, tmp_path / "dataset")
+    info = datasets.read_info(folder)
+    datasets.write_info(folder, info.model_copy(update={"labels": (*LABELS, "blue flag")}))
+    with pytest.raises(DataError, match="no training rows of blue flag"):
+        train(folder, tmp_path / "out", estimator(), SEED)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dataset_without_validation_is_refused(flowers, tmp_path):
+    folder = shutil.copytree(flowers.dataset, tmp_path / "dataset")
+    shutil.rmtree(folder / "val")
+    with pytest.raises(DataError, match="no split 'val'"):
+        train(folder, tmp_path / "out", estimator(), SEED)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"), [("temperature", 1.5), ("mean", np.ones(4)), ("temperature", np.nan)]
+)
+def test_a_graph_that_answers_otherwise_leaves_no_checkpoint(flowers, tmp_path, monkeypatch, part, wrong):
+    to_onnx = estimators.to_onnx
+
+    def another(classifier, path):
+        to_onnx(dataclasses.replace(classifier, **{part: wrong}), path)
+
+    monkeypatch.setattr(estimators, "to_onnx", another)
+    with pytest.raises(PackageError, match=r"differs from the trained model.*do not ship it"):
+        train(flowers.dataset, tmp_path / "out", estimator(), SEED)
+    assert not (tmp_path / "out").exists()
+
+
+class Logger:
+    run_id = "run-1"
+
+    def __init__(self):
+        self.metrics, self.ended = {}, None
+
+    def log_metrics(self, metrics):
+        self.metrics |= metrics
+
+    def finalize(self, status):
+        self.ended = status
+
+
+def test_a_run_is_told_and_ended(flowers, tmp_path):
+    logger = Logger()
+    info = train(flowers.dataset, tmp_path / "out", estimator(), SEED, logger)
+    assert info.run_id == logger.run_id
+    assert logger.metrics == {"val_accuracy": info.validation_accuracy}
+    assert logger.ended == "success"
