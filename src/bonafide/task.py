@@ -85,8 +85,8 @@ class Estimator(Config):
     """An estimator for tables, with scikit-learn's own names.
 
     ``c`` is the inverse strength of logistic regression's penalty. ``n_estimators`` and ``max_depth`` are of
-    the trees of a forest or of boosting, None being scikit-learn's own depth; ``learning_rate`` is boosting's.
-    ``certain_precision`` is as for networks.
+    the trees of a forest or of boosting, None being scikit-learn's own depth; ``learning_rate`` is that of
+    boosting. ``certain_precision`` is as for networks.
     """
 
     architecture: Literal["logistic_regression", "random_forest", "gradient_boosting"]
