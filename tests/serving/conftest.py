@@ -54,6 +54,14 @@ def server(signed):
     running.process.wait(30)
 
 
+@pytest.fixture(scope="session")
+def fruit_server(fruit):
+    running = start(fruit, "--version", "7")
+    yield running
+    running.process.terminate()
+    running.process.wait(30)
+
+
 @pytest.fixture
 def http(server):
     with httpx.Client(base_url=server.url, timeout=30) as client:

@@ -7,10 +7,12 @@ import pytest
 
 from bonafide.errors import BonafideError, ImageError, PackageError
 from bonafide.serving.client import BATCH, predict_local, predict_remote
-from tests import packages
+from tests import packages, tables
 
 COLOURS = [(220, 10, 10), (10, 220, 10), (10, 10, 220)]
 IMAGES = [packages.image(colour, 40, "JPEG") for colour in COLOURS]
+FRUIT = np.array([[5.1, 3.5, 2], [1, 9.25, 0]])
+ROWS = dict(zip(tables.NAMES, FRUIT.T, strict=True))
 
 
 @pytest.fixture
@@ -94,6 +96,34 @@ def test_another_kind_of_server_is_told(impostor, reply, message):
     impostor.reply = reply
     with pytest.raises(BonafideError, match=message):
         predict_remote(address(impostor), IMAGES, None, False)
+
+
+def test_rows_are_answered_alike_remote_and_local_whatever_their_columns_order(fruit_server, fruit):
+    remote = predict_remote(fruit_server.url, dict(reversed(ROWS.items())), None, False)
+    local = predict_local(fruit.path, ROWS, False, fruit.public_key, "7")
+    for answer in (remote, local):
+        assert (answer.model, answer.version, answer.labels) == ("shape", "7", tables.LABELS)
+        assert answer.columns == tables.NAMES
+        assert answer.names == ("round", "long")
+        np.testing.assert_allclose(answer.probabilities, tables.probabilities(FRUIT), rtol=1e-5)
+
+
+def test_columns_that_do_not_fit_are_told_by_both(fruit_server, fruit):
+    for changes, message in (
+        ({"width": np.array([1, 9])}, r"width\[1\]: must be 7.9 or less, got 9"),
+        ({"size": ROWS["width"]}, "'size' is no column of this model; it takes width, length, weight"),
+    ):
+        with pytest.raises(BonafideError, match=message):
+            predict_remote(fruit_server.url, ROWS | changes, None, False)
+        with pytest.raises(BonafideError, match=message):
+            predict_local(fruit.path, ROWS | changes, False, fruit.public_key)
+
+
+def test_a_package_of_the_other_kind_is_told(signed, fruit):
+    with pytest.raises(PackageError, match="takes an image; a table's columns were expected"):
+        predict_local(signed.path, ROWS, False, signed.public_key)
+    with pytest.raises(PackageError, match="takes a table; images were expected"):
+        predict_local(fruit.path, IMAGES, False, fruit.public_key)
 
 
 def test_a_bad_file_and_a_bad_package_are_told_offline(signed, tmp_path):

@@ -1,16 +1,16 @@
 """``bonafide predict``."""
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bonafide.batch.listing import SUFFIXES
+from bonafide.cli.answers import Answer, answers, cells, table, told
 from bonafide.cli.options import ModelOption, PublicKeyOption, TaskOption
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.files import write_bytes
@@ -20,21 +20,43 @@ from bonafide.task import load_task
 if TYPE_CHECKING:
     from bonafide.data.decoding import Pixels
     from bonafide.serving.answer import Answer as Predictions
+    from bonafide.serving.sent import Sent
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One image's label and probabilities by label, or why it has none."""
+class _Asked:
+    """Who answers: a server, a package, or the package in service for a task."""
 
-    path: Path
-    label: str = ""
-    uncertain: bool = False
-    probabilities: dict[str, float] = field(default_factory=dict)
-    error: str = ""
+    url: str | None
+    package: Path | None
+    model: str
+    task: str
+    public_key: Path | None
+
+    def answer(self, sent: "Sent", heatmap: bool = False) -> "Predictions":
+        from bonafide.serving import client
+
+        if self.url is not None:
+            return client.predict_remote(self.url, sent, self.model, heatmap)
+        version, package = ("", self.package) if self.package else self._in_service()
+        return client.predict_local(package, sent, heatmap, self.public_key or trusted_keys(), version)
+
+    def _in_service(self) -> tuple[str, Path]:
+        """Its version and its package."""
+        from bonafide.delivery.current import in_service
+
+        current = in_service(delivery(), "dev", load_task(self.task).name)
+        return current.version, current.package
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files; a folder stands for those in it.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files; a folder stands for those in it. Where the task is of a table: one row, "
+            "a NAME=VALUE for each column."
+        ),
+    ],
     url: Annotated[str | None, typer.Option(help="Ask this server, e.g. http://127.0.0.1:8080.")] = None,
     package: Annotated[
         Path | None,
@@ -46,38 +68,63 @@ def predict(
     task: TaskOption = "authenticity",
     public_key: PublicKeyOption = None,
 ) -> None:
-    """Say for each image how probable each label is; exits 2 if a file could not be answered."""
-    from bonafide.serving import client
-
+    """Say how probable each label is, for images or a row; exits 2 if a file could not be answered."""
     if url and package:
         raise ConfigError("say which model answers: --url of a server or --package, one of them")
-    paths = _expand(images)
-    contents, pixels, answers = _read(paths)
-    predictions = None
-    if contents:
-        files, wanted = list(contents.values()), explain is not None
-        if url is not None:
-            predictions = client.predict_remote(url, files, model, wanted)
-        else:
-            key = public_key or trusted_keys()
-            version, chosen = ("", package) if package else _in_service(task)
-            predictions = client.predict_local(chosen, files, wanted, key, version)
+    asked = _Asked(url, package, model, task, public_key)
+    if load_task(task).modality == "table":
+        if explain is not None:
+            raise ConfigError("--explain draws heat maps of images; leave it out, a row has none")
+        _predict_row(inputs, asked, as_json)
+    else:
+        _predict_images([Path(each) for each in inputs], asked, explain, as_json)
+
+
+def _predict_row(inputs: Sequence[str], asked: _Asked, as_json: bool) -> None:
+    import numpy as np
+
+    row = _row(inputs)
+    predictions = asked.answer({name: np.array([value]) for name, value in row.items()})
+    [answer] = answers(predictions)
+    if as_json:
+        typer.echo(told(predictions, [({"row": row}, answer)]))
+        return
+    from rich.console import Console
+
+    shown = table(predictions)
+    shown.add_row(*cells(answer))
+    Console().print(shown)
+
+
+def _row(inputs: Sequence[str]) -> dict[str, float]:
+    row: dict[str, float] = {}
+    for each in inputs:
+        name, _, value = each.partition("=")
+        if name in row:
+            raise ConfigError(f"{name} is given twice; give each column once")
+        try:
+            row[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"{each!r}: write a column as NAME=NUMBER, such as width=5.1") from None
+    return row
+
+
+def _predict_images(inputs: Sequence[Path], asked: _Asked, explain: Path | None, as_json: bool) -> None:
+    paths = _expand(inputs)
+    contents, pixels, found = _read(paths)
+    predictions = asked.answer(list(contents.values()), explain is not None) if contents else None
     if predictions is not None:
-        answers |= _answers(list(contents), predictions)
+        found |= zip(contents, answers(predictions), strict=True)
         if explain is not None:
             _write_heatmaps(explain, list(pixels.values()), predictions)
-    ordered = [answers[path] for path in paths]
-    _print_json(ordered, predictions) if as_json else _print_table(ordered, predictions)
-    if any(answer.error for answer in ordered):
+    ordered = {path: found[path] for path in paths}
+    if as_json:
+        entries = [({"image": str(path)}, answer) for path, answer in ordered.items()]
+        typer.echo(told(predictions, entries))
+    else:
+        _print_table(ordered, predictions)
+    if any(answer.error for answer in ordered.values()):
         raise typer.Exit(2)
-
-
-def _in_service(task: str) -> tuple[str, Path]:
-    """Its version and its package."""
-    from bonafide.delivery.current import in_service
-
-    current = in_service(delivery(), "dev", load_task(task).name)
-    return current.version, current.package
 
 
 def _expand(paths: Sequence[Path]) -> list[Path]:
@@ -102,18 +149,10 @@ def _read(
             pixels[path] = decode(content).pixels
             contents[path] = content
         except OSError as error:
-            refused[path] = Answer(path, error=f"unreadable: {error.strerror}")
+            refused[path] = Answer(error=f"unreadable: {error.strerror}")
         except ImageError as error:
-            refused[path] = Answer(path, error=f"{error.reason}: {error}")
+            refused[path] = Answer(error=f"{error.reason}: {error}")
     return contents, pixels, refused
-
-
-def _answers(paths: Sequence[Path], predictions: "Predictions") -> dict[Path, Answer]:
-    rows = zip(paths, predictions.names, predictions.uncertain, predictions.probabilities, strict=True)
-    return {
-        path: Answer(path, name, bool(uncertain), dict(zip(predictions.labels, map(float, row), strict=True)))
-        for path, name, uncertain, row in rows
-    }
 
 
 def _write_heatmaps(target: Path, pixels: Sequence["Pixels"], predictions: "Predictions") -> None:
@@ -129,46 +168,17 @@ def _write_heatmaps(target: Path, pixels: Sequence["Pixels"], predictions: "Pred
     write_bytes(target, stream.getvalue())
 
 
-def _print_json(answers: Sequence[Answer], predictions: "Predictions | None") -> None:
-    entries = [{"image": str(answer.path)} | _told(answer) for answer in answers]
-    source = {"model": predictions.model, "version": predictions.version} if predictions else {}
-    typer.echo(json.dumps(source | {"predictions": entries}, indent=2, ensure_ascii=False))
-
-
-def _told(answer: Answer) -> dict[str, Any]:
-    if answer.error:
-        return {"error": answer.error}
-    return {
-        "label": answer.label,
-        "uncertain": answer.uncertain,
-        "probabilities": answer.probabilities,
-    }
-
-
-def _print_table(answers: Sequence[Answer], predictions: "Predictions | None") -> None:
+def _print_table(found: dict[Path, Answer], predictions: "Predictions | None") -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    labels = predictions.labels if predictions else ()
-    table = Table("file", "label", "confidence", *labels)
-    if predictions:
-        table.title = f"{predictions.model}, version {predictions.version}"
-    above = os.path.commonpath([answer.path.absolute().parent for answer in answers])
-    for column in table.columns[2:]:
-        column.justify = "right"
-    table.columns[0].overflow = "fold"
-    for answer in answers:
-        name = os.path.relpath(answer.path, above)
-        if answer.error:
-            table.add_row(Text(name), Text(answer.error.partition(":")[0], style="red"))
-            continue
-        shares = [f"{answer.probabilities[label]:.3f}" for label in labels]
-        confidence = f"{answer.probabilities[answer.label]:.1%}"
-        label = Text.assemble((answer.label, "bold"), (" uncertain", "yellow") if answer.uncertain else "")
-        table.add_row(Text(name), label, confidence, *shares)
+    shown = table(predictions, "file")
+    shown.columns[0].overflow = "fold"
+    above = os.path.commonpath([path.absolute().parent for path in found])
+    for path, answer in found.items():
+        shown.add_row(Text(os.path.relpath(path, above)), *cells(answer))
     console = Console()
-    console.print(table)
-    for answer in answers:
+    console.print(shown)
+    for path, answer in found.items():
         if answer.error:
-            console.print(Text(f"{answer.path}: {answer.error}", style="red"))
+            console.print(Text(f"{path}: {answer.error}", style="red"))

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.serving.answer import Answer, Array, labelled
+from bonafide.serving.columns import Columns, single
 from bonafide.serving.edge.ids import EVENT_HEADER, PREDICTOR_HEADER, event_id
 from bonafide.serving.errors import Overloaded, RequestError
+from bonafide.serving.sent import File, Sent, items_of
 from bonafide.telemetry.logs import request_id
 
 HEADER = "inference-header-content-length"
@@ -26,8 +29,6 @@ TIMEOUT_SECONDS = 30
 CONNECT_SECONDS = 3
 UNREADABLE = (KeyError, TypeError, ValueError, struct.error)
 DTYPES = {"FP32": "<f4", "BOOL": "?"}
-
-File = bytes | bytearray | memoryview
 
 
 class Client:
@@ -58,15 +59,15 @@ class Client:
             message = f"{url!r} is no address: {error}; give one like http://127.0.0.1:8080"
             raise ConfigError(message) from error
 
-    async def infer(self, images: Sequence[File], outputs: Sequence[str] = OUTPUTS) -> Answer:
-        """Score one or more image files, which are sent as they are.
+    async def infer(self, sent: Sent, outputs: Sequence[str] = OUTPUTS) -> Answer:
+        """Score one or more image files, which are sent as they are, or a table's rows.
 
         Raises:
-            RequestError: something that was sent is at fault; the message names the image's index.
+            RequestError: something that was sent is at fault; the message names the index.
             Overloaded: there is no answer now.
         """
         model = await self.name()
-        parts = question(images, outputs)
+        parts = question(sent, outputs)
         headers = {
             HEADER: str(len(parts[0])),
             "content-type": "application/octet-stream",
@@ -128,10 +129,8 @@ class Client:
         raise _unavailable(message, int(wait) if wait.isdigit() else RETRY_SECONDS)
 
 
-def predict_local(
-    package: Path, images: Sequence[bytes], heatmap: bool, public_key: Path, version: str = ""
-) -> Answer:
-    """Score one or more image files with a package on this machine.
+def predict_local(package: Path, sent: Sent, heatmap: bool, public_key: Path, version: str = "") -> Answer:
+    """Score one or more image files, or a table's rows, with a package on this machine.
 
     Args:
         version: of the model; without it the beginning of the model's digest.
@@ -139,6 +138,7 @@ def predict_local(
     Raises:
         PackageError: the package is refused.
         ImageError: a file is refused; the message names its index.
+        RequestError: a column or a value is refused; the message names it.
     """
     from bonafide.serving.compute.engine import Engine
 
@@ -146,17 +146,18 @@ def predict_local(
     info = engine.info
     outputs = ("probabilities", "heatmap") if heatmap else ("probabilities",)
     rows = []
-    for index, image in enumerate(images):
+    for index, item in enumerate(items_of(sent, info)):
         try:
-            rows.append(engine.score(image, outputs).scores)
+            rows.append(engine.score(item, outputs).scores)
         except ImageError as error:
             raise ImageError(error.reason, f"image[{index}]: {error.reason}: {error}") from error
     scores = {name: np.concatenate([row[name] for row in rows]) for name in outputs}
-    return Answer(info.task, version or info.model_digest[:12], info.labels, labelled(info, scores)[1])
+    name = version or info.model_digest[:12]
+    return Answer(info.task, name, info.labels, labelled(info, scores)[1], columns=info.columns)
 
 
-def predict_remote(url: str, images: Sequence[bytes], model: str | None, heatmap: bool) -> Answer:
-    """Score one or more image files with the server at ``url``, e.g. ``http://127.0.0.1:8080``.
+def predict_remote(url: str, sent: Sent, model: str | None, heatmap: bool) -> Answer:
+    """Score one or more image files, or a table's rows, with the server at ``url``, e.g. ``http://127.0.0.1:8080``.
 
     Args:
         model: its name; may be None where the server has one only.
@@ -169,7 +170,7 @@ def predict_remote(url: str, images: Sequence[bytes], model: str | None, heatmap
         client = Client(url, model or "")
         try:
             outputs = (*OUTPUTS, "heatmap") if heatmap else OUTPUTS
-            return [await client.infer(batch, outputs) for batch in _batches(images)]
+            return [await client.infer(batch, outputs) for batch in _batches(sent)]
         finally:
             await client.close()
 
@@ -180,12 +181,15 @@ def predict_remote(url: str, images: Sequence[bytes], model: str | None, heatmap
         raise BonafideError(f"{url}: {error}" + (f"; {advice}" * isinstance(error, Overloaded))) from error
     first = answers[0]
     outputs = {name: np.concatenate([each.outputs[name] for each in answers]) for name in first.outputs}
-    return Answer(first.model, first.version, first.labels, outputs)
+    return replace(first, outputs=outputs)
 
 
-def _batches(images: Sequence[bytes]) -> Iterator[list[bytes]]:
-    batch: list[bytes] = []
-    for image in images:
+def _batches(sent: Sent) -> Iterator[Sent]:
+    if isinstance(sent, Mapping):
+        yield sent
+        return
+    batch: list[File] = []
+    for image in sent:
         if batch and (len(batch) == BATCH or sum(map(len, batch)) + len(image) > BATCH_BYTES):
             yield batch
             batch = []
@@ -194,22 +198,32 @@ def _batches(images: Sequence[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def question(images: Sequence[File], outputs: Sequence[str]) -> list[File]:
-    """The body of a request: the JSON, whose length ``HEADER`` tells, then each image behind its length."""
-    tensor = {
-        "name": "image",
-        "shape": [len(images)],
-        "datatype": "BYTES",
-        "parameters": {"binary_data_size": sum(4 + len(image) for image in images)},
-    }
-    content = {
-        "inputs": [tensor],
-        "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in outputs],
-    }
-    parts: list[File] = [json.dumps(content).encode()]
+def question(sent: Sent, outputs: Sequence[str]) -> list[File]:
+    """The body of a request: the JSON, whose length ``HEADER`` tells, then the tensors.
+
+    They are one of images, each behind its length, or one for each column, so that names tell them apart.
+    """
+    inputs, contents = _columns(sent) if isinstance(sent, Mapping) else _images(sent)
+    wanted = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
+    return [json.dumps({"inputs": inputs, "outputs": wanted}).encode(), *contents]
+
+
+def _images(images: Sequence[File]) -> tuple[list[dict[str, Any]], list[File]]:
+    contents: list[File] = []
     for image in images:
-        parts += (struct.pack("<I", len(image)), image)
-    return parts
+        contents += (struct.pack("<I", len(image)), image)
+    return [_tensor("image", len(images), "BYTES", sum(map(len, contents)))], contents
+
+
+def _columns(columns: Columns) -> tuple[list[dict[str, Any]], list[File]]:
+    contents: list[File] = [single(values).astype("<f4", copy=False).tobytes() for values in columns.values()]
+    told = zip(columns.items(), contents, strict=True)
+    return [_tensor(name, len(values), "FP32", len(raw)) for (name, values), raw in told], contents
+
+
+def _tensor(name: str, count: int, datatype: str, size: int) -> dict[str, Any]:
+    parameters = {"binary_data_size": size}
+    return {"name": name, "shape": [count], "datatype": datatype, "parameters": parameters}
 
 
 async def _steps(parts: Sequence[File]) -> AsyncIterator[bytes]:
@@ -234,8 +248,8 @@ def answered(body: bytes, position: int) -> Answer:
         begin, position = position, position + tensor["parameters"]["binary_data_size"]
         outputs[tensor["name"]] = _array(tensor, body[begin:position])
     told = content["parameters"]
-    labels = tuple(json.loads(told["labels"]))
-    return Answer(content["model_name"], told["model_version"], labels, outputs)
+    labels, columns = (tuple(json.loads(names)) for names in (told["labels"], told.get("columns", "[]")))
+    return Answer(content["model_name"], told["model_version"], labels, outputs, columns=columns)
 
 
 def _array(tensor: dict[str, Any], raw: bytes) -> Array:

@@ -11,30 +11,21 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from bonafide.serving.edge.limits import MAXIMUM_ROWS
 from tests import tables
-from tests.serving.conftest import start
 
 INFER = "/v2/models/shape/infer"
 ROWS = np.array([[5.1, 3.5, 2], [1, 9.25, 0], [7.9, 0.1, 10]], np.float32)
 LABELS = ["round", "long", "heavy"]
 
 
-@pytest.fixture(scope="module")
-def server(fruit):
-    running = start(fruit, "--version", "7")
-    yield running
-    running.process.terminate()
-    running.process.wait(30)
-
-
 @pytest.fixture
-def http(server):
-    with httpx.Client(base_url=server.url, timeout=30) as client:
+def http(fruit_server):
+    with httpx.Client(base_url=fruit_server.url, timeout=30) as client:
         yield client
 
 
 @pytest.fixture
-def stub(server):
-    with grpc.insecure_channel(server.grpc) as channel:
+def stub(fruit_server):
+    with grpc.insecure_channel(fruit_server.grpc) as channel:
         yield grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
 
 

@@ -7,14 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from kserve import InferInput, InferRequest
 
-from bonafide.model.info import ModelInfo, TableInput
-from bonafide.serving.columns import Columns, checked, rows_of, single
+from bonafide.model.info import ModelInfo
+from bonafide.serving.columns import ALL, Columns, rows_of
 from bonafide.serving.compute.engine import Items
 from bonafide.serving.edge.limits import MAXIMUM_ROWS
 from bonafide.serving.errors import RequestError
 from bonafide.serving.v2.question import flat, raw
 
-ALL = TableInput.tensor
 WHOLE = {f"{sign}{bits}" for sign in ("INT", "UINT") for bits in (8, 16, 32, 64)}
 DTYPES = {name: np.dtype(name.lower()).newbyteorder("<") for name in WHOLE}
 DTYPES |= {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
@@ -32,14 +31,7 @@ def items(request: InferRequest, info: ModelInfo) -> Items:
     Raises:
         RequestError: names the field, and the row where there is one.
     """
-    taken, given = info.table, columns(request)
-    if given.keys() != {ALL}:
-        return [rows_of(given, taken)]
-    rows = given[ALL].reshape(len(given[ALL]), -1)
-    if rows.shape[1:] != taken.shape:
-        names = ", ".join(info.columns)
-        raise RequestError(f"{ALL}: shape must be [N, {taken.shape[0]}]: {names}; got {[*rows.shape]}")
-    return [checked(single(rows), taken)]
+    return [rows_of(columns(request), info.table)]
 
 
 def columns(request: InferRequest) -> Columns:
