@@ -26,6 +26,7 @@ from bonafide.serving.collect.app import create_app
 from bonafide.serving.collect.halves import Asked
 from bonafide.serving.collect.joining import Joiner
 from bonafide.serving.errors import RequestError
+from bonafide.serving.known import Known
 from bonafide.telemetry import metrics
 from tests.feedback.conftest import prediction
 from tests.serving.api.conftest import BLUE, RED, problem
@@ -34,19 +35,6 @@ from tests.serving.collect.agent import REQUEST, RESPONSE, Agent, event
 INFER = "/v2/models/colour/infer"
 OCTETS = "application/octet-stream"
 ALL = ("label", "uncertain", "probabilities", "embedding")
-
-
-@pytest.fixture
-def store(tmp_path):
-    made = Store(f"sqlite:///{tmp_path}/store.db")
-    made.database.check()
-    return made
-
-
-@pytest.fixture
-def collector(store, tmp_path):
-    with TestClient(create_app(Writer(store, Spool(tmp_path / "spool"), looks))) as client:
-        yield client
 
 
 @pytest.fixture
@@ -300,7 +288,7 @@ class Kept(list):
 
 
 def half(name, size=10):
-    return Asked([b"x" * size], [{}]) if name == "asked" else Answer("m", "1", ("a",), {})
+    return Asked([Known(b"x" * size)]) if name == "asked" else Answer("m", "1", ("a",), {})
 
 
 def test_an_answer_that_cannot_be_kept_costs_no_other_one(store, tmp_path, monkeypatch):
@@ -309,10 +297,10 @@ def test_an_answer_that_cannot_be_kept_costs_no_other_one(store, tmp_path, monke
     before, events = counted("malformed"), {name: (event(name, RESPONSE, ""), answer()) for name in "abc"}
     good = app.predictions
 
-    def predictions(answer, identity, **options):
+    def predictions(answer, about, identity, **options):
         if identity != "b":
             raise RuntimeError("whatever")
-        return good(answer, identity, **options)
+        return good(answer, about, identity, **options)
 
     monkeypatch.setattr(app, "predictions", predictions)
     with TestClient(create_app(Writer(store, Spool(tmp_path / "spool"), looks))) as collector:

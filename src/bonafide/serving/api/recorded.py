@@ -11,9 +11,11 @@ from bonafide.feedback.opinion import State
 from bonafide.feedback.prediction import Prediction
 from bonafide.serving.answer import Answer
 from bonafide.serving.api.upstream import Upstream
-from bonafide.serving.client import OUTPUTS, File
+from bonafide.serving.client import OUTPUTS
 from bonafide.serving.edge.ids import event_id
 from bonafide.serving.errors import RequestError
+from bonafide.serving.known import Known, known
+from bonafide.serving.sent import Sent
 from bonafide.telemetry.metrics import FEEDBACK
 
 if TYPE_CHECKING:
@@ -37,20 +39,21 @@ class Recorded:
         self._writer = writer
         self._bare_until = 0.0
 
-    async def infer(self, images: Sequence[File], outputs: Sequence[str] = OUTPUTS) -> Answer:
+    async def infer(self, sent: Sent, outputs: Sequence[str] = OUTPUTS) -> Answer:
         """As of :class:`bonafide.serving.api.upstream.Upstream`, with ids."""
         identity, begun = uuid4().hex, perf_counter()
         event = event_id.set(identity)
         try:
-            answer = await self._embedded(images, outputs)
+            answer = await self._embedded(sent, outputs)
         finally:
             event_id.reset(event)
         milliseconds = 1000 * (perf_counter() - begun)
         for state in get_args(State):
             FEEDBACK.labels(answer.model, state)  # at zero: Prometheus takes a first value for no growth
-        made = tuple(predictions(answer, identity, milliseconds))
-        for prediction, image in zip(made, images, strict=True):
-            self._writer.put(prediction, image)
+        about = known(sent, answer.columns)
+        made = tuple(predictions(answer, about, identity, milliseconds))
+        for prediction, each in zip(made, about, strict=True):
+            self._writer.put(prediction, each.file)
         return replace(answer, ids=tuple(each.id for each in made))
 
     async def ready(self) -> bool:
@@ -61,21 +64,29 @@ class Recorded:
         """Let go of what it holds."""
         await self._upstream.close()
 
-    async def _embedded(self, images: Sequence[File], outputs: Sequence[str]) -> Answer:
+    async def _embedded(self, sent: Sent, outputs: Sequence[str]) -> Answer:
         if monotonic() >= self._bare_until:
             try:
-                return await self._upstream.infer(images, (*outputs, EMBEDDING))
+                return await self._upstream.infer(sent, (*outputs, EMBEDDING))
             except RequestError as error:
                 if not str(error).startswith(REFUSED):
                     raise
                 self._bare_until = monotonic() + BARE_SECONDS
-        return await self._upstream.infer(images, outputs)
+        return await self._upstream.infer(sent, outputs)
 
 
 def predictions(
-    answer: Answer, identity: str, milliseconds: float | None = None, predictor: str = ""
+    answer: Answer,
+    about: Sequence[Known],
+    identity: str,
+    milliseconds: float | None = None,
+    predictor: str = "",
 ) -> Iterator[Prediction]:
-    """Each image's answer, as it is kept; of several images each gets the id with its number behind it."""
+    """Each answer, as it is kept; of several each gets the id with its number behind it.
+
+    Args:
+        about: what is known of each of them.
+    """
     now, count = datetime.now(UTC), len(answer.probabilities)
     vectors = answer.outputs.get(EMBEDDING)
     for index, label in enumerate(answer.names):
@@ -91,4 +102,6 @@ def predictions(
             probabilities=dict(shares),
             latency_ms=milliseconds,
             embedding=None if vectors is None else vectors[index].astype("<f4").tobytes(),
+            sha256=about[index].sha256,
+            statistics=about[index].statistics,
         )

@@ -5,7 +5,6 @@ import logging
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -23,6 +22,7 @@ from bonafide.serving.edge.body import Budget
 from bonafide.serving.edge.limits import MIB, Limits
 from bonafide.serving.edge.running import beside
 from bonafide.serving.errors import RequestError
+from bonafide.serving.known import Known
 from bonafide.telemetry import metrics
 from bonafide.telemetry.metrics import COLLECTED_EVENTS
 
@@ -76,11 +76,12 @@ class Collector:
             logger.exception("an answer is not kept", extra={"event": identity})
 
     def _put(self, identity: str, predictor: str, answer: Answer, asked: Asked | None) -> None:
-        made = list(predictions(answer, identity, predictor=predictor))
-        if asked is None or len(asked.files) != len(made):
-            asked = Asked([None] * len(made), [{}] * len(made))
-        for prediction, file, known in zip(made, asked.files, asked.statistics, strict=True):
-            self._writer.put(replace(prediction, statistics=known), file)
+        about = asked.known(answer.columns) if asked else ()
+        if len(about) != len(answer.names):
+            about = [Known()] * len(answer.names)
+        made = predictions(answer, about, identity, predictor=predictor)
+        for prediction, each in zip(made, about, strict=True):
+            self._writer.put(prediction, each.file)
 
 
 def create_app(writer: Writer, limits: Limits = LIMITS) -> FastAPI:

@@ -17,10 +17,12 @@ from pydantic import BaseModel, Field, NonNegativeInt, StrictStr, ValidationErro
 from bonafide.model.decision import label_of
 from bonafide.serving.answer import Answer, Array
 from bonafide.serving.collect.events import LONGEST
+from bonafide.serving.columns import Columns
 from bonafide.serving.edge.body import WINDOW, Buffer
 from bonafide.serving.edge.limits import Limits
 from bonafide.serving.errors import RequestError
-from bonafide.serving.v2 import images, wire
+from bonafide.serving.known import Known, known
+from bonafide.serving.v2 import images, rows, wire
 
 LONGEST_JSON = 2**20
 """Of a body with binary tensors behind it, in bytes."""
@@ -34,15 +36,24 @@ MISFITS = (ValidationError, ValueError, TypeError, KeyError, AttributeError, Ove
 
 
 class Asked(NamedTuple):
-    """What was asked about: each image's file, or None and what its pixels tell."""
+    """What was asked about: images' files, or what their pixels tell; or a table's columns."""
 
-    files: Sequence[bytes | None]
-    statistics: Sequence[dict[str, float]]
+    images: Sequence[Known] = ()
+    columns: Columns = {}
+
+    def known(self, columns: Sequence[str]) -> Sequence[Known]:
+        """Of each image, or of each row of a table whose columns the answer names.
+
+        Raises:
+            RequestError: the columns are other ones.
+        """
+        return known(self.columns, columns) if self.columns else self.images
 
     @property
     def size(self) -> int:
         """Bytes that it holds."""
-        return sum(len(file) for file in self.files if file is not None)
+        files = (len(each.file) for each in self.images if each.file is not None)
+        return sum(files) + sum(values.nbytes for values in self.columns.values())
 
 
 _Name = Annotated[StrictStr, Field(max_length=LONGEST)]
@@ -62,6 +73,7 @@ class _Output(BaseModel):
 
 class _Told(BaseModel):
     labels: StrictStr
+    columns: StrictStr = "[]"
     model_version: _Name
 
 
@@ -82,10 +94,13 @@ def asked(body: Buffer) -> Asked | None:
     if not isinstance(content, dict) or "inputs" not in content:
         return None
     request = wire.read(plain, str(end) if end < len(plain) else None, "", lambda _: None)
+    kinds = {(tensor.name, tensor.datatype) for tensor in request.inputs}
+    if not kinds & images.DATATYPES.items():
+        return Asked(columns=rows.columns(request))
     found = images.items(request)
     if isinstance(found, np.ndarray):
-        return Asked([None] * len(found), [_looks(pixels) for pixels in found])
-    return Asked([bytes(image) for image in found], [{}] * len(found))
+        return Asked([Known(None, _looks(pixels)) for pixels in found])
+    return Asked([Known(bytes(image)) for image in found])
 
 
 def answered(body: Buffer) -> Answer | None:
@@ -123,7 +138,8 @@ def _answer(response: _Response, rest: memoryview) -> Answer | None:
         raise ValueError("the outputs are of different lengths")
     if any(given[name].ndim != 1 for name in KINDS):
         raise ValueError(f"{' and '.join(KINDS)} are one for each image")
-    answer = Answer(response.model_name, response.parameters.model_version, labels, given)
+    columns = tuple(json.loads(response.parameters.columns))
+    answer = Answer(response.model_name, response.parameters.model_version, labels, given, columns=columns)
     if not set(answer.names) <= set(labels):
         raise ValueError("a label is none of the model's")
     return answer
