@@ -83,7 +83,7 @@ class TabularSource(OneSource):
 
 
 class RowsSource(TabularSource):
-    """A CSV or Parquet file with a row for each example, on disk or in a bucket.
+    """CSV or Parquet files with a row for each example, on disk or in a bucket.
 
     ``digest`` makes pipeline caching follow the content; the CLI fills it in.
     """
@@ -103,7 +103,7 @@ class ScikitLearnSource(TabularSource):
 
 
 class FeedbackSource(OneSource):
-    """Images that a served model was asked about and whose labels somebody confirmed, from the store.
+    """Images or rows that a served model was asked about and whose labels somebody confirmed.
 
     ``until`` and ``digest`` make pipeline caching follow the content; the CLI fills them in.
     """

@@ -1,10 +1,14 @@
 """From confirmed feedback to a dataset, and to a folder."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from bonafide.data.dataset import images as images_of
+from bonafide.data.dataset import read as read_columns
+from bonafide.data.dataset import rows as rows_of
 from bonafide.data.placement import hashed
 from bonafide.errors import DataError
 from bonafide.feedback.images import Images
@@ -16,7 +20,9 @@ from bonafide.source import FeedbackSource, FolderSource
 from bonafide.sources import feedback
 from bonafide.sources.digests import with_digest
 from bonafide.sources.ingest import ingest
+from bonafide.sources.rows import ingest as ingest_rows
 from bonafide.task import load_task
+from tests.data.flowers import FEATURES
 from tests.data.pictures import encode, picture
 
 LABELS = ("real", "ai-generated")
@@ -47,6 +53,21 @@ def _prediction(number, place):
         probabilities=dict.fromkeys(LABELS, 0.5),
         sha256=f"{number % 5:064x}",
         image=place.address(f"{number % 5:064x}"),
+    )
+
+
+def asked(number, columns):
+    """A prediction about a row; equal rows have one hash."""
+    return Prediction(
+        id=f"p-{number}",
+        time=datetime.now(UTC),
+        task="flowers",
+        version="7",
+        label="rose",
+        uncertain=False,
+        probabilities={"rose": 0.5, "tulip": 0.5},
+        sha256=hashlib.sha256(repr(sorted(columns.items())).encode()).hexdigest(),
+        statistics=columns,
     )
 
 
@@ -122,7 +143,7 @@ def test_what_is_confirmed_after_a_run_was_submitted_is_for_the_next(reviews, tm
 def test_what_was_taken_back_since_stops_the_run(reviews, tmp_path):
     confirm(reviews, 1, "ai-generated")
     confirm(reviews, 2, "real")
-    submitted = feedback.with_digest(SOURCE)
+    submitted = feedback.with_digest(SOURCE, "image")
     Store(own_store()).forget(datetime.now(UTC) + timedelta(days=1), confirmed=True)
     with pytest.raises(DataError, match="feedback has changed since the run was submitted"):
         ingest((submitted,), LABELS, tmp_path / "out", 1)
@@ -146,3 +167,29 @@ def test_a_folder_of_them_is_read_as_any_other(reviews, tmp_path):
     rows = (out / "feedback.csv").read_text().splitlines()
     assert rows[0] == "path,confirmed,reviewer,prediction"
     assert rows[1].startswith(f"ai-generated/{1:064x}.jpg,") and rows[1].endswith(",anna,p-1")
+
+
+def test_confirmed_rows_become_rows_as_they_were_asked(tmp_path):
+    """Without an image; a row that lacks a feature is quarantined, and the last word on equal ones counts."""
+    store = Store(own_store())
+    store.database.check()
+    for number, height in enumerate([30.1, 41.5, 30.1, None]):
+        known = {"petals": 5.0 + number % 2} | (
+            {} if height is None else {"height": float(np.float32(height))}
+        )
+        store.add([asked(number, known)])
+    reviews = Reviews(store.database)
+    for number, label in enumerate(["tulip", "tulip", "rose", "rose"]):
+        confirm(reviews, number, label)
+    source = FeedbackSource(task="flowers")
+    submitted = feedback.with_digest(source, "table")
+    assert submitted.digest not in (feedback.NOTHING, feedback.with_digest(source, "image").digest)
+    info = ingest_rows((submitted,), ("rose", "tulip"), tmp_path / "out", 1, FEATURES)
+    assert info.counts == {"all": {"rose": 1, "tulip": 1}}
+    assert info.origins[0].digest == submitted.digest
+    assert [(each.reason, each.path.rpartition("/")[2]) for each in info.quarantined] == [("missing", "p-3")]
+    np.testing.assert_array_equal(rows_of(tmp_path / "out", "all"), np.float32([[41.5, 6], [30.1, 5]]))
+    assert read_columns(tmp_path / "out", "all", ["label_name"])["label_name"].to_pylist() == [
+        "tulip",
+        "rose",
+    ]

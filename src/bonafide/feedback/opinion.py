@@ -1,5 +1,6 @@
 """What people say of predictions, as it is kept."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -39,11 +40,15 @@ class Reviewed:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A label that a prediction's image has for certain, and who says so since when."""
+    """A label that a prediction's input has for certain, and who says so since when.
+
+    ``statistics`` are as the prediction has them: of a row, its columns.
+    """
 
     prediction_id: str
     label: str
     reviewer: str
     decided: datetime
     sha256: str
-    image: str
+    statistics: Mapping[str, float]
+    image: str | None

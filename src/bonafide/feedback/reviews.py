@@ -114,10 +114,13 @@ class Reviews:
         with self._database.reading() as connection:
             return dict(connection.execute(query).tuples().all())
 
-    def confirmed(self, task: str, until: datetime) -> list[Confirmed]:
-        """What was confirmed by ``until`` of predictions whose images are kept, in the order of decisions."""
+    def confirmed(self, task: str, until: datetime, images: bool = True) -> list[Confirmed]:
+        """What was confirmed by ``until``, in the order of decisions; of images only those that are kept."""
+        query = _confirmed(task, until)
+        if images:
+            query = query.where(PredictionRow.image.is_not(None))
         with self._database.reading() as connection:
-            found = connection.execute(_confirmed(task, until)).mappings()
+            found = connection.execute(query).mappings()
             return [Confirmed(**row) for row in found]
 
     def reviewed(self, task: str, version: str, since: datetime) -> list[Reviewed]:
@@ -145,11 +148,12 @@ def _confirmed(task: str, until: datetime) -> Any:
             FeedbackRow.reviewer,
             FeedbackRow.decided,
             PredictionRow.sha256,
+            PredictionRow.statistics,
             PredictionRow.image,
         )
         .join(PredictionRow, PredictionRow.id == FeedbackRow.prediction_id)
         .where(PredictionRow.task == task, FeedbackRow.state == CONFIRMED, FeedbackRow.decided <= until)
-        .where(PredictionRow.image.is_not(None), PredictionRow.sha256.is_not(None))
+        .where(PredictionRow.sha256.is_not(None))
         .order_by(FeedbackRow.decided, FeedbackRow.id)
     )
 

@@ -24,7 +24,6 @@ class ImageInput(Config):
     tensor: ClassVar = "pixels"
     dtype: ClassVar = np.dtype(np.uint8)
     modality: Literal["image"] = "image"
-    features: ClassVar[tuple[Feature, ...]] = ()
     hub_task: ClassVar = "image-classification"
     example: ClassVar = "image.jpg"
     features: ClassVar[tuple[Feature, ...]] = ()

@@ -9,7 +9,7 @@ from bonafide.task import Task
 
 
 def confirmed(task: Task, until: datetime) -> FeedbackSource | None:
-    """The images whose labels people confirmed by then, with the digest for caching; None without any.
+    """The inputs whose labels people confirmed by then, with the digest for caching; None without any.
 
     It is the task's own source of feedback, if it has one.
 
@@ -19,7 +19,7 @@ def confirmed(task: Task, until: datetime) -> FeedbackSource | None:
     own = next(filter(None, (_feedback(each, task) for each in task.sources)), None)
     source = own or FeedbackSource(task=task.name)
     fixed = min(until, datetime.fromisoformat(source.until)) if source.until else until
-    found = feedback.with_digest(source.model_copy(update={"until": fixed.isoformat()}))
+    found = feedback.with_digest(source.model_copy(update={"until": fixed.isoformat()}), task.modality)
     return None if found.digest == feedback.NOTHING else found
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from bonafide.addresses import is_in_store
 from bonafide.errors import DataError
+from bonafide.modality import Modality
 from bonafide.source import (
     GIVEN,
     FeedbackSource,
@@ -28,7 +29,7 @@ def with_digest(task: Task) -> Task:
     Raises:
         DataError: a source is not there.
     """
-    return _with_sources(task, [DIGESTS[type(source)](source) for source in task.sources])
+    return _with_sources(task, [_digested(source, task.modality) for source in task.sources])
 
 
 def with_source(task: Task, place: str) -> Task:
@@ -46,7 +47,7 @@ def as_seen_elsewhere(task: Task) -> Task:
     Raises:
         DataError: a bucket or the Hub cannot be reached.
     """
-    seen = [DIGESTS[type(source)](source) if is_elsewhere(source) else source for source in task.sources]
+    seen = [_digested(source, task.modality) if is_elsewhere(source) else source for source in task.sources]
     return _with_sources(task, seen)
 
 
@@ -59,7 +60,7 @@ def is_elsewhere(source: Source) -> bool:
     return source.kind == "huggingface" or is_in_store(getattr(source, "path", ""))
 
 
-def refuse_changed(source: Source) -> None:
+def refuse_changed(source: Source, modality: Modality) -> None:
     """The digest was taken when the run was submitted, and caching knows the dataset by it.
 
     Raises:
@@ -67,13 +68,22 @@ def refuse_changed(source: Source) -> None:
     """
     if isinstance(source, HuggingFaceSource) or not (known := getattr(source, "digest", "")):
         return
-    if DIGESTS[type(source)](source).digest != known:
+    if getattr(_digested(source, modality), "digest", "") != known:
         name = getattr(source, "path", getattr(source, "name", ""))
         raise DataError(f"{name} has changed since the run was submitted; run again to read it as it is")
 
 
 def _with_sources(task: Task, sources: list[Source]) -> Task:
     return task.model_copy(update={"source": tuple(sources) if len(sources) > 1 else sources[0]})
+
+
+def _digested(source: Source, modality: Modality) -> Source:
+    if isinstance(source, FeedbackSource):
+        from bonafide.sources import feedback
+
+        return feedback.with_digest(source, modality)
+    found: Source = DIGESTS[type(source)](source)
+    return found
 
 
 def _as_it_is(source: Source) -> Source:
@@ -113,12 +123,6 @@ def _hugging_face(source: HuggingFaceSource) -> HuggingFaceSource:
     return source.model_copy(update={"digest": find_commit(source)})
 
 
-def _feedback(source: FeedbackSource) -> FeedbackSource:
-    from bonafide.sources import feedback
-
-    return feedback.with_digest(source)
-
-
 DIGESTS: dict[type, Callable[[Any], Any]] = {
     SampleSource: _as_it_is,
     FolderSource: _folder,
@@ -126,5 +130,4 @@ DIGESTS: dict[type, Callable[[Any], Any]] = {
     HuggingFaceSource: _hugging_face,
     RowsSource: _rows,
     ScikitLearnSource: _as_it_is,
-    FeedbackSource: _feedback,
 }

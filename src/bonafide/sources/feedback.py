@@ -1,4 +1,4 @@
-"""Images that a model was asked about, with labels that people gave them and somebody confirmed."""
+"""What a model was asked about, with labels that people gave and somebody confirmed."""
 
 import csv
 import hashlib
@@ -14,6 +14,7 @@ from bonafide.feedback import images
 from bonafide.feedback.opinion import Confirmed
 from bonafide.feedback.reviews import Reviews
 from bonafide.feedback.store import opened
+from bonafide.modality import Modality
 from bonafide.source import FeedbackSource
 from bonafide.sources.manifest import MANIFEST
 
@@ -26,7 +27,7 @@ EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 def read_feedback(source: FeedbackSource) -> Iterator[RawImage]:
     """The images, in the order in which they were confirmed; of equal ones the last word counts.
 
-    A path tells when somebody confirmed it, who had said so, and of which prediction. Each image is a group
+    Each image is a group
     of its own, so that a hash of its bytes places it. One that is not there any more is quarantined as an
     empty file.
 
@@ -34,17 +35,35 @@ def read_feedback(source: FeedbackSource) -> Iterator[RawImage]:
         StoreError: the store does not answer.
         BonafideError: an image cannot be read.
     """
-    for each in _found(source):
-        content = images.read(each.image) or b""
+    for each in confirmed(source, "image"):
+        content = images.read(str(each.image)) or b""
         yield RawImage(
-            path=f"{_moment(each)}/{each.reviewer}/{each.prediction_id}",
+            path=told(each),
             content=content,
             label_name=source.labels.get(each.label, each.label),
             source=source.name,
         )
 
 
-def with_digest(source: FeedbackSource) -> FeedbackSource:
+def confirmed(source: FeedbackSource, modality: Modality) -> list[Confirmed]:
+    """What is confirmed by ``until``, or by now; of equal inputs the last word counts.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    until = datetime.fromisoformat(source.until) if source.until else datetime.now(UTC)
+    with opened(home.store()) as store:
+        found = Reviews(store.database).confirmed(source.task, until, images=modality == "image")
+    last = {each.sha256: each for each in found}
+    return [each for each in found if last[each.sha256] is each]
+
+
+def told(each: Confirmed) -> str:
+    """When somebody confirmed it, who had said so, and of which prediction."""
+    return f"{_moment(each)}/{each.reviewer}/{each.prediction_id}"
+
+
+def with_digest(source: FeedbackSource, modality: Modality) -> FeedbackSource:
     """What is confirmed by now, or by ``until`` where that is set, with the digest that caching follows.
 
     ``until`` becomes the time of the last decision among these, so that nothing new is the same source.
@@ -53,7 +72,7 @@ def with_digest(source: FeedbackSource) -> FeedbackSource:
         StoreError: the store does not answer.
     """
     fixed = source.model_copy(update={"until": source.until or datetime.now(UTC).isoformat()})
-    found = _found(fixed)
+    found = confirmed(fixed, modality)
     lines = sorted({f"{each.sha256} {each.label}\n" for each in found})
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     until = max(each.decided for each in found).isoformat() if found else fixed.until
@@ -76,8 +95,8 @@ def export(source: FeedbackSource, out: Path) -> int:
     """
     told = [("path", "confirmed", "reviewer", "prediction")]
     with files.new_folder(out, MANIFEST) as folder:
-        for each in _found(source):
-            if content := images.read(each.image):
+        for each in confirmed(source, "image"):
+            if content := images.read(str(each.image)):
                 label = source.labels.get(each.label, each.label)
                 path = f"{label}/{each.sha256}{EXTENSIONS.get(sniff(content) or '', '')}"
                 files.write_bytes(folder / path, content)
@@ -88,16 +107,8 @@ def export(source: FeedbackSource, out: Path) -> int:
     return len(told) - 1
 
 
-def _found(source: FeedbackSource) -> list[Confirmed]:
-    until = datetime.fromisoformat(source.until) if source.until else datetime.now(UTC)
-    with opened(home.store()) as store:
-        found = Reviews(store.database).confirmed(source.task, until)
-    last = {each.sha256: each for each in found}
-    return [each for each in found if last[each.sha256] is each]
-
-
-def _moment(confirmed: Confirmed) -> str:
-    return f"{confirmed.decided:%Y-%m-%dT%H:%M:%SZ}"
+def _moment(each: Confirmed) -> str:
+    return f"{each.decided:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _csv(rows: Iterable[tuple[str, ...]]) -> str:

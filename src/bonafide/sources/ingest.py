@@ -73,9 +73,9 @@ def _numbered(images: Iterator[RawImage], number: int) -> Iterator[RawImage]:
 
 def _unchanged(images: Iterator[RawImage], source: Source) -> Iterator[RawImage]:
     if is_elsewhere(source):
-        refuse_changed(source)
+        refuse_changed(source, "image")
     yield from images
-    refuse_changed(source)
+    refuse_changed(source, "image")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from bonafide.data.dataset import DatasetInfo, Origin
 from bonafide.data.table import RawRows, build_table
 from bonafide.errors import DataError
 from bonafide.features import Feature
-from bonafide.source import RowsSource, ScikitLearnSource, Source
+from bonafide.source import FeedbackSource, RowsSource, ScikitLearnSource, Source
 from bonafide.sources.digests import is_elsewhere, refuse_changed
 from bonafide.sources.groups import numbered, numbers
 from bonafide.sources.parquet import label_names
@@ -58,9 +58,9 @@ def ingest(
     found = []
     for source, number in zip(sources, numbers(sources), strict=True):
         if is_elsewhere(source):
-            refuse_changed(source)
+            refuse_changed(source, "table")
         reading = READERS[type(source)](source, names)
-        refuse_changed(source)
+        refuse_changed(source, "table")
         groups = reading.rows.about["group"]
         reading.rows.about["group"] = groups.map(lambda name, by=number: numbered(name, by), "ignore")
         found.append(reading)
@@ -155,4 +155,24 @@ def _scikit_learn(source: ScikitLearnSource, names: Sequence[str]) -> Reading:
     return Reading(RawRows(columns, pd.DataFrame(about, dtype=object)), origin)
 
 
-READERS: dict[type, Callable[..., Reading]] = {RowsSource: _rows, ScikitLearnSource: _scikit_learn}
+def _feedback(source: FeedbackSource, names: Sequence[str]) -> Reading:
+    from bonafide.sources.feedback import confirmed, told
+
+    found = confirmed(source, "table")
+    about = {
+        "path": [told(each) for each in found],
+        "label_name": [source.labels.get(each.label, each.label) for each in found],
+        "source": source.name,
+        "group": None,
+        "given": None,
+    }
+    columns = {name: [each.statistics.get(name) for each in found] for name in names}
+    origin = Origin(kind=source.kind, name=source.name, digest=source.digest)
+    return Reading(RawRows(pd.DataFrame(columns, dtype=object), pd.DataFrame(about, dtype=object)), origin)
+
+
+READERS: dict[type, Callable[..., Reading]] = {
+    RowsSource: _rows,
+    ScikitLearnSource: _scikit_learn,
+    FeedbackSource: _feedback,
+}
