@@ -14,8 +14,8 @@ setup: $(VENV)/.dev $(VENV)/.drift ## Install everything, for work on the code
 
 setup-drift: $(VENV)/.drift ## Install the drift detectors in an environment of their own, .venv-drift
 
-demo: $(VENV)/.pipelines ## From images to a gated, signed, served detector (DATA=folder for your own images)
-	@$(BIN)/bonafide demo $(if $(DATA),"$(DATA)") $(ARGS)
+demo: $(VENV)/.pipelines ## From data to a gated, signed, served model (TASK=name, DATA=folder or file of your own)
+	@$(BIN)/bonafide demo $(if $(DATA),"$(DATA)") $(if $(TASK),--task "$(TASK)") $(ARGS)
 
 demo-canary: $(VENV)/.pipelines ## A good version climbs, a slow one is rolled back; after make demo
 	@$(BIN)/bonafide demo-canary $(ARGS)

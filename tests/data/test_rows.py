@@ -40,7 +40,9 @@ def test_a_sound_table_passes(tmp_path):
 def test_a_column_that_alone_tells_the_label_is_named_and_allowed_by_configuration(tmp_path):
     build_table([told_by_height(raw_rows(200))], LABELS, FEATURES, tmp_path / "data")
     strict = validate(tmp_path / "data", tmp_path / "out", Validation(minimum_per_label=5), seed=1)
-    with pytest.raises(DataError, match=r"the column 'height' alone tells 'rose' .*shortcut_limit: 1"):
+    with pytest.raises(
+        DataError, match=r"column 'height' alone tells 'rose' .*higher validation.shortcut_limit"
+    ):
         refuse_failed(strict, tmp_path / "out")
     allowed = validate(tmp_path / "data", tmp_path / "out", LENIENT, seed=1)
     assert allowed.passed

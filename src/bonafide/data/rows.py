@@ -15,7 +15,7 @@ from bonafide.task import Validation
 WORDS = Words(
     alone="the column {fact!r} alone tells",
     advice="take the column out of features if it is not known when the model is asked; if it is, allow what "
-    "it tells by validation.shortcut_limit: 1",
+    "it tells by a higher validation.shortcut_limit",
     shortcuts="by one column alone",
     note="A column that tells a class so well may hold what is known only afterwards.",
     same="number for number",
