@@ -8,7 +8,9 @@ import pytest
 
 from bonafide.data import dataset
 from bonafide.data.dataset import ALL, SCHEMA, ShardWriter
+from bonafide.data.table import build_table
 from bonafide.errors import DataError
+from tests.data import flowers
 from tests.data.pictures import LABELS, raw_images
 
 
@@ -88,6 +90,22 @@ def test_info_survives_the_round_trip(make_dataset):
     assert info.sources == {"test": 30}
     assert info.generators == {"decoder": 20}
     assert info.seed == 1
+
+
+def test_examples_are_a_few_of_each_label(make_dataset, tmp_path):
+    images = raw_images(30)
+    folder, _ = make_dataset(images)
+    found = dataset.examples(folder, ALL, LABELS, 2)
+    assert [each["truth"] for each in found] == [label for label in LABELS for _ in range(2)]
+    known = {image.path: (image.label_name, image.content) for image in images}
+    assert all(known[each["image"]] == (each["truth"], each["content"]) for each in found)
+    rows = flowers.raw_rows(20)
+    build_table([rows], flowers.LABELS, flowers.FEATURES, tmp_path / "table")
+    found = dataset.examples(tmp_path / "table", ALL, flowers.LABELS, 3)
+    assert [each["truth"] for each in found] == ["rose"] * 3 + ["tulip"] * 3
+    for each in found:
+        given = rows.columns.loc[int(each["image"].removeprefix("bed.csv#"))]
+        assert each["content"].tolist() == given.astype("float32").tolist()
 
 
 def test_digest_follows_content_label_split_group_and_order():

@@ -232,16 +232,29 @@ def images(folder: Path, split: str) -> Iterator[tuple[dict[str, Any], bytes]]:
             yield {"path": image["path"], **row}, image["bytes"]
 
 
+def inputs(folder: Path, split: str) -> Iterator[Any]:
+    """Stream a split: each image's bytes, or each row float32 [C].
+
+    Raises:
+        DataError: the split is not there.
+    """
+    if "row" in schema(folder, split).names:
+        yield from rows(folder, split)
+    else:
+        yield from (content for _, content in images(folder, split))
+
+
 def examples(folder: Path, split: str, labels: tuple[str, ...], per_label: int) -> list[dict[str, Any]]:
-    """A few images of each label: ``image`` (its path), ``truth`` and ``content`` (its bytes)."""
+    """A few inputs of each label: ``image`` (where it was read), ``truth`` and ``content``."""
     names = read(folder, split, ["label_name"])["label_name"].to_pylist()
+    places = paths(folder, split)
     chosen = []
     for label in labels:
-        rows = [index for index, name in enumerate(names) if name == label]
-        chosen += rows[:: max(1, len(rows) // per_label)][:per_label]
+        members = [index for index, name in enumerate(names) if name == label]
+        chosen += members[:: max(1, len(members) // per_label)][:per_label]
     found = {
-        index: {"image": row["path"], "truth": row["label_name"], "content": content}
-        for index, (row, content) in enumerate(images(folder, split))
+        index: {"image": places[index], "truth": names[index], "content": content}
+        for index, content in enumerate(inputs(folder, split))
         if index in chosen
     }
     return [found[index] for index in chosen]
