@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bonafide.errors import ConfigError
 
 Modality = Literal["image", "table"]
-Role = Literal["read", "audit", "train", "ask", "describe", "examine", "question"]
+Role = Literal["read", "audit", "train", "ask", "describe", "examine", "question", "paths"]
 
 NOUNS: dict[Modality, str] = {"image": "image", "table": "row"}
 """What people call one input; several take an s."""
@@ -24,6 +24,7 @@ ARMS: dict[Modality, dict[Role, str]] = {
         "describe": "bonafide.evaluation.pictures:describe",
         "examine": "bonafide.evaluation.pictures:examine",
         "question": "bonafide.serving.v2.images",
+        "paths": "bonafide.serving.api.images",
     },
     "table": {
         "read": "bonafide.sources.rows:ingest",
@@ -33,6 +34,7 @@ ARMS: dict[Modality, dict[Role, str]] = {
         "describe": "bonafide.evaluation.rows:describe",
         "examine": "bonafide.evaluation.rows:examine",
         "question": "bonafide.serving.v2.rows",
+        "paths": "bonafide.serving.api.rows",
     },
 }
 
@@ -52,6 +54,8 @@ def arm(modality: Modality, role: Role) -> Any:
       :class:`bonafide.evaluation.examined.Examined`, what is shown beside the figures.
     - ``question``: a module with ``tensors(info)``, the inputs that the v2 protocol takes, and
       ``items(request, info)``, what :class:`bonafide.serving.compute.engine.Engine` scores.
+    - ``paths``: a module with ``router(upstream, door, limits, topic)``, the paths of the service API that
+      answer with predictions, and with the ``SUMMARY`` and ``DESCRIPTION`` of its document.
 
     Raises:
         ConfigError: nobody does in this version.

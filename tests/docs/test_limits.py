@@ -10,7 +10,7 @@ import pytest
 import bonafide
 from bonafide.data import header
 from bonafide.serving import client, errors
-from bonafide.serving.api import app, auth, feedback
+from bonafide.serving.api import app, auth, feedback, rows
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.compute import scheduler
 from bonafide.serving.edge import ids, limits
@@ -100,6 +100,7 @@ API = {
     "bodies of all its requests together": told("held", app.LIMITS.held),
     "answer of the predictor behind `--url`": f"{client.TIMEOUT_SECONDS} s",
     "a feedback's body": f"{feedback.BODY_BYTES // 1024} KiB",
+    "a body with rows of a table": f"{rows.BODY_BYTES // MIB} MiB",
 }
 
 

@@ -16,6 +16,7 @@ from bonafide.home import STORE, trusted_keys
 
 if TYPE_CHECKING:
     from bonafide.serving.api.settings import Settings
+    from bonafide.serving.api.topic import Topic
     from bonafide.serving.api.upstream import Upstream
     from bonafide.serving.models.reload import Watcher
 
@@ -160,11 +161,13 @@ def api(
         from bonafide.feedback.retention import keep_forgetting
 
         background.append(keep_forgetting(writer.store, store_days))
-    if not url:
-        answers, watcher = _local(package, task, public_key or trusted_keys())
+    if url:
+        topic = _topic_of_task(task)
+    else:
+        answers, watcher, topic = _local(package, task, public_key or trusted_keys())
         background.append(watcher.run)
     server.serve(
-        app.create_app(answers, settings, engine=engine, writer=writer),
+        app.create_app(answers, settings, engine=engine, writer=writer, topic=topic),
         app.LIMITS,
         host=host,
         port=port,
@@ -245,9 +248,19 @@ def _engine(pipelines: str, settings: "Settings") -> str | None:
     return pipelines
 
 
-def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream", "Watcher"]:
+def _topic_of_task(name: str) -> "Topic":
+    """What a server is asked about says the task: the server itself may come later."""
+    from bonafide.serving.api.topic import Topic
+    from bonafide.task import load_task
+
+    task = load_task(name)
+    return Topic(task.name, task.modality, task.features, task.labels)
+
+
+def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream", "Watcher", "Topic"]:
     from bonafide.cli import place
     from bonafide.cores import available_cores
+    from bonafide.serving.api.topic import Topic
     from bonafide.serving.api.upstream import Local
     from bonafide.serving.compute.scheduler import Capacity, Scheduler
     from bonafide.serving.models.reload import Watcher
@@ -257,4 +270,7 @@ def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream"
     load = place.loader(public_key, scheduler)
     watcher = Watcher(place.source(package, "", task), load, models, WATCH_SECONDS)
     watcher.start()
-    return Local(models, scheduler), watcher
+    [name] = models.names
+    info = models.get(name).info
+    topic = Topic(name, info.input.modality, info.input.features, info.labels)
+    return Local(models, scheduler), watcher, topic

@@ -11,12 +11,12 @@ import pybase64
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model said about one image.
+    """What a model said about one image, or one row of a table.
 
     ``time`` is in UTC, by the clock of whoever answered. ``probabilities`` has each label's. ``embedding``
     is float32 [E], little-endian. ``statistics`` has ``width`` and ``height`` in pixels, ``brightness`` from
-    0 to 1 and ``jpeg_quality`` from 1 to 100, those that are known. ``sha256`` is of the file, ``image`` the
-    address of its copy, where one is kept.
+    0 to 1 and ``jpeg_quality`` from 1 to 100, those that are known; of a row it has the columns. ``sha256``
+    is of the file, or of the row's float32; ``image`` is the address of the file's copy, where one is kept.
     """
 
     id: str

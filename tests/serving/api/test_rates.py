@@ -225,7 +225,7 @@ def test_a_batch_that_never_fits_is_told_so(serve, clock):
     client = serve(address_rate="5/minute")
     for images in (6, 7):
         body = problem(ask(client, images=images), 413)
-        assert f"{images} images at once are more than the limit" in body["detail"]
+        assert f"{images} predictions at once are more than the limit" in body["detail"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import tables
 from tests.patience import until
 from tests.serving.api.conftest import RED
 from tests.serving.api.issuer import Issuer
@@ -82,6 +83,20 @@ def test_a_predictor_is_asked_over_the_network(server):
     with running("--url", server.url) as (url, _):
         answer = httpx.post(f"{url}/predict", files={"image": RED}).json()
     assert (answer["label"], answer["version"]) == ("red", "7")
+
+
+def test_a_table_is_asked_about_here_and_over_the_network(fruit, fruit_server, tmp_path):
+    """Here the package says what callers ask about, over the network the task does."""
+    here = [fruit.path, "--public-key", fruit.public_key]
+    for given in (here, ["--url", fruit_server.url, "--task", tables.task(tmp_path)]):
+        with running(*given) as (url, _):
+            answer = httpx.post(f"{url}/predict", json=tables.ROW)
+            refused = httpx.post(f"{url}/predict", json=tables.ROW | {"width": "5.1"})
+            document = httpx.get(f"{url}/openapi.json").json()
+        assert (answer.status_code, answer.json()["label"]) == (200, "round")
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "width")
+        body = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+        assert [*body["schema"]["properties"]] == [*tables.NAMES]
 
 
 def test_tokens_of_the_command_open_the_service(signed):

@@ -10,12 +10,13 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 import bonafide
-from bonafide.serving.api import contract, hooks, page, problems, runs
+from bonafide.modality import arm
+from bonafide.serving.api import contract, hooks, page, problems, routes, runs
 from bonafide.serving.api.access import Access
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.recorded import Recorded
-from bonafide.serving.api.routes import Endpoints, router
 from bonafide.serving.api.settings import Settings
+from bonafide.serving.api.topic import Topic
 from bonafide.serving.api.upstream import Upstream
 from bonafide.serving.edge.limits import MIB, Limits
 from bonafide.serving.edge.running import beside
@@ -33,6 +34,7 @@ def create_app(
     limits: Limits = LIMITS,
     engine: str | None = None,
     writer: "Writer | None" = None,
+    topic: Topic = Topic(),  # noqa: B008  (it is frozen)
 ) -> FastAPI:
     """The application; it closes ``upstream`` when it ends.
 
@@ -40,11 +42,12 @@ def create_app(
         engine: where pipelines run that callers ask for, empty for this machine; None where they may not.
         writer: keeps each prediction, and is started and closed with the application; callers may then give
             feedback.
+        topic: what callers ask about, which decides the paths that answer with predictions.
 
     Raises:
         ConfigError: the rate storage cannot be used.
     """
-    door = Door(settings)
+    door, predictions = Door(settings), arm(topic.modality, "paths")
     background: list[Callable[[], Awaitable[None]]] = []
 
     @asynccontextmanager
@@ -60,8 +63,8 @@ def create_app(
 
     app = FastAPI(
         title="Bonafide",
-        summary="Detects AI-generated and altered images.",
-        description=contract.DESCRIPTION,
+        summary=predictions.SUMMARY,
+        description=f"{predictions.DESCRIPTION} {contract.ERRORS}",
         version=bonafide.__version__,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         docs_url=None,
@@ -70,7 +73,8 @@ def create_app(
         lifespan=lifespan,
     )
     asked = Recorded(upstream, writer) if writer else upstream
-    app.include_router(router(Endpoints(asked, door, limits), door))
+    app.include_router(predictions.router(asked, door, limits, topic))
+    app.include_router(routes.router(routes.Endpoints(asked)))
     if writer:
         from bonafide.feedback.inspections import Inspections
         from bonafide.feedback.reviews import Reviews

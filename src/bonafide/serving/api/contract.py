@@ -6,22 +6,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from bonafide.feedback.opinion import Feedback
-from bonafide.serving.api.schemas import Asked, Explanation, Notification, Opinion
-from bonafide.serving.edge.limits import MAXIMUM_IMAGES
+from bonafide.serving.api.schemas import Asked, Notification, Opinion
 
-DESCRIPTION = """Send a picture and get the label that the model finds most probable, with calibrated
-probabilities of all labels.
+ERRORS = """Every error is `application/problem+json` (RFC 9457) and says what to do; every answer carries
+`X-Request-ID`, the request's own if it brings one."""
 
-Images are JPEG, PNG or WebP files. Every error is `application/problem+json` (RFC 9457) and says what to do;
-every answer carries `X-Request-ID`, the request's own if it brings one.
-"""
-
-_FILE = {"type": "string", "format": "binary"}
-_IMAGES = ("image/jpeg", "image/png", "image/webp")
 _HEADERS = {
     "X-Request-ID": ("The request's own, or a new one.", {"type": "string"}),
-    "RateLimit": ("Images left, and seconds until there are more.", {"type": "string"}),
-    "RateLimit-Policy": ("Images in how many seconds.", {"type": "string"}),
+    "RateLimit": ("Predictions left, and seconds until there are more.", {"type": "string"}),
+    "RateLimit-Policy": ("Predictions in how many seconds.", {"type": "string"}),
 }
 _WHY = {
     400: "What was sent is damaged, or does not fit.",
@@ -29,9 +22,10 @@ _WHY = {
     403: "The token lacks the scope.",
     404: "There is no such thing.",
     408: "The body did not come in time.",
-    413: "Too many bytes, pixels or images.",
+    413: "Too much at once.",
     409: "Something else was decided.",
     415: "Another kind of content.",
+    422: "A row does not fit; `errors` names the columns.",
     429: "Too much for now; see `Retry-After`.",
     503: "No answer for now; see `Retry-After`.",
 }
@@ -50,17 +44,8 @@ def _headers(*names: str) -> dict[str, Any]:
     return {name: {"description": _HEADERS[name][0], "schema": _HEADERS[name][1]} for name in names}
 
 
-def _form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    fields = {
-        "type": "object",
-        "properties": {name: schema},
-        "required": [name],
-        "additionalProperties": False,
-    }
-    return {"multipart/form-data": {"schema": fields}}
-
-
-def _body(content: dict[str, Any]) -> dict[str, Any]:
+def body(content: dict[str, Any]) -> dict[str, Any]:
+    """What a request must bring, by its media type."""
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -72,17 +57,9 @@ def _inline(model: type[BaseModel]) -> dict[str, Any]:
 
 
 _REFUSALS = problems(400, 401, 403, 408, 413, 415, 429, 503)
-_ANSWERS = {200: {"description": HTTPStatus.OK.phrase, "headers": _headers(*_HEADERS)}, **_REFUSALS}
-_ONE = _body(_form("image", _FILE) | {kind: {"schema": _FILE} for kind in _IMAGES})
-_LIST = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": MAXIMUM_IMAGES}
-_PICTURE = {"image/png": {"schema": _FILE}}
-
-ONE: dict[str, Any] = {"responses": _ANSWERS, "openapi_extra": _ONE}
-SEVERAL: dict[str, Any] = {"responses": _ANSWERS, "openapi_extra": _body(_form("images", _LIST))}
-EXPLAINED: dict[str, Any] = {
-    "response_model": Explanation,
-    "responses": _ANSWERS | {200: _ANSWERS[200] | {"content": _PICTURE}},
-    "openapi_extra": _ONE,
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": HTTPStatus.OK.phrase, "headers": _headers(*_HEADERS)},
+    **_REFUSALS,
 }
 _LOCATION = {"Location": {"description": "Where the run can be looked at.", "schema": {"type": "string"}}}
 RUNS: dict[str, Any] = {"responses": problems(400, 401, 403, 429, 503)}
@@ -91,11 +68,11 @@ CANCELLED: dict[str, Any] = {"status_code": HTTPStatus.ACCEPTED, **RUN}
 STARTED: dict[str, Any] = {
     "status_code": HTTPStatus.ACCEPTED,
     "responses": _REFUSALS | {202: {"headers": _LOCATION}},
-    "openapi_extra": _body({"application/json": {"schema": Asked.model_json_schema()}}),
+    "openapi_extra": body({"application/json": {"schema": Asked.model_json_schema()}}),
 }
 HOOKED: dict[str, Any] = {
     "responses": _REFUSALS,
-    "openapi_extra": _body({"application/json": {"schema": _inline(Notification)}}),
+    "openapi_extra": body({"application/json": {"schema": _inline(Notification)}}),
 }
 _FOUND = problems(400, 401, 403, 404, 429, 503)
 _WORD = {"Location": {"description": "Where it can be looked at.", "schema": {"type": "string"}}}
@@ -105,7 +82,7 @@ FILED: dict[str, Any] = {
     "responses": _REFUSALS
     | problems(404, 409)
     | {201: {"headers": _WORD}, 200: {"model": Feedback, "description": "As before.", "headers": _WORD}},
-    "openapi_extra": _body({"application/json": {"schema": Opinion.model_json_schema()}}),
+    "openapi_extra": body({"application/json": {"schema": Opinion.model_json_schema()}}),
 }
 METRICS: dict[str, Any] = {
     "response_model": None,

@@ -32,15 +32,24 @@ class Payloads:
             RequestValidationError: it does not fit.
             RequestError, Overloaded, ClientDisconnect: as :func:`bonafide.serving.edge.body.read`.
         """
-        given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if given != "application/json":
-            raise Problem(415, f"content-type {given!r} is not supported; send application/json")
+        refuse_other_than_json(request)
         with self._budget.share(subject(request)) as take:
             content = await body.read(request, self._limits, take)
             try:
                 return kind.model_validate_json(bytes(content))
             except ValidationError as error:
                 raise RequestValidationError(error.errors(include_url=False)) from None
+
+
+def refuse_other_than_json(request: Request) -> None:
+    """Before a body is read.
+
+    Raises:
+        Problem: 415, it is no JSON.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != "application/json":
+        raise Problem(415, f"content-type {given!r} is not supported; send application/json")
 
 
 def subject(request: Request) -> str:

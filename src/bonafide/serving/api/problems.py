@@ -1,7 +1,7 @@
 """Errors as ``application/problem+json`` (RFC 9457), whatever went wrong and wherever."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +18,7 @@ from bonafide.telemetry.logs import request_id
 MEDIA_TYPE = "application/problem+json"
 LONGEST_DETAIL = 1000
 MOST_ERRORS = 20
+LONGEST_FIELD = 200
 
 _IMAGE = re.compile(r"image\[\d+\]: (?:(?P<reason>[a-z-]+): )?(?P<detail>.*)", re.DOTALL)
 _DETAILS = {
@@ -64,6 +65,16 @@ def of(error: RequestError | ImageError | Overloaded) -> Problem:
     return Problem(error.status, str(error), {"Connection": "close"} if late else None)
 
 
+def misfit(status: int, what: str, found: Sequence[Any]) -> Problem:
+    """What does not fit and why, field by field, of pydantic's errors."""
+    errors = [
+        {"field": ".".join(map(str, one["loc"]))[:LONGEST_FIELD], "detail": one["msg"]}
+        for one in found[:MOST_ERRORS]
+    ]
+    first = ": ".join(filter(None, errors[0].values()))
+    return Problem(status, f"{what} does not fit: {first}", errors=errors)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of ``app`` with a problem."""
 
@@ -84,6 +95,4 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = error.errors()[:MOST_ERRORS]
-        errors = [{"field": ".".join(map(str, one["loc"])), "detail": one["msg"]} for one in found]
-        return response(Problem(400, "the request does not fit", errors=errors), request.url.path)
+        return response(misfit(400, "the request", error.errors()), request.url.path)

@@ -85,7 +85,7 @@ class Rates:
         """
         limit = self._limits[by]
         if before + images > limit.amount:
-            message = f"{before + images} images at once are more than the limit, {limit}; send fewer"
+            message = f"{before + images} predictions at once are more than the limit, {limit}; send fewer"
             raise Problem(413, message)
         if time.monotonic() < self._asked_again:
             return

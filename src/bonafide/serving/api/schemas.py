@@ -33,11 +33,11 @@ _NOTIFICATION: dict[str, Any] = {
         }
     ],
 }
-_ID: dict[str, Any] = {"request_id": "0b9f6b8c4f2e4d0e9a5d1c7f3e2a1b00"}
+ID: dict[str, Any] = {"request_id": "0b9f6b8c4f2e4d0e9a5d1c7f3e2a1b00"}
 
 
 class Verdict(BaseModel):
-    """What the model says about one image."""
+    """What the model says."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_VERDICT]})
 
@@ -59,9 +59,9 @@ class Verdict(BaseModel):
 
 
 class Prediction(Verdict):
-    """What the model says about the image."""
+    """What the model says about what was sent."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_ID | _VERDICT]})
+    model_config = ConfigDict(json_schema_extra={"examples": [ID | _VERDICT]})
 
     request_id: Annotated[str, Field(description="As in the header `X-Request-ID`; it stands in the logs.")]
 
@@ -71,7 +71,7 @@ class Explanation(Prediction):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [_ID | _VERDICT | {"heatmap": [[0.0, 0.4], [0.1, 2.3]], "overlay": "iVBORw0KGgo…"}]
+            "examples": [ID | _VERDICT | {"heatmap": [[0.0, 0.4], [0.1, 2.3]], "overlay": "iVBORw0KGgo…"}]
         }
     )
 
@@ -109,7 +109,7 @@ _PROBLEM: dict[str, Any] = {
 class ProblemDetails(BaseModel):
     """Why there is no answer (RFC 9457)."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM | _ID]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM | ID]})
 
     type: Annotated[str, Field(description="Kind of problem, a URI.")] = "about:blank"
     title: Annotated[str, Field(description="The same for all problems of a kind.")]
@@ -128,14 +128,14 @@ class ProblemDetails(BaseModel):
 
 
 class BatchItem(BaseModel):
-    """One image of a batch: its verdict, or why it has none."""
+    """One of a batch: its verdict, or why it has none."""
 
     verdict: Verdict | None = None
     problem: ProblemDetails | None = None
 
 
 class Batch(BaseModel):
-    """One result for each image, in the order in which they were sent."""
+    """One result for each that was sent, in their order."""
 
     request_id: str
     results: list[BatchItem]
@@ -165,7 +165,7 @@ class Asked(BaseModel):
 
 
 class Opinion(BaseModel):
-    """What a person says that an image is."""
+    """What a person says that was asked about."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -246,7 +246,7 @@ class Status(BaseModel):
 
 
 def verdict(answer: Answer, index: int) -> Verdict:
-    """One image's row of ``answer``."""
+    """One of those that ``answer`` is about."""
     name = answer.outputs["label"][index].decode()
     probabilities = dict(zip(answer.labels, map(float, answer.probabilities[index]), strict=True))
     return Verdict(

@@ -1,0 +1,169 @@
+"""The paths of the service API that answer about rows of a table."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json
+from typing_extensions import TypedDict
+
+from bonafide.features import Feature
+from bonafide.serving.api import contract, paths, problems
+from bonafide.serving.api.bodies import Bodies
+from bonafide.serving.api.door import Door
+from bonafide.serving.api.payload import refuse_other_than_json
+from bonafide.serving.api.problems import Problem
+from bonafide.serving.api.schemas import ID, Batch, BatchItem, Prediction, Verdict, verdict
+from bonafide.serving.api.topic import Topic
+from bonafide.serving.api.upstream import Upstream
+from bonafide.serving.columns import Columns
+from bonafide.serving.edge.body import Buffer
+from bonafide.serving.edge.limits import MAXIMUM_ROWS, MIB, Limits
+from bonafide.telemetry.logs import request_id
+
+SUMMARY = "Answers about rows of a table."
+DESCRIPTION = """Send a row's numbers by the names of their columns and get the label that the model finds
+most probable, with calibrated probabilities of all labels.
+
+A number that is missing, out of its range or of another type is refused by its name."""
+BODY_BYTES = 2 * MIB
+GROWTH = 24  # an empty list takes three bytes in JSON, and 72 once it is read
+LARGEST = float(np.finfo(np.float32).max)
+
+Row = dict[str, float]
+
+
+def row_type(features: Sequence[Feature]) -> TypeAdapter[Row]:
+    """What a row must be: each column, a number within its range, and nothing else."""
+    named: Any = {feature.name: _number(feature) for feature in features}
+    strict: Any = with_config(ConfigDict(extra="forbid"))
+    return TypeAdapter(strict(TypedDict("Row", named)))  # type: ignore[operator]
+
+
+def _number(feature: Feature) -> Any:
+    described = Field(
+        strict=True,
+        ge=-LARGEST if feature.low is None else feature.low,
+        le=LARGEST if feature.high is None else feature.high,
+        multiple_of=1 if feature.whole else None,
+        allow_inf_nan=False,
+        description=f"In {feature.unit}." if feature.unit else None,
+    )
+    return Annotated[float, described]
+
+
+def example(features: Sequence[Feature]) -> Row:
+    """A row from the middle of each range."""
+    return {feature.name: _middle(feature) for feature in features}
+
+
+def _middle(feature: Feature) -> float:
+    low, high = feature.low, feature.high
+    if low is None or high is None:
+        middle = next((bound for bound in (low, high) if bound is not None), 0.0)
+    else:
+        middle = (low + high) / 2
+    return float(np.ceil(middle)) if feature.whole else middle
+
+
+class Endpoints:
+    """What each path does."""
+
+    def __init__(self, upstream: Upstream, door: Door, limits: Limits, row: TypeAdapter[Row]) -> None:
+        self._upstream = upstream
+        self._door = door
+        self._bodies = Bodies(replace(limits, body=BODY_BYTES), GROWTH)
+        self._row = row
+
+    async def predict(self, request: Request) -> Prediction:
+        """Send one row."""
+        async with self._bodies.of(request) as content:
+            row = self._checked(_read(request, content))
+            if isinstance(row, Problem):
+                raise row
+            answer = await self._upstream.infer(_columns([row]))
+        return Prediction(request_id=request_id.get(), **dict(verdict(answer, 0)))
+
+    async def batch(self, request: Request) -> Batch:
+        """Send a list of rows; one that is refused does not spoil the others."""
+        async with self._bodies.of(request) as content:
+            rows = _read(request, content)
+            if not isinstance(rows, list) or not rows:
+                raise Problem(400, "send a list of rows, with one at least")
+            if len(rows) > MAXIMUM_ROWS:
+                raise Problem(413, f"{len(rows):,} rows are too many; send {MAXIMUM_ROWS:,} at most")
+            if len(rows) > 1:
+                await self._door.count(request, len(rows))
+            return Batch(request_id=request_id.get(), results=await self._results(rows))
+
+    async def _results(self, rows: list[Any]) -> list[BatchItem]:
+        checked = [self._checked(row) for row in rows]
+        good = [row for row in checked if not isinstance(row, Problem)]
+        verdicts: list[Verdict] = []
+        if good:
+            answer = await self._upstream.infer(_columns(good))
+            verdicts = [verdict(answer, index) for index in range(len(good))]
+        told = iter(verdicts)
+        return [
+            BatchItem(problem=problems.details(row, paths.BATCH))
+            if isinstance(row, Problem)
+            else BatchItem(verdict=next(told))
+            for row in checked
+        ]
+
+    def _checked(self, row: Any) -> Row | Problem:
+        try:
+            return self._row.validate_python(row)
+        except ValidationError as error:
+            return problems.misfit(422, "the row", error.errors(include_url=False, include_input=False))
+
+
+def _read(request: Request, content: Buffer) -> Any:
+    refuse_other_than_json(request)
+    try:
+        return from_json(bytes(content))
+    except ValueError as error:
+        raise Problem(400, f"the body is no valid JSON: {error}") from error
+
+
+def _columns(rows: Sequence[Row]) -> Columns:
+    names = rows[0].keys()
+    return {name: np.array([row[name] for row in rows]) for name in names}
+
+
+def router(upstream: Upstream, door: Door, limits: Limits, topic: Topic) -> APIRouter:
+    """Paths, what they need and what they answer."""
+    row = row_type(topic.features)
+    endpoints = Endpoints(upstream, door, limits, row)
+    schema, given, said = row.json_schema(), example(topic.features), _verdict(topic)
+    rows = {"type": "array", "items": schema, "minItems": 1, "maxItems": MAXIMUM_ROWS}
+    one = _documented(schema, given, ID | said)
+    several = _documented(rows, [given], ID | {"results": [{"verdict": said}]})
+    return paths.router(
+        "rows",
+        door,
+        (paths.ONE, endpoints.predict, "One row", one),
+        (paths.BATCH, endpoints.batch, "Several rows", several),
+    )
+
+
+def _verdict(topic: Topic) -> dict[str, Any]:
+    """An answer as it might be."""
+    first, *others = topic.labels
+    shares = {first: 0.9} | {label: round(0.1 / len(others), 4) for label in others}
+    said = Verdict(
+        model=topic.name, version="7", label=first, uncertain=False, confidence=0.9, probabilities=shares
+    )
+    return said.model_dump(exclude_none=True)
+
+
+def _documented(schema: dict[str, Any], given: Any, said: Any) -> dict[str, Any]:
+    """What is sent and what is answered, each with an example in the words of the task."""
+    answer = contract.ANSWERS[200] | {"content": {"application/json": {"example": said}}}
+    return {
+        "responses": contract.ANSWERS | contract.problems(422) | {200: answer},
+        "openapi_extra": contract.body({"application/json": {"schema": schema, "example": given}}),
+    }
