@@ -20,7 +20,7 @@ class Window:
     ``ids``, ``versions`` and ``labels`` are text [N], ``times`` FP64 [N] in seconds since 1970. ``names`` are
     K labels, sorted; ``probabilities`` FP32 [N, K] has their columns, ``confidences`` FP32 [N] is that of the
     label that was answered. ``embedded`` BOOL [N] says who has a row in ``embeddings`` FP32 [M, E].
-    ``statistics`` has, by name, FP64 [N]. What is not known is NaN.
+    ``statistics`` has, by name, FP64 [N]: those of images, or a table's columns. What is not known is NaN.
     """
 
     ids: NDArray[np.str_]
@@ -56,6 +56,7 @@ def window(found: Sequence[Prediction]) -> Window:
     rows = [[_number(each.probabilities.get(name)) for name in names] for each in found]
     vectors = [None if each.embedding is None else np.frombuffer(each.embedding, "<f4") for each in found]
     size = _usual(vector.size for vector in vectors if vector is not None)
+    others = sorted({name for each in found for name in each.statistics} - {*STATISTICS})
     kept = [vector for vector in vectors if vector is not None and vector.size == size]
     return Window(
         ids=np.array([each.id for each in found], dtype=np.str_),
@@ -69,7 +70,7 @@ def window(found: Sequence[Prediction]) -> Window:
         embeddings=np.array(kept, dtype=np.float32).reshape(len(kept), size),
         statistics={
             name: np.array([_number(each.statistics.get(name)) for each in found], dtype=np.float64)
-            for name in STATISTICS
+            for name in (*STATISTICS, *others)
         },
     )
 
