@@ -101,7 +101,7 @@ def test_constant_columns_and_unknown_statistics_are_left_out_and_told(known, ra
     assert "jpeg_quality" not in both.reference
     assert both.notes == (
         "1 columns of the embedding are constant and were left out.",
-        "jpeg_quality is known of too few images to be compared.",
+        "jpeg_quality is known of too few inputs to be compared.",
     )
 
 

@@ -99,8 +99,8 @@ def sides(reference: Reference, window: Window, settings: Drift) -> Sides:
         notes.append("There are no embeddings, so looks are judged by the probabilities.")
     for name in sorted(reference.statistics.keys() & window.statistics.keys()):
         pair = reference.statistics[name], window.statistics[name]
-        if min(np.isfinite(values).sum() for values in pair) < settings.minimum / 2:
-            notes.append(f"{name} is known of too few images to be compared.")
+        if any(np.isfinite(each).sum() < min(settings.minimum, len(each)) / 2 for each in pair):
+            notes.append(f"{name} is known of too few inputs to be compared.")
         else:
             ours[name], theirs[name] = (values[:, None] for values in pair)
     digest = hashlib.sha256()
