@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bonafide.errors import BonafideError, ImageError, PackageError
-from bonafide.serving.client import BATCH, predict_local, predict_remote
+from bonafide.serving.client import BATCH, predict_local, predict_remote, question
+from bonafide.serving.sent import sent_of
 from tests import packages, tables
 
 COLOURS = [(220, 10, 10), (10, 220, 10), (10, 10, 220)]
@@ -131,3 +132,12 @@ def test_a_bad_file_and_a_bad_package_are_told_offline(signed, tmp_path):
         predict_local(signed.path, [IMAGES[0], b""], False, signed.public_key)
     with pytest.raises(PackageError, match="is no model package"):
         predict_local(tmp_path / "absent", [IMAGES[0]], False, tmp_path / "no.pub")
+
+
+def test_rows_may_be_asked_about_as_one_block():
+    head, numbers = question(
+        sent_of([np.float32([1, 2]), np.float32([3, 4]), np.float32([5, 6])]), ("label",)
+    )
+    [tensor] = json.loads(head)["inputs"]
+    assert (tensor["name"], tensor["shape"], tensor["datatype"]) == ("columns", [3, 2], "FP32")
+    assert np.frombuffer(numbers, "<f4").tolist() == [1, 2, 3, 4, 5, 6]

@@ -78,11 +78,12 @@ def _serve(
     from bonafide.cli import outcome
     from bonafide.serving.child import served
     from bonafide.serving.client import predict_remote
+    from bonafide.serving.sent import sent_of
 
     ports = {"http_port": 8080, "grpc_port": 8081} if keep_serving else {}
     with served(current.package, current.version, **ports) as server:
-        contents = [image.pop("content") for image in images]
-        answers = predict_remote(server.url, contents, None, False)
+        asked = sent_of([image.pop("content") for image in images])
+        answers = predict_remote(server.url, asked, None, False)
         for index, image in enumerate(images):
             shares = map(float, answers.probabilities[index])
             image["label"] = answers.names[index]
@@ -91,7 +92,7 @@ def _serve(
         summary["predictions"] = images
         summary["model"]["asked_at"] = server.url
         write_json(summary_file, summary)
-        outcome.print_predictions(console, images, current.version, server.url)
+        outcome.print_predictions(console, summary, current.version, server.url)
         outcome.print_places(console, reports, summary_file, current.package)
         if keep_serving:
             console.print(f"\nserving at {server.url} and {server.grpc}; Ctrl-C stops it")

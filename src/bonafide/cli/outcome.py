@@ -23,7 +23,7 @@ def print_summary(console: "Console", summary: dict[str, Any]) -> None:
 
     counts = summary["dataset"]["counts"]
     labels = list(next(iter(counts.values())))
-    dataset = Table("images", *labels, title="Dataset", title_justify="left")
+    dataset = Table(f"{_noun(summary)}s", *labels, title="Dataset", title_justify="left")
     for split, by_label in counts.items():
         dataset.add_row(split, *(str(by_label[label]) for label in labels))
     console.print()
@@ -38,7 +38,8 @@ def print_verdict(console: "Console", summary: dict[str, Any]) -> None:
 
     from bonafide.pages import quantity
 
-    metrics = Table("on test images", "measured", "95 % interval", title="Metrics", title_justify="left")
+    tested = f"on test {_noun(summary)}s"
+    metrics = Table(tested, "measured", "95 % interval", title="Metrics", title_justify="left")
     for key, title in METRICS.items():
         found = summary["metrics"][key]
         metrics.add_row(title, _number(found["value"]), _ends(found["low"], found["high"]))
@@ -53,14 +54,15 @@ def print_verdict(console: "Console", summary: dict[str, Any]) -> None:
         console.print(table)
 
 
-def print_predictions(console: "Console", predictions: list[dict[str, Any]], version: str, url: str) -> None:
-    """The served model's answers for held-out images."""
+def print_predictions(console: "Console", summary: dict[str, Any], version: str, url: str) -> None:
+    """The served model's answers for held-out inputs."""
     from rich.table import Table
     from rich.text import Text
 
     title = f"Version {version}, asked at {url}"
-    table = Table("held-out image", "truth", "answer", "confidence", title=title, title_justify="left")
-    for answer in predictions:
+    held_out = f"held-out {_noun(summary)}"
+    table = Table(held_out, "truth", "answer", "confidence", title=title, title_justify="left")
+    for answer in summary["predictions"]:
         style = "green" if answer["label"] == answer["truth"] else "bold red"
         confidence = f"{answer['probabilities'][answer['label']]:.1%}"
         name = Path(answer["image"]).name
@@ -116,3 +118,8 @@ def _command(name: str) -> str:
 def _near(path: Path) -> str:
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
+
+
+def _noun(summary: dict[str, Any]) -> str:
+    """What an input is called; older runs do not tell."""
+    return str(summary["metrics"].get("noun", "image"))

@@ -212,18 +212,18 @@ def _images(images: Sequence[File]) -> tuple[list[dict[str, Any]], list[File]]:
     contents: list[File] = []
     for image in images:
         contents += (struct.pack("<I", len(image)), image)
-    return [_tensor("image", len(images), "BYTES", sum(map(len, contents)))], contents
+    return [_tensor("image", [len(images)], "BYTES", sum(map(len, contents)))], contents
 
 
 def _columns(columns: Columns) -> tuple[list[dict[str, Any]], list[File]]:
     contents: list[File] = [single(values).astype("<f4", copy=False).tobytes() for values in columns.values()]
     told = zip(columns.items(), contents, strict=True)
-    return [_tensor(name, len(values), "FP32", len(raw)) for (name, values), raw in told], contents
+    return [_tensor(name, [*values.shape], "FP32", len(raw)) for (name, values), raw in told], contents
 
 
-def _tensor(name: str, count: int, datatype: str, size: int) -> dict[str, Any]:
+def _tensor(name: str, shape: list[int], datatype: str, size: int) -> dict[str, Any]:
     parameters = {"binary_data_size": size}
-    return {"name": name, "shape": [count], "datatype": datatype, "parameters": parameters}
+    return {"name": name, "shape": shape, "datatype": datatype, "parameters": parameters}
 
 
 async def _steps(parts: Sequence[File]) -> AsyncIterator[bytes]:

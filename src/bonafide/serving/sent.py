@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from bonafide.model.info import ModelInfo
-from bonafide.serving.columns import Columns, rows_of
+from bonafide.serving.columns import ALL, Columns, Rows, rows_of
 from bonafide.serving.compute.engine import Items
 
 File = bytes | bytearray | memoryview
 Sent = Sequence[File] | Columns
+
+
+def sent_of(inputs: Sequence[File] | Sequence[Rows]) -> Sent:
+    """Image files, or rows float32 [C] each, as they are asked about."""
+    if isinstance(inputs[0], np.ndarray):
+        return {ALL: np.stack(inputs)}
+    return inputs  # type: ignore[return-value]
 
 
 def items_of(sent: Sent, info: ModelInfo) -> Items:
