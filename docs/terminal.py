@@ -33,7 +33,7 @@ def drawing(summary: dict[str, Any]) -> str:
     outcome.print_verdict(console, summary)
     model = summary["model"]
     shown = [answer for number, answer in enumerate(summary["predictions"]) if number % SHOWN_PER_LABEL < 2]
-    outcome.print_predictions(console, shown, model["version"], model["asked_at"])
+    outcome.print_predictions(console, summary | {"predictions": shown}, model["version"], model["asked_at"])
     svg = console.export_svg(title="make demo", font_aspect_ratio=0.6, unique_id="demo")
     svg = FONT_FACE.sub("", svg).replace("Fira Code, monospace", FONT)
     return TEXT.sub(_with_drawn_borders, svg)
