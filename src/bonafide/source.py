@@ -39,7 +39,7 @@ class FolderSource(OneSource):
     digest: str = ""
 
 
-class TableSource(OneSource):
+class ImageTableSource(OneSource):
     """A table of images: which columns hold what, and the task's names for the labels in it."""
 
     image: str = "image"
@@ -50,7 +50,7 @@ class TableSource(OneSource):
     name: str = ""
 
 
-class ParquetSource(TableSource):
+class ParquetSource(ImageTableSource):
     """Parquet files with a column of images, as Hugging Face's datasets have them, on disk or in a bucket.
 
     ``digest`` makes pipeline caching follow the content; the CLI fills it in.
@@ -61,7 +61,7 @@ class ParquetSource(TableSource):
     digest: str = ""
 
 
-class HuggingFaceSource(TableSource):
+class HuggingFaceSource(ImageTableSource):
     """A dataset on the Hugging Face Hub, at one revision, by its Parquet files.
 
     ``digest`` is the commit that the revision stood for; the CLI fills it in.

@@ -2,11 +2,13 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import httpx
 import pytest
 
+from bonafide.feedback.store import Store
 from bonafide.serving.compute.scheduler import Capacity, Scheduler
 from bonafide.serving.models.predictor import Predictor
 from bonafide.serving.models.versions import Models
@@ -46,20 +48,32 @@ def start(signed: packages.Signed, *options: str) -> Server:
     return Server(addresses[1], addresses[2], process, time.perf_counter() - begin)
 
 
+@pytest.fixture
+def store(tmp_path):
+    made = Store(f"sqlite:///{tmp_path}/store.db")
+    made.database.check()
+    return made
+
+
+@contextmanager
+def running(signed):
+    """A server of version 7, as long as it is wanted."""
+    server = start(signed, "--version", "7")
+    yield server
+    server.process.terminate()
+    server.process.wait(30)
+
+
 @pytest.fixture(scope="session")
 def server(signed):
-    running = start(signed, "--version", "7")
-    yield running
-    running.process.terminate()
-    running.process.wait(30)
+    with running(signed) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def fruit_server(fruit):
-    running = start(fruit, "--version", "7")
-    yield running
-    running.process.terminate()
-    running.process.wait(30)
+    with running(fruit) as server:
+        yield server
 
 
 @pytest.fixture

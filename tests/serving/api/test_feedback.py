@@ -16,7 +16,6 @@ from bonafide.data.looks import looks
 from bonafide.feedback.errors import StoreError, UnknownError
 from bonafide.feedback.reviews import Reviews
 from bonafide.feedback.spool import Spool
-from bonafide.feedback.store import Store
 from bonafide.feedback.writer import Writer
 from bonafide.serving.api import feedback, tokens, upload
 from bonafide.serving.api.app import create_app
@@ -24,13 +23,6 @@ from bonafide.serving.api.settings import Settings
 from tests.patience import until
 from tests.serving.api.conftest import RED, problem
 from tests.serving.api.test_contract import RATES, TOKENS, bounded, conforms, read
-
-
-@pytest.fixture
-def store(tmp_path):
-    made = Store(f"sqlite:///{tmp_path}/store.db")
-    made.database.check()
-    return made
 
 
 @pytest.fixture

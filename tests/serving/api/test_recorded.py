@@ -30,13 +30,6 @@ from tests.serving.api.test_upstream import answering
 
 
 @pytest.fixture
-def store(tmp_path):
-    made = Store(f"sqlite:///{tmp_path}/store.db")
-    made.database.check()
-    return made
-
-
-@pytest.fixture
 def keeping(local, store, tmp_path):
     """A client of the application that keeps what it answers."""
 

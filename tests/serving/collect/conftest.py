@@ -3,16 +3,8 @@ from starlette.testclient import TestClient
 
 from bonafide.data.looks import looks
 from bonafide.feedback.spool import Spool
-from bonafide.feedback.store import Store
 from bonafide.feedback.writer import Writer
 from bonafide.serving.collect.app import create_app
-
-
-@pytest.fixture
-def store(tmp_path):
-    made = Store(f"sqlite:///{tmp_path}/store.db")
-    made.database.check()
-    return made
 
 
 @pytest.fixture
