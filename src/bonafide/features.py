@@ -7,6 +7,10 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from bonafide.config import Config
 
+LARGEST = 3.4028234663852886e38  # of 32 bits
+MOST_FEATURES = 255
+RESERVED = "columns"  # the tensor of all of them
+Bound = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
@@ -19,12 +23,14 @@ class Feature(Config):
 
     name: ColumnName
     unit: Annotated[str, Field(max_length=32)] = ""
-    low: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    high: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    low: Bound | None = None
+    high: Bound | None = None
     whole: bool = False
 
     @model_validator(mode="after")
     def _has_a_range(self) -> "Feature":
+        if self.name == RESERVED:
+            raise ValueError(f"a column cannot be called {RESERVED!r}: that is what all of them are called")
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"{self.name}: low must be below high, got {self.low:g} and {self.high:g}")
         return self

@@ -42,13 +42,13 @@ FORGET = """
         AND number <= (SELECT number FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?)
 """
 COUNTS = "SELECT task, state, COUNT(*) FROM runs GROUP BY task, state"
-# What keeps an alert from starting another one: unfinished runs, and the newest of an alert that did well.
+# What keeps an alert from starting another one: unfinished runs, and the newest two that alerts started.
 BEFORE = """
     SELECT content FROM runs
-    WHERE pipeline = ?1 AND task = ?2 AND (state IN ('queued', 'running') OR number = (
-        SELECT MAX(number) FROM runs
+    WHERE pipeline = ?1 AND task = ?2 AND (state IN ('queued', 'running') OR number IN (
+        SELECT number FROM runs
         WHERE pipeline = ?1 AND task = ?2 AND json_extract(content, '$.alert') != ''
-            AND state NOT IN ('failed', 'cancelled')
+        ORDER BY number DESC LIMIT 2
     ))
     ORDER BY state IN ('queued', 'running') DESC, number DESC
 """
@@ -138,7 +138,8 @@ class Queue:
     def add_for_alert(self, asked: Run, rest_seconds: float) -> Run:
         """Let a run wait, unless its task has one that has not ended, or an alert started one not long ago.
 
-        Then that one is given back. So an alert starts one run, however often and by whomever it is sent.
+        Then that one is given back. So an alert starts one run, however often and by whomever it is sent, and
+        another one if that failed or was cancelled.
 
         Args:
             rest_seconds: how long after an alert's run was asked for none is started.
@@ -149,6 +150,8 @@ class Queue:
         with self._table() as table:
             before = _read(table.execute(BEFORE, (asked.pipeline, asked.task)))
             recent = [run for run in before if not run.has_ended or _age(run) < rest_seconds]
+            if len(recent) == 1 and recent[0].state in ("failed", "cancelled"):
+                recent = []
             return recent[0] if recent else _add(table, asked)
 
     def find(self, identity: str) -> Run | None:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, mod
 
 from bonafide.config import BAD_YAML, Config, Fraction, parse
 from bonafide.errors import ConfigError
-from bonafide.features import Feature, repeated
+from bonafide.features import MOST_FEATURES, Feature, repeated
 from bonafide.modality import Modality
 from bonafide.source import KINDS, MODALITIES, OneOrSeveral, SampleSource, Source
 
@@ -210,7 +210,7 @@ class Task(Config):
     title: str
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     modality: Modality = "image"
-    features: tuple[Feature, ...] = ()
+    features: Annotated[tuple[Feature, ...], Field(max_length=MOST_FEATURES)] = ()
     groups: Sentence = "A group is a set of images that stay in one split because they are alike."
     seed: Seed = 42
     source: OneOrSeveral = SampleSource()
@@ -239,6 +239,10 @@ class Task(Config):
                 f"model.architecture: {self.model.architecture} does not take a {self.modality}; "
                 f"tables take {', '.join(ESTIMATORS)}"
             )
+        if self.modality == "table" and self.gate.robustness is not None:
+            raise ValueError("gate.robustness: rows are not degraded, so there is nothing to check")
+        if self.modality == "table" and self.split.held_out_generators:
+            raise ValueError("split.held_out_generators: no generator makes rows")
         for source in self.sources:
             if source.kind not in MODALITIES[self.modality]:
                 known = ", ".join(MODALITIES[self.modality])

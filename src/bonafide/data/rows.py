@@ -66,8 +66,12 @@ def _shortcuts(
     if not enough(labels.tolist()):
         return None
     columns = {feature.name: column.tolist() for feature, column in zip(features, numbers.T, strict=True)}
-    found = Shortcuts(columns, labels.tolist(), groups.tolist(), seed)
-    return ShortcutAudit(by_fact={name: most(found.tell(name)) for name in columns})
+    told = Shortcuts(columns, labels.tolist(), groups.tolist(), seed)
+    tellings = {name: told.tell(name) for name in columns}
+    return ShortcutAudit(
+        by_fact={name: most(found) for name, found in tellings.items()},
+        peaks={name: max(found, key=lambda each: each.value) for name, found in tellings.items()},
+    )
 
 
 def _title(feature: Feature) -> str:

@@ -15,11 +15,10 @@ from pandera.pandas import Check, Column, DataFrameSchema
 from bonafide import files
 from bonafide.data.dataset import DatasetInfo, Origin, Quarantined, table_schema
 from bonafide.data.writing import unknown_label, write_dataset
-from bonafide.features import Feature
+from bonafide.features import LARGEST, Feature
 
 REFUSED = "quarantine/rows.csv"
 MISSING, WRONG_TYPE, OUT_OF_RANGE = "missing", "wrong-type", "out-of-range"
-LARGEST = float(np.finfo(np.float32).max)
 
 Problem = tuple[str, str]
 
@@ -103,11 +102,12 @@ def _problems(
 
 
 def _failing(numbers: pd.DataFrame, features: Iterable[Feature]) -> dict[str, list[int]]:
-    """By column the rows whose number is missing or does not fit."""
-    schema = DataFrameSchema({feature.name: Column(float, _checks(feature)) for feature in features})
+    """By column the rows whose number is missing or does not fit, as a model would see it: with 32 bits."""
+    schema = DataFrameSchema({feature.name: Column("float32", _checks(feature)) for feature in features})
     found: dict[str, list[int]] = defaultdict(list)
     try:
-        schema.validate(numbers, lazy=True)
+        with np.errstate(over="ignore"):
+            schema.validate(numbers.astype("float32"), lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases[["column", "index"]].drop_duplicates().sort_values("index")
         for name, row in cases.itertuples(index=False):
@@ -118,9 +118,9 @@ def _failing(numbers: pd.DataFrame, features: Iterable[Feature]) -> dict[str, li
 def _checks(feature: Feature) -> list[Check]:
     checks = [Check.in_range(-LARGEST, LARGEST)]
     if feature.low is not None:
-        checks.append(Check.ge(feature.low))
+        checks.append(Check.ge(np.float32(feature.low)))
     if feature.high is not None:
-        checks.append(Check.le(feature.high))
+        checks.append(Check.le(np.float32(feature.high)))
     if feature.whole:
         checks.append(Check(lambda numbers: numbers == numbers.round()))
     return checks

@@ -37,12 +37,14 @@ class ShortcutAudit(Config):
 
     ``by_label`` is by all facts of the file together (of two labels the first stands for both), ``by_fact``
     by each fact or column alone, for the label that it tells best. All columns together should tell the
-    label, so a table has no ``by_label``. ``content_size`` is by a file's size in bytes, which follows the
+    label, so a table has no ``by_label``, but ``peaks``: by column the label that it tells with the highest
+    value, sure or not. ``content_size`` is by a file's size in bytes, which follows the
     content of equally encoded pictures and is therefore reported, not judged.
     """
 
     by_label: dict[str, Telling] = {}
     by_fact: dict[str, Telling]
+    peaks: dict[str, Telling] = {}
     content_size: Telling | None = None
 
     @property
@@ -53,11 +55,13 @@ class ShortcutAudit(Config):
     @property
     def highest(self) -> Telling:
         """The highest of all that is judged, sure or not."""
-        return max([*self.by_label.values(), *self.by_fact.values()], key=lambda telling: telling.value)
+        every = [*self.by_label.values(), *self.by_fact.values(), *self.peaks.values()]
+        return max(every, key=lambda telling: telling.value)
 
     def named(self, telling: Telling) -> str:
         """The fact or column that tells so much, if one does alone."""
-        return next((fact for fact, found in self.by_fact.items() if found == telling), "")
+        every = (*self.by_fact.items(), *self.peaks.items())
+        return next((fact for fact, found in every if found == telling), "")
 
     @property
     def worst_fact(self) -> str:

@@ -60,7 +60,8 @@ def compare(
 
     Args:
         champion: version and package of the model in service (verified before it is loaded), or None. One
-            with other labels or of another modality cannot be compared, which the gate refuses.
+            with other labels, of another modality or with a column that is gone cannot be compared, which the
+            gate refuses.
 
     Raises:
         PackageError: the champion's package does not hold.
@@ -77,8 +78,9 @@ def compare(
         version, package = champion
         model = OnnxModel(package, verify(package, public_key), threads=1)
         latency = measure_latency(model)
-        modality = model.info.input.modality
-        if (model.info.labels, modality) == (held_out.labels, held_out.modality):
+        modality, there = model.info.input.modality, {feature.name for feature in held_out.features}
+        alike = (model.info.labels, modality) == (held_out.labels, held_out.modality)
+        if alike and there.issuperset(model.info.columns):
             ask = arm(modality, "ask")
             answers = ask(model, dataset, SPLIT, ("probabilities",))["probabilities"]
     found = compare_answers(

@@ -26,7 +26,7 @@ from bonafide.feedback.spool import Spool
 from bonafide.feedback.store import Store
 from bonafide.telemetry.metrics import PREDICTIONS_STORED, STORE_IMAGES
 
-MOST_WAITING = 10_000
+MOST_WAITING = 50_000  # rows of some requests; each takes about a kilobyte
 MOST_WAITING_BYTES = 128 * 2**20
 BATCH = 500
 FILES_AT_ONCE = 8

@@ -12,6 +12,7 @@ from bonafide.model.answers import Answers
 from bonafide.task import Estimator
 
 FLOOR = 1e-6  # a forest may say 0, whose logarithm no temperature can divide
+FARTHEST = 1e6  # standard deviations; beyond it numbers would become infinite
 ITERATIONS = 10_000
 OPSETS = {"": 20, "ai.onnx.ml": 3}
 IR_VERSION = 10
@@ -21,17 +22,25 @@ IR_VERSION = 10
 class Classifier:
     """A fitted estimator with its calibration.
 
-    ``mean`` and ``scale`` float64 [C] standardise a row, which is its embedding.
+    ``mean`` and ``scale`` float32 [C] standardise a row, which is its embedding. ``standardised`` says that
+    the estimator takes that in the row's place.
     """
 
     estimator: Any
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    standardised: bool
     temperature: float = 1.0
+
+    def embedding(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Columns float32 [N, C] standardised, in the graph's own arithmetic."""
+        with np.errstate(over="ignore"):
+            return ((columns - self.mean) / self.scale).clip(-FARTHEST, FARTHEST)
 
     def logits(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated class scores float32 [N, K] of ``columns`` float32 [N, C]: logarithms."""
-        shares = self.estimator.predict_proba(columns.astype(np.float64))
+        taken = self.embedding(columns) if self.standardised else columns
+        shares = self.estimator.predict_proba(taken.astype(np.float64))
         scores: NDArray[np.float32] = np.log(shares.clip(FLOOR, 1)).astype(np.float32)
         return scores
 
@@ -41,16 +50,16 @@ class Classifier:
 
         return {
             "probabilities": softmax(self.logits(columns) / np.float32(self.temperature), axis=1),
-            "embedding": ((columns - self.mean) / self.scale).astype(np.float32),
+            "embedding": self.embedding(columns),
         }
 
     @property
     def parameters(self) -> int:
         """Weights, or the nodes of trees."""
-        last = self.estimator[-1] if hasattr(self.estimator, "steps") else self.estimator
-        if hasattr(last, "coef_"):
-            return int(last.coef_.size + last.intercept_.size)
-        return sum(tree.tree_.node_count for tree in np.ravel(last.estimators_))
+        fitted = self.estimator
+        if hasattr(fitted, "coef_"):
+            return int(fitted.coef_.size + fitted.intercept_.size)
+        return sum(tree.tree_.node_count for tree in np.ravel(fitted.estimators_))
 
 
 def fitted(
@@ -59,23 +68,24 @@ def fitted(
     """A classifier of ``columns`` float32 [N, C] and their labels int64 [N], not calibrated yet."""
     from sklearn.preprocessing import StandardScaler
 
-    numbers = columns.astype(np.float64)
-    scaler = StandardScaler().fit(numbers)
-    return Classifier(_estimator(config, seed).fit(numbers, truth), scaler.mean_, scaler.scale_)
+    scaler = StandardScaler().fit(columns.astype(np.float64))
+    mean, scale = (np.asarray(part, np.float32) for part in (scaler.mean_, scaler.scale_))
+    linear = config.architecture == "logistic_regression"
+    made = Classifier(_estimator(config, seed), mean, scale, standardised=linear)
+    made.estimator.fit((made.embedding(columns) if linear else columns).astype(np.float64), truth)
+    return made
 
 
 def _estimator(config: Estimator, seed: int) -> Any:
-    """Trees take the columns as they are: a threshold between two values does not move by rounding there."""
+    """Trees take columns as they are: a threshold between two values does not move by rounding there."""
     from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     depth = {} if config.max_depth is None else {"max_depth": config.max_depth}
     trees = {"n_estimators": config.n_estimators, "random_state": seed, **depth}
     match config.architecture:
         case "logistic_regression":
-            return make_pipeline(StandardScaler(), LogisticRegression(C=config.c, max_iter=ITERATIONS))
+            return LogisticRegression(C=config.c, max_iter=ITERATIONS)
         case "random_forest":
             return RandomForestClassifier(**trees)
         case "gradient_boosting":
@@ -96,16 +106,20 @@ def to_onnx(classifier: Classifier, path: Path) -> None:
         "temperature": classifier.temperature,
         "mean": classifier.mean,
         "scale": classifier.scale,
+        "nearest": -FARTHEST,
+        "farthest": FARTHEST,
     }
+    taken = "embedding" if classifier.standardised else "columns"
     nodes = [
-        helper.make_node("Identity", ["columns"], ["own_columns"]),
+        helper.make_node("Sub", ["columns", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "scale"], ["standardised"]),
+        helper.make_node("Clip", ["standardised", "nearest", "farthest"], ["embedding"]),
+        helper.make_node("Identity", [taken], ["own_columns"]),
         *inner.node,
         helper.make_node("Max", ["own_probabilities", "floor"], ["floored"]),
         helper.make_node("Log", ["floored"], ["logarithms"]),
         helper.make_node("Div", ["logarithms", "temperature"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-        helper.make_node("Sub", ["columns", "mean"], ["centred"]),
-        helper.make_node("Div", ["centred", "scale"], ["embedding"]),
     ]
     tensor = helper.make_tensor_value_info
     graph = helper.make_graph(

@@ -44,7 +44,7 @@ def stacked(columns: Columns, names: Sequence[str]) -> Rows:
             raise RequestError(f"{ALL}: shape must be [N, {len(names)}]: {known}; got {[*rows.shape]}")
         return single(rows)
     if unknown := [name for name in columns if name not in names]:
-        raise RequestError(f"{unknown[0]!r} is no column of this model; it takes {known}")
+        raise RequestError(f"{unknown[0][:64]!r} is no column of this model; it takes {known}")
     if missing := [name for name in names if name not in columns]:
         raise RequestError(f"{missing[0]!r} is missing; this model takes {known}")
     lengths = {name: len(columns[name]) for name in names}

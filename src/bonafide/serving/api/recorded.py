@@ -1,8 +1,10 @@
 """Answers that are kept: each gets an id and goes to the store, beside the request."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, get_args
 from uuid import uuid4
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 EMBEDDING = "embedding"
 REFUSED = "outputs:"
 BARE_SECONDS = 60.0
+AT_ONCE = 64
+"""More than so many answers are made ready to be kept on another thread."""
 
 
 class Recorded:
@@ -50,11 +54,10 @@ class Recorded:
         milliseconds = 1000 * (perf_counter() - begun)
         for state in get_args(State):
             FEEDBACK.labels(answer.model, state)  # at zero: Prometheus takes a first value for no growth
-        about = known(sent, answer.columns)
-        made = tuple(predictions(answer, about, identity, milliseconds))
-        for prediction, each in zip(made, about, strict=True):
-            self._writer.put(prediction, each.file)
-        return replace(answer, ids=tuple(each.id for each in made))
+        kept = partial(self._keep, sent, answer, identity, milliseconds)
+        many = len(answer.probabilities) > AT_ONCE
+        ids = await asyncio.to_thread(kept) if many else kept()
+        return replace(answer, ids=ids)
 
     async def ready(self) -> bool:
         """Whether it would answer; the store does not matter."""
@@ -63,6 +66,13 @@ class Recorded:
     async def close(self) -> None:
         """Let go of what it holds."""
         await self._upstream.close()
+
+    def _keep(self, sent: Sent, answer: Answer, identity: str, milliseconds: float) -> tuple[str, ...]:
+        about = known(sent, answer.columns)
+        made = tuple(predictions(answer, about, identity, milliseconds))
+        for prediction, each in zip(made, about, strict=True):
+            self._writer.put(prediction, each.file)
+        return tuple(each.id for each in made)
 
     async def _embedded(self, sent: Sent, outputs: Sequence[str]) -> Answer:
         if monotonic() >= self._bare_until:

@@ -1,7 +1,8 @@
 """The paths of the service API that answer about rows of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
-from bonafide.features import Feature
+from bonafide.features import LARGEST, Feature
 from bonafide.serving.api import contract, paths, problems
 from bonafide.serving.api.bodies import Bodies
 from bonafide.serving.api.door import Door
@@ -22,6 +23,7 @@ from bonafide.serving.api.upstream import Upstream
 from bonafide.serving.columns import Columns
 from bonafide.serving.edge.body import Buffer
 from bonafide.serving.edge.limits import MAXIMUM_ROWS, MIB, Limits
+from bonafide.serving.errors import RequestError
 from bonafide.telemetry.logs import request_id
 
 SUMMARY = "Answers about rows of a table."
@@ -31,7 +33,6 @@ most probable, with calibrated probabilities of all labels.
 A number that is missing, out of its range or of another type is refused by its name."""
 BODY_BYTES = 2 * MIB
 GROWTH = 24  # an empty list takes three bytes in JSON, and 72 once it is read
-LARGEST = float(np.finfo(np.float32).max)
 
 Row = dict[str, float]
 
@@ -72,11 +73,14 @@ def _middle(feature: Feature) -> float:
 class Endpoints:
     """What each path does."""
 
-    def __init__(self, upstream: Upstream, door: Door, limits: Limits, row: TypeAdapter[Row]) -> None:
+    def __init__(
+        self, upstream: Upstream, door: Door, limits: Limits, row: TypeAdapter[Row], names: Set[str]
+    ) -> None:
         self._upstream = upstream
         self._door = door
         self._bodies = Bodies(replace(limits, body=BODY_BYTES), GROWTH)
         self._row = row
+        self._names = names
 
     async def predict(self, request: Request) -> Prediction:
         """Send one row."""
@@ -100,25 +104,46 @@ class Endpoints:
             return Batch(request_id=request_id.get(), results=await self._results(rows))
 
     async def _results(self, rows: list[Any]) -> list[BatchItem]:
-        checked = [self._checked(row) for row in rows]
+        checked = [self._checked(row, most=1) for row in rows]
         good = [row for row in checked if not isinstance(row, Problem)]
-        verdicts: list[Verdict] = []
-        if good:
-            answer = await self._upstream.infer(_columns(good))
-            verdicts = [verdict(answer, index) for index in range(len(good))]
-        told = iter(verdicts)
-        return [
-            BatchItem(problem=problems.details(row, paths.BATCH))
-            if isinstance(row, Problem)
-            else BatchItem(verdict=next(told))
-            for row in checked
-        ]
+        told = iter(await self._answered(good) if good else [])
+        return [_item(row) if isinstance(row, Problem) else next(told) for row in checked]
 
-    def _checked(self, row: Any) -> Row | Problem:
+    async def _answered(self, rows: list[Row]) -> list[BatchItem]:
+        """Halves of what is refused are asked again, until each row that is at fault stands alone.
+
+        So it is where the model that answers has other columns or ranges than the one that was told of.
+        """
+        try:
+            answer = await self._upstream.infer(_columns(rows))
+        except RequestError as error:
+            if len(rows) == 1:
+                return [_item(problems.of(error))]
+            half = len(rows) // 2
+            return await self._answered(rows[:half]) + await self._answered(rows[half:])
+        return [BatchItem(verdict=verdict(answer, index)) for index in range(len(rows))]
+
+    def _checked(self, row: Any, most: int = problems.MOST_ERRORS) -> Row | Problem:
+        """Names before values: a row may have any number of names, and pydantic would tell of each."""
+        if isinstance(row, dict) and row.keys() != self._names:
+            return problems.misfit(422, "the row", _misnamed(row.keys(), self._names, most))
         try:
             return self._row.validate_python(row)
         except ValidationError as error:
-            return problems.misfit(422, "the row", error.errors(include_url=False, include_input=False))
+            return problems.misfit(
+                422, "the row", error.errors(include_url=False, include_input=False)[:most]
+            )
+
+
+def _misnamed(given: Set[str], names: Set[str], most: int) -> list[dict[str, Any]]:
+    """What is missing and what is too much, in pydantic's words."""
+    missing = ({"loc": (name,), "msg": "Field required"} for name in sorted(names - given))
+    extra = ({"loc": (name,), "msg": "Extra inputs are not permitted"} for name in given - names)
+    return [*islice(chain(missing, extra), most)]
+
+
+def _item(problem: Problem) -> BatchItem:
+    return BatchItem(problem=problems.details(problem, paths.BATCH))
 
 
 def _read(request: Request, content: Buffer) -> Any:
@@ -137,7 +162,7 @@ def _columns(rows: Sequence[Row]) -> Columns:
 def router(upstream: Upstream, door: Door, limits: Limits, topic: Topic) -> APIRouter:
     """Paths, what they need and what they answer."""
     row = row_type(topic.features)
-    endpoints = Endpoints(upstream, door, limits, row)
+    endpoints = Endpoints(upstream, door, limits, row, {feature.name for feature in topic.features})
     schema, given, said = row.json_schema(), example(topic.features), _verdict(topic)
     rows = {"type": "array", "items": schema, "minItems": 1, "maxItems": MAXIMUM_ROWS}
     one = _documented(schema, given, ID | said)

@@ -12,8 +12,9 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, Field, NonNegativeInt, StrictStr, ValidationError
+from pydantic import BaseModel, Field, NonNegativeInt, StrictStr, TypeAdapter, ValidationError
 
+from bonafide.features import MOST_FEATURES, ColumnName
 from bonafide.model.decision import label_of
 from bonafide.serving.answer import Answer, Array
 from bonafide.serving.collect.events import LONGEST
@@ -33,6 +34,9 @@ KINDS = {"label": "BYTES", "uncertain": "BOOL"}
 GZIP = b"\x1f\x8b"
 LIMITS = Limits()
 MISFITS = (ValidationError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
+
+_COLUMNS = TypeAdapter(Annotated[tuple[ColumnName, ...], Field(max_length=MOST_FEATURES)])
 
 
 class Asked(NamedTuple):
@@ -138,7 +142,7 @@ def _answer(response: _Response, rest: memoryview) -> Answer | None:
         raise ValueError("the outputs are of different lengths")
     if any(given[name].ndim != 1 for name in KINDS):
         raise ValueError(f"{' and '.join(KINDS)} are one for each image")
-    columns = tuple(json.loads(response.parameters.columns))
+    columns = _COLUMNS.validate_json(response.parameters.columns)
     answer = Answer(response.model_name, response.parameters.model_version, labels, given, columns=columns)
     if not set(answer.names) <= set(labels):
         raise ValueError("a label is none of the model's")

@@ -31,7 +31,20 @@ def items(request: InferRequest, info: ModelInfo) -> Items:
     Raises:
         RequestError: names the field, and the row where there is one.
     """
+    _refuse_others(request.inputs, info.columns)
     return [rows_of(columns(request), info.table)]
+
+
+def _refuse_others(tensors: list[InferInput], names: tuple[str, ...]) -> None:
+    """Before any value is looked at."""
+    for tensor in tensors:
+        if tensor.name not in (ALL, *names):
+            raise RequestError(
+                f"{tensor.name[:64]!r} is no column of this model; it takes {', '.join(names)}"
+            )
+        if tensor.name == ALL and tensor.shape[1:] not in ([], [len(names)]):
+            shape = f"shape must be [N, {len(names)}]: {', '.join(names)}; got {tensor.shape}"
+            raise RequestError(f"{ALL}: {shape}")
 
 
 def columns(request: InferRequest) -> Columns:
@@ -78,12 +91,12 @@ def _listed(tensor: InferInput) -> npt.NDArray[Any]:
     """Numbers that stand in lists: a text or a truth value is none, although NumPy would take it for one."""
     values = flat(tensor.name, tensor.data)
     kinds = {int} if tensor.datatype in WHOLE else {int, float}
-    wrong = next((index for index, value in enumerate(values) if type(value) not in kinds), None)
-    if wrong is not None:
+    if not set(map(type, values)) <= kinds:
+        wrong = next(index for index, value in enumerate(values) if type(value) not in kinds)
         wanted = "a whole number" if tensor.datatype in WHOLE else "a number"
         kind = type(values[wrong]).__name__
         raise RequestError(f"{tensor.name}: value {wrong} must be {wanted}, as the datatype says; got {kind}")
     try:
-        return np.array(values, np.float64)
+        return np.array(values, DTYPES[tensor.datatype] if tensor.datatype in WHOLE else np.float64)
     except OverflowError:
-        raise RequestError(f"{tensor.name}: a value has too many digits") from None
+        raise RequestError(f"{tensor.name}: a value is too large for {tensor.datatype}") from None
