@@ -23,7 +23,7 @@ def score(
 
     engine = Engine(Path(package.path), trusted_keys(), threads=1)
     version = package.metadata["version"]
-    counts = run.score_images(
+    counts = run.score(
         images, Path(scores.path), engine, version, kind=format, copy_to=output, overwrite=True
     ).counts()
     scores.metadata.update(counts, format=format, version=version, digest=engine.info.model_digest)

@@ -19,7 +19,7 @@ def test_each_role_is_played(modality, role):
 
 def test_what_is_not_built_is_said(monkeypatch):
     monkeypatch.delitem(ARMS, "table", raising=False)
-    with pytest.raises(ConfigError, match="'table' is known but not built yet"):
+    with pytest.raises(ConfigError, match="'table' is known, but this version cannot read a table"):
         arm("table", "read")
 
 

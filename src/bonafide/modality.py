@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bonafide.errors import ConfigError
 
 Modality = Literal["image", "table"]
-Role = Literal["read", "audit", "train", "ask", "describe", "examine", "question", "paths"]
+Role = Literal["read", "audit", "train", "ask", "describe", "examine", "question", "paths", "score"]
 
 NOUNS: dict[Modality, str] = {"image": "image", "table": "row"}
 """What people call one input; several take an s."""
@@ -25,6 +25,7 @@ ARMS: dict[Modality, dict[Role, str]] = {
         "examine": "bonafide.evaluation.pictures:examine",
         "question": "bonafide.serving.v2.images",
         "paths": "bonafide.serving.api.images",
+        "score": "bonafide.batch.scoring:images",
     },
     "table": {
         "read": "bonafide.sources.rows:ingest",
@@ -35,6 +36,7 @@ ARMS: dict[Modality, dict[Role, str]] = {
         "examine": "bonafide.evaluation.rows:examine",
         "question": "bonafide.serving.v2.rows",
         "paths": "bonafide.serving.api.rows",
+        "score": "bonafide.batch.rows:rows",
     },
 }
 
@@ -56,11 +58,12 @@ def arm(modality: Modality, role: Role) -> Any:
       ``items(request, info)``, what :class:`bonafide.serving.compute.engine.Engine` scores.
     - ``paths``: a module with ``router(upstream, door, limits, topic)``, the paths of the service API that
       answer with predictions, and with the ``SUMMARY`` and ``DESCRIPTION`` of its document.
+    - ``score``: (where, model) to :class:`bonafide.batch.inputs.Inputs`, what is scored into one table.
 
     Raises:
         ConfigError: nobody does in this version.
     """
     name = ARMS.get(modality, {}).get(role)
     if name is None:
-        raise ConfigError(f"modality {modality!r} is known but not built yet; this version works on images")
+        raise ConfigError(f"modality {modality!r} is known, but this version cannot {role} a {modality}")
     return resolve_name(name)

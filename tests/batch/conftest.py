@@ -64,8 +64,6 @@ def score(engine, tmp_path, monkeypatch):
         output = tmp_path / name
         kind: table.Format = "parquet" if output.suffix == ".parquet" else "csv"
         workspace = tmp_path / f".{name}.partial"
-        return run.score_images(
-            str(where), output, engine, version, kind=kind, workspace=workspace, **options
-        )
+        return run.score(str(where), output, engine, version, kind=kind, workspace=workspace, **options)
 
     return call

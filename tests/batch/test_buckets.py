@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from bonafide.batch.listing import listed
-from bonafide.batch.run import score_images
+from bonafide.batch.run import score
 from bonafide.errors import BonafideError, ImageError
 from tests.batch.conftest import picture, rows
 from tests.buckets import gs, s3, scheme
@@ -39,13 +39,13 @@ def names(listing):
 def test_the_table_is_copied_to_a_bucket_and_replaces_nothing_unasked(store, scheme, engine, tmp_path):
     address, out = f"{scheme}://{BUCKET}/out/scores.csv", tmp_path / "scores.csv"
     given = {"engine": engine, "version": "7", "kind": "csv", "copy_to": address}
-    score_images(f"{scheme}://{BUCKET}/in/*.png", out, **given)
+    score(f"{scheme}://{BUCKET}/in/*.png", out, **given)
     assert store.cat_file(address) == out.read_bytes()
     others = tmp_path / "others.csv"
     with pytest.raises(BonafideError, match=f"{address} is there already; .* say --overwrite"):
-        score_images(f"{scheme}://{BUCKET}/other", others, **given)
+        score(f"{scheme}://{BUCKET}/other", others, **given)
     assert not others.exists()
-    score_images(f"{scheme}://{BUCKET}/other", others, overwrite=True, **given)
+    score(f"{scheme}://{BUCKET}/other", others, overwrite=True, **given)
     assert store.cat_file(address) == others.read_bytes() != out.read_bytes()
 
 
@@ -53,7 +53,7 @@ def test_a_bucket_that_is_not_there_takes_no_table(store, scheme, engine, tmp_pa
     address = f"{scheme}://nowhere/scores.csv"
     where = f"{scheme}://{BUCKET}/other"
     with pytest.raises(BonafideError, match=f"cannot write {address}: .*check the address"):
-        score_images(where, tmp_path / "scores.csv", engine, "7", kind="csv", copy_to=address)
+        score(where, tmp_path / "scores.csv", engine, "7", kind="csv", copy_to=address)
 
 
 def test_a_prefix_is_a_folder(store, scheme):

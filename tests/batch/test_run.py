@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from bonafide.batch import run, scoring, table, workspace
+from bonafide.batch.listing import Listing, listed
 from bonafide.errors import BonafideError
 from tests import packages
 from tests.batch.conftest import ODD_NAMES, fill, picture, pixels, rows
@@ -196,14 +197,14 @@ def test_the_number_of_cores_changes_nothing(score, images, tmp_path, monkeypatc
 
 def test_files_are_held_only_up_to_a_limit(images, engine, monkeypatch):
     monkeypatch.setattr(scoring, "AHEAD_BYTES", 1)
-    listing = run.listed(str(images))
+    listing = listed(str(images))
     read: list[str] = []
 
     def counted(entry, limit):
         read.append(entry.name)
         return listing.read(entry, limit)
 
-    answers = scoring.answers(run.Listing(listing.entries, 0, counted), start=0, engine=engine, cores=4)
+    answers = scoring.answers(Listing(listing.entries, 0, counted), start=0, engine=engine, cores=4)
     for number, answer in enumerate(answers):
         assert answer.name == listing.entries[number].name
         assert len(read) <= number + 1
@@ -311,7 +312,7 @@ def test_a_lock_whose_file_is_gone_does_not_count(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_told(engine, images, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BonafideError, match="cannot write"):
-        run.score_images(
+        run.score(
             str(images), tmp_path / "s.csv", engine, "7", kind="csv", workspace=tmp_path / "file" / "work"
         )
 
@@ -320,7 +321,6 @@ def test_an_input_that_cannot_be_read_any_more_stops_the_run_and_keeps_what_is_d
     score, images, tmp_path, monkeypatch
 ):
     score(images, "whole.csv")
-    listed = run.listed
 
     def failing(where):
         found = listed(where)
@@ -330,12 +330,12 @@ def test_an_input_that_cannot_be_read_any_more_stops_the_run_and_keeps_what_is_d
                 raise BonafideError("the store is gone")
             return found.read(entry, limit)
 
-        return run.Listing(found.entries, found.skipped, read)
+        return Listing(found.entries, found.skipped, read)
 
-    monkeypatch.setattr(run, "listed", failing)
+    monkeypatch.setattr(scoring, "listed", failing)
     with pytest.raises(BonafideError, match="the store is gone"):
         score(images)
-    monkeypatch.setattr(run, "listed", listed)
+    monkeypatch.setattr(scoring, "listed", listed)
     assert score(images).resumed == 32
     assert (tmp_path / "scores.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
@@ -354,16 +354,16 @@ def test_without_a_workspace_a_killed_run_goes_on_from_the_state_folder(
     score(images, "whole.csv")
     killed_at(9)
     with pytest.raises(Killed):
-        run.score_images(str(images), tmp_path / "first.csv", engine, "7", kind="csv")
+        run.score(str(images), tmp_path / "first.csv", engine, "7", kind="csv")
     killed_at(10**6)
-    assert run.score_images(str(images), tmp_path / "second.csv", engine, "7", kind="csv").resumed == 16
+    assert run.score(str(images), tmp_path / "second.csv", engine, "7", kind="csv").resumed == 16
     assert (tmp_path / "second.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not list((own_home / "batch").iterdir())
 
 
 def test_an_unknown_format_is_told_before_any_work(engine, images, tmp_path):
     with pytest.raises(BonafideError, match="'CSV' is no format of a table; there is csv and parquet"):
-        run.score_images(str(images), tmp_path / "scores", engine, "7", kind="CSV")
+        run.score(str(images), tmp_path / "scores", engine, "7", kind="CSV")
 
 
 def test_what_is_counted(score, images):

@@ -1,4 +1,4 @@
-"""Scoring a folder or a bucket into one file; a killed run goes on and ends with the same bytes."""
+"""Scoring a folder, a bucket or a table into one file; a killed run goes on and ends with the same bytes."""
 
 import filecmp
 import hashlib
@@ -16,13 +16,13 @@ import pyarrow as pa
 
 from bonafide import __version__
 from bonafide.batch import bucket, table
-from bonafide.batch.listing import Listing, listed
-from bonafide.batch.scoring import answers
+from bonafide.batch.inputs import Inputs
 from bonafide.batch.workspace import opened, unfinished
 from bonafide.cores import available_cores
 from bonafide.data.header import Limits
 from bonafide.errors import BonafideError, ConfigError
 from bonafide.home import home
+from bonafide.modality import arm
 from bonafide.progress import progress
 from bonafide.serving.compute.engine import Engine
 
@@ -31,12 +31,12 @@ PART = 1_000
 
 @dataclass(frozen=True)
 class Summary:
-    """What the output holds: rows ``scored`` and, by reason, ``failed``.
+    """What the output holds: inputs ``scored`` and, by reason, ``failed``; people call them ``noun``.
 
-    ``resumed`` of the rows came from an earlier run, the others took ``seconds``; ``skipped`` files have no
-    image's suffix.
+    ``resumed`` of them came from an earlier run, the others took ``seconds``; ``skipped`` files are none.
     """
 
+    noun: str
     scored: int
     failed: dict[str, int]
     resumed: int
@@ -44,18 +44,18 @@ class Summary:
     seconds: float
 
     def counts(self) -> dict[str, int]:
-        """Images, scored and failed, and the failed ones by reason."""
+        """All, scored and failed, and the failed ones by reason."""
         failed = {f"failed_{reason.replace('-', '_')}": count for reason, count in self.failed.items()}
         total = sum(self.failed.values())
-        return {"images": self.scored + total, "scored": self.scored, "failed": total, **failed}
+        return {self.noun: self.scored + total, "scored": self.scored, "failed": total, **failed}
 
     @property
-    def images_per_second(self) -> float:
+    def per_second(self) -> float:
         """Of this run."""
         return (self.scored + sum(self.failed.values()) - self.resumed) / self.seconds
 
 
-def score_images(
+def score(
     where: str,
     output: Path,
     engine: Engine,
@@ -66,19 +66,19 @@ def score_images(
     overwrite: bool = False,
     copy_to: str = "",
 ) -> Summary:
-    """Write a row for each image that ``where`` stands for, in the order of their paths.
+    """Write a row for each image or row that ``where`` stands for, in their order.
 
     Args:
-        where: as of :func:`bonafide.batch.listing.listed`.
+        where: as of :func:`bonafide.batch.listing.listed`, or of :func:`bonafide.batch.rows.rows`.
         engine: with one thread a run; each core has a run of its own.
         version: of the model, told in Parquet's metadata.
         workspace: the folder that keeps finished parts until ``output`` is whole; one of its own for these
-            images and this model, in the state folder, if None.
+            inputs and this model, in the state folder, if None.
         copy_to: an address in a bucket that gets the table too; ``overwrite`` holds for it as well.
 
     Raises:
         BonafideError: there is nothing to score, ``output`` is there already, another run writes it, an
-            unfinished run had other images or another model, or the disk refused a write.
+            unfinished run had other inputs or another model, or the disk refused a write.
     """
     if kind not in get_args(table.Format):
         raise ConfigError(
@@ -89,23 +89,24 @@ def score_images(
     if copy_to:
         bucket.refuse_taken(copy_to, overwrite)
     started = time.monotonic()
-    listing = listed(where)
-    total = len(listing.entries)
     info = engine.info
-    columns = table.schema(info.labels, {"model": info.task, "version": version, "digest": info.model_digest})
-    identity = _identity(listing, engine, version)
+    inputs = arm(info.input.modality, "score")(where, info)
+    about = {"model": info.task, "version": version, "digest": info.model_digest}
+    columns = table.schema(inputs.key, info.labels, about)
+    identity = _identity(inputs, engine, version)
     with opened(workspace or _own_workspace(identity), identity) as space:
-        parts = [space.part(number) for number in range(-(-total // PART))]
+        parts = [space.part(number) for number in range(-(-inputs.total // PART))]
         begun = space.finished()
         keep(output, overwrite or begun == len(parts))
-        _score_parts(listing, parts, begun, columns, engine)
+        _score_parts(inputs, parts, begun, columns, engine)
         reasons = _publish(parts, columns, output, kind, overwrite)
         if copy_to:
             bucket.upload(output, copy_to)
         space.remove()
     scored = reasons.pop("", 0)
     seconds = time.monotonic() - started
-    return Summary(scored, dict(reasons), min(begun * PART, total), listing.skipped, seconds)
+    resumed = min(begun * PART, inputs.total)
+    return Summary(inputs.noun, scored, dict(reasons), resumed, inputs.skipped, seconds)
 
 
 def keep(output: Path, replaceable: bool) -> None:
@@ -118,9 +119,9 @@ def keep(output: Path, replaceable: bool) -> None:
         raise BonafideError(f"{output} is there already; name another file, or say --overwrite")
 
 
-def _identity(listing: Listing, engine: Engine, version: str) -> dict[str, str]:
+def _identity(inputs: Inputs, engine: Engine, version: str) -> dict[str, str]:
     return {
-        "images": listing.digest(),
+        inputs.noun: inputs.digest,
         "model": f"{engine.info.model_digest}, version {version}",
         "limits": str(asdict(Limits())),
         "code": f"bonafide {__version__}, onnxruntime {installed('onnxruntime')}",
@@ -132,12 +133,11 @@ def _own_workspace(identity: dict[str, str]) -> Path:
 
 
 def _score_parts(
-    listing: Listing, parts: Sequence[Path], begun: int, columns: pa.Schema, engine: Engine
+    inputs: Inputs, parts: Sequence[Path], begun: int, columns: pa.Schema, engine: Engine
 ) -> None:
-    total = len(listing.entries)
-    with progress("Scoring images", total) as advance:
-        advance(min(begun * PART, total))
-        scored = answers(listing, begun * PART, engine, available_cores())
+    with progress(f"Scoring {inputs.noun}", inputs.total) as advance:
+        advance(min(begun * PART, inputs.total))
+        scored = inputs.answers(begun * PART, engine, available_cores())
         for part in parts[begun:]:
             rows = []
             for answer in islice(scored, PART):

@@ -7,15 +7,14 @@ fit the caches, and an image gets the same float whatever its neighbours are.
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from functools import partial
 
-import numpy as np
-import numpy.typing as npt
-
-from bonafide.batch.listing import Entry, Listing
+from bonafide.batch.inputs import Answer, Inputs
+from bonafide.batch.listing import Entry, Listing, listed
 from bonafide.data.header import Limits
 from bonafide.errors import ImageError
 from bonafide.model.decision import decide
+from bonafide.model.info import ModelInfo
 from bonafide.serving.compute.engine import Engine
 
 READERS = 16
@@ -23,17 +22,15 @@ AHEAD = 32
 AHEAD_BYTES = 256 * 2**20
 
 
-class Answer(NamedTuple):
-    """One image's label (an index), whether it is uncertain, and its float32 [K] probabilities.
+def images(where: str, _: ModelInfo) -> Inputs:
+    """The images that ``where`` stands for, as of :func:`bonafide.batch.listing.listed`.
 
-    Or ``error``, ``reason: message``, of why it has none of these.
+    Raises:
+        BonafideError: there is none, or they cannot be listed.
     """
-
-    name: str
-    label: int | None = None
-    uncertain: bool | None = None
-    probabilities: npt.NDArray[np.float32] | None = None
-    error: str | None = None
+    listing = listed(where)
+    total = len(listing.entries)
+    return Inputs("images", "path", total, listing.skipped, listing.digest(), partial(answers, listing))
 
 
 def answers(listing: Listing, start: int, engine: Engine, cores: int) -> Iterator[Answer]:

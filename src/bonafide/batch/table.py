@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from bonafide.batch.inputs import Answer
 from bonafide.batch.listing import SCHEMES
-from bonafide.batch.scoring import Answer
 from bonafide.errors import ConfigError
 from bonafide.files import write_bytes
 
@@ -42,13 +42,16 @@ def format_of(output: str | Path, elsewhere: bool = False) -> Format:
         raise ConfigError(f"{output}: OUTPUT ends with .csv or .parquet, which picks the format") from None
 
 
-def schema(labels: Sequence[str], metadata: dict[str, str]) -> pa.Schema:
-    """Columns ``path``, ``label``, ``uncertain``, ``confidence``, ``probability_<label>`` and ``error``.
+KEYS = {"path": pa.string(), "row": pa.int64()}
+
+
+def schema(key: str, labels: Sequence[str], metadata: dict[str, str]) -> pa.Schema:
+    """Columns ``key``, ``label``, ``uncertain``, ``confidence``, ``probability_<label>`` and ``error``.
 
     A row has either an error or the other columns; the rest is null, in CSV empty.
     """
     numbers = ["confidence", *(f"probability_{label}" for label in labels)]
-    fields = [("path", pa.string()), ("label", pa.string()), ("uncertain", pa.bool_())]
+    fields = [(key, KEYS[key]), ("label", pa.string()), ("uncertain", pa.bool_())]
     fields += [*((name, pa.float32()) for name in numbers), ("error", pa.string())]
     return pa.schema(fields, metadata)
 
@@ -83,8 +86,9 @@ def _writer(out: Path, columns: pa.Schema, kind: Format) -> Any:
 
 
 def _row(answer: Answer, labels: Sequence[str]) -> tuple[Any, ...]:
-    # A file name may be no UTF-8, which both formats demand.
-    name = os.fsencode(answer.name).decode(errors="backslashreplace")
+    name = answer.name
+    if isinstance(name, str):  # of a file, which may be no UTF-8, as both formats demand
+        name = os.fsencode(name).decode(errors="backslashreplace")
     if answer.probabilities is None or answer.label is None:
         return (name, None, None, None, *(None for _ in labels), answer.error)
     confidence = answer.probabilities[answer.label]

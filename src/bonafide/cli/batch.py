@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 def batch(
-    images: Annotated[
+    inputs: Annotated[
         str,
         typer.Argument(
-            metavar="INPUT", help="A folder, a glob, a file, or one of these behind gs:// or s3://."
+            metavar="INPUT",
+            help="Images: a folder, a glob, a file, or one of these behind gs:// or s3://. Rows of a "
+            "table: a .csv or .parquet file.",
         ),
     ],
     output: Annotated[Path, typer.Argument(help="The file to write: .csv or .parquet.")],
@@ -28,8 +30,8 @@ def batch(
     public_key: PublicKeyOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Score many images into one table; the same command resumes it. Exits 2 if none could be scored."""
-    from bonafide.batch.run import score_images
+    """Score many images or rows into one table; the same command resumes it. Exits 2 if none could be."""
+    from bonafide.batch.run import score
     from bonafide.batch.table import format_of
     from bonafide.delivery.current import in_service
     from bonafide.serving.compute.engine import Engine
@@ -40,8 +42,8 @@ def batch(
         current = in_service(delivery(), "dev", load_task(task).name)
         package, version = current.package, current.version
     engine = Engine(package, public_key or trusted_keys(), threads=1)
-    summary = score_images(
-        images,
+    summary = score(
+        inputs,
         output,
         engine,
         version or engine.info.model_digest[:12],
@@ -69,5 +71,5 @@ def _print(summary: "Summary", output: Path) -> None:
     if summary.skipped:
         table.add_row("other files, passed over", f"{summary.skipped:,}")
     table.add_row("seconds", f"{summary.seconds:.1f}")
-    table.add_row("images/s", f"{summary.images_per_second:,.0f}")
+    table.add_row(f"{summary.noun}/s", f"{summary.per_second:,.0f}")
     Console().print(table)

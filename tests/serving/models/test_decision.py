@@ -5,7 +5,7 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
-from bonafide.batch.run import score_images
+from bonafide.batch.run import score
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.client import Client, predict_local, predict_remote
@@ -42,7 +42,7 @@ def test_the_service_api(server):
 
 def test_a_batch(signed, folder, tmp_path):
     engine = Engine(signed.path, signed.public_key, threads=1)
-    score_images(str(folder), tmp_path / "out.csv", engine, "7", kind="csv")
+    score(str(folder), tmp_path / "out.csv", engine, "7", kind="csv")
     header, *rows = (line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines())
     column = [name.strip('"') for name in header].index("uncertain")
     assert [json.loads(row[column]) for row in rows] == [True, False]

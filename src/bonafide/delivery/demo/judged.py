@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from bonafide.batch.run import score_images
+from bonafide.batch.run import score
 from bonafide.home import trusted_keys
 from bonafide.registry import packages, versions
 from bonafide.serving.compute.engine import Engine
@@ -33,7 +33,7 @@ def judge(task: str, images: Path, out: Path) -> Judged:
 
 def _right(task: str, number: str, images: Path, out: Path) -> set[str]:
     engine = Engine(packages.fetch(versions.get(task, number)), trusted_keys(), threads=1)
-    score_images(str(images), out, engine, number, kind="csv", overwrite=True)
+    score(str(images), out, engine, number, kind="csv", overwrite=True)
     with out.open(newline="") as stream:
         return {
             row["path"] for row in csv.DictReader(stream) if Path(row["path"]).parent.name == row["label"]
