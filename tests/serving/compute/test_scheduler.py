@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from bonafide.errors import ImageError
 from bonafide.model.runtime import OnnxModel
+from bonafide.serving.compute import engine as compute
 from bonafide.serving.compute.engine import Engine, Scored
 from bonafide.serving.compute.scheduler import Capacity, Scheduler
 from bonafide.serving.errors import Overloaded
-from tests import packages
+from tests import packages, tables
 
 GREY = packages.image((90, 90, 90))
 
@@ -24,6 +25,9 @@ class Held:
         self.run: list[int] = []
         if free:
             self.free.set()
+
+    def is_brief(self, _) -> bool:
+        return False
 
     def score(self, image: bytes, outputs) -> Scored:
         if not image:
@@ -180,6 +184,35 @@ def test_pixels_of_any_size_are_fitted(scheduler, signed):
         )
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("quick", "rows", "here"),
+    [(1, 1, True), (1, compute.FEW, True), (1, compute.FEW + 1, False), (0, 1, False)],
+    ids=["one row", "a few", "many", "a slow model"],
+)
+def test_a_few_rows_of_a_quick_model_are_not_handed_over(scheduler, fruit, monkeypatch, quick, rows, here):
+    monkeypatch.setattr(compute, "QUICK_SECONDS", quick)
+    engine = Engine(fruit.path, fruit.public_key, threads=1)
+    engine.warm()
+    block, threads, score = np.ones((rows, 3), np.float32), [], engine.score
+
+    def noted(*given):
+        threads.append(threading.current_thread())
+        return score(*given)
+
+    monkeypatch.setattr(engine, "score", noted)
+    answered = asyncio.run(ask(scheduler, engine, [block]))
+    np.testing.assert_allclose(answered.scores["probabilities"], tables.probabilities(block), rtol=1e-5)
+    assert [thread is threading.main_thread() for thread in threads] == [here]
+
+
+def test_an_image_is_always_handed_over(signed, monkeypatch):
+    monkeypatch.setattr(compute, "QUICK_SECONDS", 1)
+    engine = Engine(signed.path, signed.public_key, threads=1)
+    engine.warm()
+    pixels = np.zeros((packages.SIZE, packages.SIZE, 3), np.uint8)
+    assert not any(map(engine.is_brief, (GREY, memoryview(GREY), pixels)))
 
 
 def test_closing_finishes_what_was_accepted():

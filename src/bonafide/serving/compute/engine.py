@@ -18,6 +18,10 @@ Item = bytes | memoryview | Pixels | Rows
 Items = Sequence[Item] | Pixels
 Scores = dict[str, npt.NDArray[np.float32]]
 
+FEW = 16
+QUICK_SECONDS = 0.0002
+WARM_RUNS = 3
+
 
 class Scored(NamedTuple):
     """One item's arrays, each with its first axis, and the seconds that decoding and the model took."""
@@ -44,6 +48,7 @@ class Engine:
     def __init__(self, package: Path, public_key: Path, threads: int | None = None) -> None:
         self.info = verify(package, public_key)
         self.model = OnnxModel(package, self.info, threads)
+        self._is_quick = False
         return_freed_memory()
 
     def score(self, item: Item, outputs: Sequence[str]) -> Scored:
@@ -58,6 +63,17 @@ class Engine:
         scores = self.model.run(values, outputs)
         return Scored(scores, decoded - begun, perf_counter() - decoded)
 
+    def is_brief(self, item: Item) -> bool:
+        """Whether to hand an item to another thread takes longer than to score it: so of a few rows."""
+        taken = self.info.input
+        fits = isinstance(item, np.ndarray) and item.dtype == taken.dtype and item.shape[1:] == taken.shape
+        return self._is_quick and fits and len(item) <= FEW
+
     def warm(self) -> None:
-        """Run once, so that the first request does not pay for ONNX Runtime's set-up."""
-        self.model.run(self.info.input.drawn(np.random.default_rng(0)), self.info.outputs)
+        """Run, so that no request pays for ONNX Runtime's set-up, and see how long it takes."""
+        drawn, seconds = self.info.input.drawn(np.random.default_rng(0)), []
+        for _ in range(WARM_RUNS):
+            begun = perf_counter()
+            self.model.run(drawn, self.info.outputs)
+            seconds.append(perf_counter() - begun)
+        self._is_quick = min(seconds) < QUICK_SECONDS

@@ -1,7 +1,8 @@
 """Many requests on few cores: a bounded queue of images, each of which one thread decodes and runs.
 
 A thread stays with its image: on a CPU a batch costs more than its images one by one, whose activations fit
-the caches, and an image gets the same floats whatever its neighbours are.
+the caches, and an image gets the same floats whatever its neighbours are. A few rows of a table are answered
+where they come in, as a thread would take longer to begin.
 """
 
 import asyncio
@@ -87,6 +88,8 @@ class Scheduler:
 
     async def _rows(self, engine: Engine, items: Items, outputs: Sequence[str]) -> list[Scored]:
         """In the order of the items; the futures go, as an error in one keeps the frames that keep them."""
+        if len(items) == 1 and engine.is_brief(items[0]):
+            return [engine.score(items[0], outputs)]
         submit = asyncio.get_running_loop().run_in_executor
         waiting = [submit(self._threads, engine.score, item, outputs) for item in items]
         rows: list[Scored] = []
