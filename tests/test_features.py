@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from bonafide.features import Feature
 
@@ -14,3 +15,14 @@ from bonafide.features import Feature
 )
 def test_a_feature_is_told(settings, told):
     assert Feature(name="width", **settings).told == told
+
+
+def test_a_column_is_not_called_what_all_of_them_are():
+    with pytest.raises(ValidationError, match="cannot be called 'columns'"):
+        Feature(name="columns")
+
+
+@pytest.mark.parametrize("bound", [1e39, -1e39])
+def test_a_bound_fits_into_32_bits(bound):
+    with pytest.raises(ValidationError):
+        Feature(name="width", **{"high" if bound > 0 else "low": bound})

@@ -238,3 +238,18 @@ def test_split_fractions_leave_training_data():
         else:
             with pytest.raises(ConfigError, match="nothing is left to train on"):
                 load_task("authenticity", given_overrides)
+
+
+TABLE = "{name: t, title: T, labels: [a, b], modality: table, features: [{name: x}], source: {kind: rows, path: p}"
+
+
+def test_a_key_of_another_kind_of_model_is_not_suggested(write):
+    with pytest.raises(ConfigError, match=r"unknown key 'model\.epochs'; did you mean 'model\.c") as refused:
+        load_task(write(TABLE + ", model: {architecture: random_forest, epochs: 3}}"))
+    assert "estimator" not in str(refused.value)
+
+
+@pytest.mark.parametrize("more", ["gate: {robustness: 0.5}", "split: {held_out_generators: [g]}"])
+def test_what_only_images_have_is_refused_for_a_table(write, more):
+    with pytest.raises(ConfigError, match="rows"):
+        load_task(write(TABLE + ", model: {architecture: random_forest}, " + more + "}"))

@@ -21,11 +21,11 @@ class Config(BaseModel):
     """Frozen; an unknown key is an error.
 
     ``variants`` are, by the key that holds one or several, the models that their ``kind`` tells apart.
-    ``members`` are pydantic's names for those of other unions, which stand in no file.
+    ``members`` are those of other unions by pydantic's names for them, which stand in no file.
     """
 
     variants: ClassVar[Mapping[str, Mapping[str, type[BaseModel]]]] = {}
-    members: ClassVar[tuple[str, ...]] = ()
+    members: ClassVar[Mapping[str, type[BaseModel]]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -73,7 +73,9 @@ def _explain(kind: type[Config], problem: Any) -> str:
     if variant:
         keys = ", ".join(variants[variant].model_fields)
         return f"unknown key {dotted!r}; a {section} of kind {variant} has {keys}"
-    nearest = difflib.get_close_matches(dotted, _keys(kind), n=1, cutoff=0)
+    member = next((kind.members[part] for part in problem["loc"] if part in kind.members), None)
+    known = [f"{section}.{key}" for key in member.model_fields] if member else _keys(kind)
+    nearest = difflib.get_close_matches(dotted, known, n=1, cutoff=0)
     return f"unknown key {dotted!r}; did you mean {nearest[0]!r}?"
 
 

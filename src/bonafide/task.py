@@ -205,7 +205,7 @@ class Task(Config):
     """Everything that makes one detector differ from another."""
 
     variants: ClassVar = {"source": KINDS}
-    members: ClassVar = ("network", "estimator")
+    members: ClassVar = {"network": Model, "estimator": Estimator}
     name: TaskName
     title: str
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]

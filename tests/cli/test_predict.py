@@ -75,3 +75,8 @@ def test_a_row_that_does_not_fit_is_told(predict, fruit, words, message):
 def test_words_that_are_no_row_are_told(predict, fruit, words, message):
     with pytest.raises(ConfigError, match=message):
         predict(*words, "--package", fruit.path)
+
+
+def test_a_package_needs_no_task(fruit):
+    told = bonafide("predict", *ROW, "--package", fruit.path, "--public-key", fruit.public_key, "--json")
+    assert json.loads(told)["predictions"][0]["label"] == "round"

@@ -119,3 +119,20 @@ def test_a_report_of_equal_rows_speaks_of_rows(tmp_path):
     page = (tmp_path / "out" / "validation.html").read_text()
     assert "1 row repeats another number for number and is left out: 1 duplicate." in page
     assert "Every row has all its numbers" in page
+
+
+def test_a_label_that_a_column_tells_well_but_rarely_is_seen(tmp_path):
+    """Of three labels the rarest, whose value is high and not sure; another one is told surely, and less."""
+    random = np.random.default_rng(5)
+    rows = raw_rows(240)
+    labels = np.array((["rose"] * 112 + ["tulip"] * 112 + ["daisy"] * 16), dtype=object)
+    rows.about["label_name"] = labels
+    rows.columns["petals"] = random.integers(3, 9, 240)
+    rows.columns["height"] = np.where(
+        labels == "daisy", random.uniform(2, 8, 240), random.uniform(6, 90, 240)
+    )
+    build_table([rows], (*LABELS, "daisy"), FEATURES, tmp_path / "data")
+    found = validate(tmp_path / "data", tmp_path / "out", LENIENT, seed=1).shortcuts
+    assert found.peaks["height"].label == "daisy"
+    assert found.highest == found.peaks["height"]
+    assert found.highest.value >= found.by_fact["height"].value

@@ -132,3 +132,11 @@ def test_shards_of_rows_are_cut_and_compressed_as_those_of_images(tmp_path):
     assert max(meta.row_group(index).num_rows for index in range(meta.num_row_groups)) <= 1024
     group = meta.row_group(0)
     assert {group.column(index).compression for index in range(group.num_columns)} == {"ZSTD"}
+
+
+def test_a_value_on_its_bound_is_sound_as_a_model_sees_it(tmp_path):
+    """Feedback brings it back with 32 bits."""
+    features = (Feature(name="height", low=0.7, high=0.9), Feature(name="petals"))
+    rows = raw_rows(20)
+    rows.columns["height"] = [float(np.float32(0.7)), float(np.float32(0.9))] * 10
+    assert build_table([rows], LABELS, features, tmp_path / "out").quarantined == ()

@@ -1,7 +1,9 @@
 """A table goes the way of all tasks: evaluated, compared, judged, exported."""
 
 import io
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -148,6 +150,17 @@ def test_a_champion_of_images_cannot_be_compared(flowers, tmp_path):
     run = flowers._replace(keys=tmp_path / "keys")
     found = compare_alone(run, tmp_path / "out", ("3", other.path))
     assert (found.champion, found.accuracy_difference) == ("3", None)
+
+
+def test_a_champion_with_a_column_that_is_gone_cannot_be_compared(flowers, tmp_path):
+    folder = shutil.copytree(flowers.dataset, tmp_path / "dataset")
+    info = json.loads((folder / "dataset.json").read_text())
+    info["features"] = info["features"][:-1]
+    (folder / "dataset.json").write_text(json.dumps(info))
+    changed = flowers._replace(dataset=folder)
+    comparison = compare_alone(changed, tmp_path / "out", ("3", flowers.package))
+    assert comparison.champion == "3"
+    assert comparison.accuracy_difference is None
 
 
 def test_columns_are_what_drift_is_told_by(flowers):

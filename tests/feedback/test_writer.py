@@ -18,6 +18,7 @@ from bonafide.feedback.images import Images
 from bonafide.feedback.spool import Spool
 from bonafide.feedback.store import Store
 from bonafide.feedback.writer import Writer
+from bonafide.serving.edge.limits import MAXIMUM_ROWS
 from bonafide.telemetry import metrics
 from tests import packages
 from tests.feedback.conftest import prediction
@@ -281,6 +282,10 @@ def test_a_full_disk_drops_and_goes_on(store, spool, monkeypatch):
         made.put(prediction(3))
         until(lambda: store.count() == 2)
     assert grown == {"spooled": 2, "stored": 2, "dropped": 1}
+
+
+def test_some_of_the_largest_requests_may_wait():
+    assert writer.MOST_WAITING >= 3 * MAXIMUM_ROWS
 
 
 def test_a_full_queue_drops_and_never_waits(store, spool, monkeypatch):

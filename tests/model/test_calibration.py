@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
-from bonafide.model.calibration import fit_temperature, operating_thresholds
+from bonafide.model.calibration import SPREAD, fit_temperature, operating_thresholds
 from bonafide.model.decision import Decision, decide
 
 LABELS = ("real", "ai-generated", "deepfake")
@@ -34,8 +34,18 @@ def test_a_known_temperature_is_found_again(temperature, seed):
 def test_no_temperature_is_better(temperature, seed):
     logits, truth = drawn(seed, count=200)
     logits = logits * np.float32(temperature)
-    fitted = nll(logits / fit_temperature(logits, truth), truth)
-    assert all(fitted <= nll(logits / other, truth) + 1e-5 for other in np.geomspace(0.05, 20, 60))
+    fitted = loss(logits, truth, fit_temperature(logits, truth))
+    assert all(fitted <= loss(logits, truth, other) + 1e-3 for other in np.geomspace(0.05, 20, 60))
+
+
+def loss(logits: np.ndarray, truth: np.ndarray, temperature: float) -> float:
+    """What is minimised: the likelihood of all answers together, and the prior."""
+    return len(truth) * nll(logits / temperature, truth) + (np.log(temperature) / SPREAD) ** 2 / 2
+
+
+def test_few_answers_without_an_error_are_not_made_as_sure_as_can_be():
+    logits = np.float32(np.log([[0.6, 0.2, 0.2], [0.2, 0.6, 0.2], [0.2, 0.2, 0.6]] * 7))
+    assert 0.2 < fit_temperature(logits, logits.argmax(axis=1)) < 1
 
 
 def test_perfect_and_useless_answers_stay_in_bounds():

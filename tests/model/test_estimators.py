@@ -3,6 +3,7 @@ import json
 import shutil
 
 import numpy as np
+import onnxruntime
 import pytest
 from scipy.special import log_softmax
 
@@ -10,8 +11,10 @@ from bonafide.data import dataset as datasets
 from bonafide.errors import DataError, PackageError
 from bonafide.model import estimators
 from bonafide.model.checkpoint import INFO, load, read_info
+from bonafide.model.classifier import fitted, to_onnx
 from bonafide.model.estimators import train
 from bonafide.model.info import MODEL
+from bonafide.model.parity import difference
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import ESTIMATORS, Estimator
 from tests.flowers import FEATURES, LABELS, SEED
@@ -157,3 +160,26 @@ def test_a_run_is_told_and_ended(flowers, tmp_path):
     assert info.run_id == logger.run_id
     assert logger.metrics == {"val_accuracy": info.validation_accuracy}
     assert logger.ended == "success"
+
+
+FAR = {"a Unix time": (1.79e9, 86_400), "metres north": (5.4e6, 50), "pressure": (101_325, 30)}
+
+
+@pytest.mark.parametrize("middle", FAR)
+@pytest.mark.parametrize("architecture", ESTIMATORS)
+def test_columns_far_from_zero_are_exported_alike(tmp_path, architecture, middle):
+    random, (mean, spread) = np.random.default_rng(1), FAR[middle]
+    truth = random.integers(0, 2, 300)
+    columns = (mean + spread * (random.random((300, 2)) + truth[:, None])).astype(np.float32)
+    made = fitted(estimator(architecture), columns, truth, SEED)
+    to_onnx(made, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    served = dict(zip(("probabilities", "embedding"), session.run(None, {"columns": columns}), strict=True))
+    for name, wanted in made.answers(columns).items():
+        assert difference(served[name], wanted) < 1e-5
+
+
+def test_what_no_row_should_have_gets_finite_numbers(trained):
+    model = OnnxModel(trained, read_info(trained), threads=1)
+    answers = model.run(np.full((1, len(FEATURES)), 3e38, np.float32), ("probabilities", "embedding"))
+    assert all(np.isfinite(values).all() for values in answers.values())

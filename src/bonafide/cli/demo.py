@@ -8,7 +8,7 @@ import typer
 
 from bonafide.cli.options import SetOption, TaskOption
 from bonafide.files import write_json
-from bonafide.home import delivery, home
+from bonafide.home import delivery, home, trusted_keys
 from bonafide.task import load_task
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def _serve(
     keep_serving: bool,
 ) -> None:
     from bonafide.cli import outcome
+    from bonafide.model.package import verify
     from bonafide.serving.child import served
     from bonafide.serving.client import predict_remote
     from bonafide.serving.sent import sent_of
@@ -93,7 +94,9 @@ def _serve(
         summary["model"]["asked_at"] = server.url
         write_json(summary_file, summary)
         outcome.print_predictions(console, summary, current.version, server.url)
-        outcome.print_places(console, reports, summary_file, current.package)
+        info = verify(current.package, trusted_keys())
+        example = f"{info.input.example} --task {info.task}"
+        outcome.print_places(console, reports, summary_file, current.package, example)
         if keep_serving:
             console.print(f"\nserving at {server.url} and {server.grpc}; Ctrl-C stops it")
             server.wait()

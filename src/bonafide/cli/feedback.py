@@ -1,12 +1,13 @@
 """``bonafide feedback``: what people say of predictions, and what becomes of it."""
 
 import getpass
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bonafide.cli.options import OutArgument, TaskOption, age
-from bonafide.errors import BonafideError
+from bonafide.errors import BonafideError, ConfigError
 from bonafide.home import store
 
 if TYPE_CHECKING:
@@ -71,8 +72,13 @@ def export(out: OutArgument, task: TaskOption = "authenticity") -> None:
     """Write confirmed images as a folder with one sub-folder for each label, which `ingest` reads."""
     from bonafide.source import FeedbackSource
     from bonafide.sources.feedback import export
-    from bonafide.task import task_name
+    from bonafide.task import load_task, task_name
 
+    with suppress(ConfigError):  # it may be known elsewhere only
+        if load_task(task).modality == "table":
+            raise BonafideError(
+                f"{task} has rows, and this writes images; a source of kind feedback reads them"
+            )
     count = export(FeedbackSource(task=task_name(task)), out)
     typer.echo(f"{out}: {count} images, with manifest.csv and feedback.csv")
 

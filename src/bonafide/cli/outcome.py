@@ -72,9 +72,17 @@ def print_predictions(console: "Console", summary: dict[str, Any], version: str,
 
 
 def print_places(
-    console: "Console", reports: dict[str, Path], summary_file: Path, package: Path | None = None
+    console: "Console",
+    reports: dict[str, Path],
+    summary_file: Path,
+    package: Path | None = None,
+    asked: str = "",
 ) -> None:
-    """Where to look and what to run next."""
+    """Where to look and what to run next.
+
+    Args:
+        asked: what the model of the package is asked about, as `bonafide predict` takes it.
+    """
     from bonafide.home import home
 
     store = f"sqlite:///{_near(home() / 'mlflow.db')}"
@@ -86,7 +94,7 @@ def print_places(
     if package:
         places["model package"] = _near(package)
         places["serve it"] = f"{_command('bonafide')} serve {_near(package)}"
-        places["ask it"] = f"{_command('bonafide')} predict IMAGE…"
+        places["ask it"] = f"{_command('bonafide')} predict {asked}"
     for name, place in places.items():
         _print_place(console, name, place)
 

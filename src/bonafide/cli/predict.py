@@ -72,12 +72,17 @@ def predict(
     if url and package:
         raise ConfigError("say which model answers: --url of a server or --package, one of them")
     asked = _Asked(url, package, model, task, public_key)
-    if load_task(task).modality == "table":
+    if load_task(task).modality == "table" or all(map(_is_column, inputs)):
         if explain is not None:
             raise ConfigError("--explain draws heat maps of images; leave it out, a row has none")
         _predict_row(inputs, asked, as_json)
     else:
         _predict_images([Path(each) for each in inputs], asked, explain, as_json)
+
+
+def _is_column(given: str) -> bool:
+    """Whether it is written as one, and is no file."""
+    return "=" in given and not Path(given).exists()
 
 
 def _predict_row(inputs: Sequence[str], asked: _Asked, as_json: bool) -> None:

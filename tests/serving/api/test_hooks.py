@@ -163,10 +163,13 @@ def test_an_alert_that_goes_on_starts_another_run_after_the_rest(api):
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
-def test_a_run_that_came_to_nothing_silences_no_alert(api, state):
+def test_a_run_that_came_to_nothing_is_followed_by_one_more(api, state):
     [told] = send(api, alert())
     end(told["run"], state=state)
-    assert send(api, alert("QualityFell"))[0]["outcome"] == "started"
+    [again] = send(api, alert("QualityFell"))
+    assert again["outcome"] == "started"
+    end(again["run"], state=state)
+    assert send(api, alert())[0]["outcome"] == "resting"
 
 
 def test_the_rest_is_a_setting_and_each_tasks_own(make):

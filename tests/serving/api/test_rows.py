@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -263,3 +264,23 @@ def test_rows_are_kept_with_their_numbers_and_take_feedback(local, topic, tmp_pa
         filed = client.post("/feedback", json=said)
         assert (filed.status_code, filed.json()["verdict"]) == (201, "wrong")
         assert problem(client.post("/feedback", json=said | {"label": "setosa"}), 409)
+
+
+def test_any_number_of_names_costs_little_and_is_told_shortly(client):
+    names = {f"n{number}": number for number in range(50_000)}
+    answer = client.post("/predict", json=names)
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 20
+    [one] = client.post("/predict/batch", json=[{}]).json()["results"]
+    assert len(one["problem"]["errors"]) == 1
+
+
+def test_rows_that_the_model_alone_refuses_do_not_spoil_the_others(local, topic):
+    """The API was told of wider ranges than the model has by now."""
+    wide = tuple(feature.model_copy(update={"high": None}) for feature in topic.features)
+    made = create_app(local, Settings(**RATES), topic=replace(topic, features=wide))
+    rows = [tables.ROW] * 5 + [tables.ROW | {"width": 100}] + [LONG] * 3
+    with TestClient(made) as client:
+        results = client.post("/predict/batch", json=rows).json()["results"]
+    assert ["verdict" in each for each in results] == [*[True] * 5, False, *[True] * 3]
+    assert "width" in results[5]["problem"]["detail"]

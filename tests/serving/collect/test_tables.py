@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bonafide.serving.client import HEADER, question
+from bonafide.serving.collect import halves
 from bonafide.serving.collect.halves import Asked
 from bonafide.serving.errors import RequestError
 from tests import tables
@@ -74,3 +75,11 @@ def test_columns_take_room_until_they_are_answered():
     assert asked.size == ROWS.nbytes
     with pytest.raises(RequestError, match="'width' is no column"):
         asked.known(["length", "weight"])
+
+
+def test_an_answer_names_as_many_columns_as_a_table_may_have(agent):
+    events = whole(agent, **{"ce-id": "many"})[1]
+    content = json.loads(events[1][1])
+    content["parameters"]["columns"] = json.dumps([f"n{number}" for number in range(256)])
+    with pytest.raises(RequestError, match="does not fit"):
+        halves.answered(json.dumps(content).encode())

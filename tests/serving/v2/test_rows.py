@@ -231,3 +231,24 @@ def test_what_does_not_fit_is_refused_over_grpc(stub):
         stub.ModelInfer(message(("columns", [3, 3], "FP32", None), raw=[rows.tobytes()]))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert refused.value.details() == "length[1]: must be 10 or less, got 11"
+
+
+def refused(http, *inputs) -> str:
+    answer = http.post(INFER, json={"inputs": inputs})
+    assert answer.status_code == 400
+    return answer.json()["error"]
+
+
+def test_foreign_names_and_widths_are_refused_before_values_are_read(http):
+    wide = {"name": "columns", "shape": [2, 4], "datatype": "FP32", "data": ["x"] * 8}
+    assert "shape must be [N, 3]" in refused(http, wide)
+    foreign = refused(http, {"name": "x" * 5000, "shape": [1], "datatype": "FP32", "data": ["x"]})
+    assert "is no column of this model" in foreign
+    assert len(foreign) < 200
+
+
+@pytest.mark.parametrize("value", [300, -2])
+def test_a_whole_number_fits_its_datatype(http, value):
+    inputs = [{"name": name, "shape": [1], "datatype": "UINT8", "data": [5]} for name in tables.NAMES]
+    inputs[0]["data"] = [value]
+    assert "too large for UINT8" in refused(http, *inputs)
