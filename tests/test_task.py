@@ -240,7 +240,8 @@ def test_split_fractions_leave_training_data():
                 load_task("authenticity", given_overrides)
 
 
-TABLE = "{name: t, title: T, labels: [a, b], modality: table, features: [{name: x}], source: {kind: rows, path: p}"
+TABLE = "{name: t, title: T, labels: [a, b], modality: table, features: [{name: x}]"
+TABLE += ", source: {kind: rows, path: p}"
 
 
 def test_a_key_of_another_kind_of_model_is_not_suggested(write):

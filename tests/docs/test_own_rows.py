@@ -11,7 +11,7 @@ from bonafide.cli.main import app
 from bonafide.errors import DataError
 from tests.docs.pages import blocks, scripts
 
-[STEPS] = scripts("own-rows")
+STEPS, *_ = scripts("own-rows")
 [TASK, *_] = [(title, content) for language, title, content in blocks("own-rows") if language == "yaml"]
 
 

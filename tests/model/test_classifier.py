@@ -71,7 +71,7 @@ def test_parameters_are_weights_or_nodes(tmp_path):
 
 
 def test_the_settings_reach_the_estimator():
-    assert make("logistic_regression", c=0.25).estimator[-1].C == 0.25
+    assert make("logistic_regression", c=0.25).estimator.C == 0.25
     boosting = make("gradient_boosting", n_estimators=3, learning_rate=0.5, max_depth=2).estimator
     assert (boosting.n_estimators, boosting.learning_rate, boosting.max_depth) == (3, 0.5, 2)
     assert make("random_forest").estimator.max_depth is None

@@ -124,8 +124,9 @@ class Endpoints:
         return [BatchItem(verdict=verdict(answer, index)) for index in range(len(rows))]
 
     def _checked(self, row: Any, most: int = problems.MOST_ERRORS) -> Row | Problem:
-        """Names before values: a row may have any number of names, and pydantic would tell of each."""
-        if isinstance(row, dict) and row.keys() != self._names:
+        """Of many rows, or many names, the names alone are told of: pydantic would make an error for each."""
+        many = most == 1 or (isinstance(row, dict) and len(row) > len(self._names) + most)
+        if many and isinstance(row, dict) and row.keys() != self._names:
             return problems.misfit(422, "the row", _misnamed(row.keys(), self._names, most))
         try:
             return self._row.validate_python(row)

@@ -42,7 +42,7 @@ def _refuse_others(tensors: list[InferInput], names: tuple[str, ...]) -> None:
             raise RequestError(
                 f"{tensor.name[:64]!r} is no column of this model; it takes {', '.join(names)}"
             )
-        if tensor.name == ALL and tensor.shape[1:] not in ([], [len(names)]):
+        if tensor.name == ALL and len(tensor.shape) == 2 and 0 < tensor.shape[1] != len(names):
             shape = f"shape must be [N, {len(names)}]: {', '.join(names)}; got {tensor.shape}"
             raise RequestError(f"{ALL}: {shape}")
 
