@@ -139,3 +139,31 @@ def test_another_file_is_not_gone_on_with(fruit, tmp_path):
     killed(fruit, path, tmp_path / "scores.csv", parts=5, part=40)
     many(path, 1_999)
     assert "unfinished run with other rows" in batch(fruit, path, tmp_path / "scores.csv", part=40, code=2)
+
+
+def test_an_empty_line_of_one_column_is_a_row(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a\n1\n\n3\n")
+    assert [block.column(0).to_pylist() for block in scored_rows._blocks(path, ["a"])] == [["1", "", "3"]]
+
+
+@pytest.mark.parametrize("more", [20, -20])
+def test_a_file_that_changes_meanwhile_is_told(score, tmp_path, monkeypatch, more):
+    path = many(tmp_path / "rows.csv", 40)
+    real = run._score_parts
+
+    def changing(inputs, *given):
+        many(path, 40 + more)
+        real(inputs, *given)
+
+    monkeypatch.setattr(run, "_score_parts", changing)
+    with pytest.raises(BonafideError, match="run again"):
+        score(path)
+    assert not (tmp_path / "scores.csv").exists()
+
+
+def test_what_is_scored_is_not_replaced_by_its_answers(score, tmp_path):
+    path = many(tmp_path / "scores.csv", 3)
+    with pytest.raises(BonafideError, match="is what is scored"):
+        score(path, overwrite=True)
+    assert len(path.read_text().splitlines()) == 4

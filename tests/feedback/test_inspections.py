@@ -74,6 +74,7 @@ def test_one_is_made_from_the_newest_of_its_task(inspections):
     assert given[0].newest.id == "i-3"
     assert [each.id for each in given[0].trainings] == ["i-2", "i-1"]
     assert inspections.past("authenticity").newest.id == "i-5"
+    assert given[0].since == {"7"}
     assert kept == inspection(5)
     assert inspections.add("i-6", "pets", lambda past: given.append(past) or inspection(6, task="pets"))
     assert given[1] == Past()

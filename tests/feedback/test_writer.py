@@ -301,13 +301,25 @@ def test_a_full_queue_drops_and_never_waits(store, spool, monkeypatch):
 
 
 def test_files_that_wait_take_so_much_memory_only(store, spool, monkeypatch):
-    monkeypatch.setattr(writer, "MOST_WAITING_BYTES", 2 * len(RED))
+    monkeypatch.setattr(writer, "MOST_FILES_BYTES", 2 * len(RED) + 500)
     made = Writer(store, spool, looks)
     for number in range(4):
         made.put(prediction(number, sha256=None), RED)
     made.start()
     made.close()
     assert [store.find(f"p-{number}").sha256 is None for number in range(4)] == [False, False, True, True]
+
+
+def test_numbers_that_wait_take_so_much_memory_only(store, spool, monkeypatch):
+    wide = {f"column {number}": 1.0 for number in range(100)}
+    monkeypatch.setattr(writer, "MOST_WAITING_BYTES", 3 * 100 * writer.NUMBER_BYTES)
+    made = Writer(store, spool, looks)
+    with counting() as grown:
+        for number in range(5):
+            made.put(prediction(number, statistics=wide))
+        made.start()
+        made.close()
+    assert grown == {"spooled": 3, "stored": 3, "dropped": 2}
 
 
 def test_many_threads_may_put(store, spool):

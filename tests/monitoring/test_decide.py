@@ -93,6 +93,20 @@ SETTINGS = Monitoring(rest_hours=24, reviews=50, oldest_days=30)
             "looks different",
         ),
         (
+            situation(
+                found=LOOKS, past=Past(trainings=(training(30, "d", "3"),), since=frozenset({"3", "4"}))
+            ),
+            False,
+            "nobody confirmed anything since training began",
+        ),
+        (
+            situation(
+                found=LOOKS, past=Past(trainings=(training(30, "c"),)), newest=NOW - timedelta(hours=30.5)
+            ),
+            True,
+            "looks different",
+        ),
+        (
             situation(found=LOOKS, past=Past(trainings=(training(30, "d", "3"), training(60, "d", "3")))),
             False,
             "nobody confirmed anything since training began",

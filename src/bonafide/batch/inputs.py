@@ -27,7 +27,7 @@ class Inputs(NamedTuple):
     """Images or rows, always in the same order.
 
     ``noun`` is what people call them, ``key`` the table's column that names them. ``skipped`` other files
-    were passed over. ``digest`` changes when they do. ``answers(start, engine, cores)`` scores those from
+    were passed over. ``digest()`` changes when they do. ``answers(start, engine, cores)`` scores those from
     number ``start`` on; the engine has one thread a run.
     """
 
@@ -35,5 +35,5 @@ class Inputs(NamedTuple):
     key: str
     total: int
     skipped: int
-    digest: str
+    digest: Callable[[], str]
     answers: Callable[[int, Engine, int], Iterator[Answer]]

@@ -23,7 +23,7 @@ from bonafide.model.info import ModelInfo
 from bonafide.serving.columns import single
 from bonafide.serving.compute.engine import Engine
 
-NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"
+NUMBER = r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"
 BLOCK = 10_000
 LONGEST = 40
 
@@ -40,7 +40,7 @@ def rows(where: str, info: ModelInfo) -> Inputs:
     total = sum(len(block) for block in _blocks(path, names))
     if not total:
         raise BonafideError(f"{where} has no row; {_wanted(names)}")
-    return Inputs("rows", "row", total, 0, sha256(path), partial(answers, path))
+    return Inputs("rows", "row", total, 0, partial(sha256, path), partial(answers, path))
 
 
 def answers(path: Path, start: int, engine: Engine, _: int) -> Iterator[Answer]:
@@ -103,7 +103,7 @@ def _blocks(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
 
 def _csv(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
     given = csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string()))
-    parsing = csv.ParseOptions(newlines_in_values=True)
+    parsing = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1)
     with csv.open_csv(path, convert_options=given, parse_options=parsing) as reader:
         for batch in reader:
             yield pa.Table.from_batches([batch])

@@ -88,17 +88,22 @@ def score(
         keep(output, overwrite)
     if copy_to:
         bucket.refuse_taken(copy_to, overwrite)
+    if output.exists() and Path(where).exists() and output.samefile(where):
+        raise ConfigError(f"{output} is what is scored; name another file for the answers")
     started = time.monotonic()
     info = engine.info
     inputs = arm(info.input.modality, "score")(where, info)
     about = {"model": info.task, "version": version, "digest": info.model_digest}
     columns = table.schema(inputs.key, info.labels, about)
-    identity = _identity(inputs, engine, version)
+    digest = inputs.digest()
+    identity = _identity(inputs.noun, digest, engine, version)
     with opened(workspace or _own_workspace(identity), identity) as space:
         parts = [space.part(number) for number in range(-(-inputs.total // PART))]
         begun = space.finished()
         keep(output, overwrite or begun == len(parts))
         _score_parts(inputs, parts, begun, columns, engine)
+        if inputs.digest() != digest:
+            raise BonafideError(f"{where} has changed while it was scored; run again")
         reasons = _publish(parts, columns, output, kind, overwrite)
         if copy_to:
             bucket.upload(output, copy_to)
@@ -119,9 +124,9 @@ def keep(output: Path, replaceable: bool) -> None:
         raise BonafideError(f"{output} is there already; name another file, or say --overwrite")
 
 
-def _identity(inputs: Inputs, engine: Engine, version: str) -> dict[str, str]:
+def _identity(noun: str, digest: str, engine: Engine, version: str) -> dict[str, str]:
     return {
-        inputs.noun: inputs.digest,
+        noun: digest,
         "model": f"{engine.info.model_digest}, version {version}",
         "limits": str(asdict(Limits())),
         "code": f"bonafide {__version__}, onnxruntime {installed('onnxruntime')}",
@@ -143,6 +148,8 @@ def _score_parts(
             for answer in islice(scored, PART):
                 rows.append(answer)
                 advance()
+            if not rows:
+                raise BonafideError(f"there are fewer {inputs.noun} than there were; run again")
             table.write_part(part, columns, engine.info.labels, rows)
 
 

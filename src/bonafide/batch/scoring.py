@@ -30,7 +30,7 @@ def images(where: str, _: ModelInfo) -> Inputs:
     """
     listing = listed(where)
     total = len(listing.entries)
-    return Inputs("images", "path", total, listing.skipped, listing.digest(), partial(answers, listing))
+    return Inputs("images", "path", total, listing.skipped, listing.digest, partial(answers, listing))
 
 
 def answers(listing: Listing, start: int, engine: Engine, cores: int) -> Iterator[Answer]:

@@ -63,7 +63,7 @@ def demo(
     current = in_service(delivery(), ENVIRONMENT, settings.name)
     images = examples(run.artifact("split", "splits"), "test", settings.labels, SHOWN_PER_LABEL)
     summary["model"] = {"version": current.version, "package": str(current.package)}
-    _serve(console, current, images, summary, folder / "summary.json", reports, keep_serving)
+    _serve(console, current, images, summary, folder / "summary.json", reports, task, keep_serving)
 
 
 def _serve(
@@ -73,6 +73,7 @@ def _serve(
     summary: dict[str, Any],
     summary_file: Path,
     reports: dict[str, Path],
+    task: str,
     keep_serving: bool,
 ) -> None:
     from bonafide.cli import outcome
@@ -95,7 +96,7 @@ def _serve(
         write_json(summary_file, summary)
         outcome.print_predictions(console, summary, current.version, server.url)
         info = verify(current.package, trusted_keys())
-        example = f"{info.input.example} --task {info.task}"
+        example = f"{info.input.example} --task {task}"
         outcome.print_places(console, reports, summary_file, current.package, example)
         if keep_serving:
             console.print(f"\nserving at {server.url} and {server.grpc}; Ctrl-C stops it")

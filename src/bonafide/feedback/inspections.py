@@ -47,10 +47,14 @@ class Inspection:
 
 
 class Past(NamedTuple):
-    """Of a task the newest inspection, and those for which training began, the newest first."""
+    """Of a task the newest inspection, and those for which training began, the newest first.
+
+    ``since`` are the versions that were looked at after the newest of these.
+    """
 
     newest: Inspection | None = None
     trainings: tuple[Inspection, ...] = ()
+    since: frozenset[str] = frozenset()
 
 
 class Inspections:
@@ -146,7 +150,11 @@ def _past(connection: Connection, task: str) -> Past:
     found = _query(InspectionRow.task == task, _is_past()).order_by(InspectionRow.time.desc())
     newest = _read(connection, found.limit(1))
     trainings = _read(connection, found.where(InspectionRow.retrain).limit(TRAININGS))
-    return Past(next(iter(newest), None), tuple(trainings))
+    if not trainings:
+        return Past(next(iter(newest), None))
+    later = select(InspectionRow.version).distinct().where(InspectionRow.task == task, _is_past())
+    versions = connection.execute(later.where(InspectionRow.time > trainings[0].time)).scalars()
+    return Past(next(iter(newest), None), tuple(trainings), frozenset(versions))
 
 
 def _is_past() -> ColumnElement[bool]:

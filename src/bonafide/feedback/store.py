@@ -79,7 +79,7 @@ class Store:
         if version is not None:
             of.append(PredictionRow.version == version)
         found = list[Prediction]()
-        for ids in _batches(self._drawn(of, most, f"{start.isoformat()} {end.isoformat()}"), ASKED_AT_ONCE):
+        for ids in _batches(self._drawn(of, most, f"{start.timestamp()} {end.timestamp()}"), ASKED_AT_ONCE):
             found += self._read(select(*_COLUMNS).where(PredictionRow.id.in_(ids)))
         return window(sorted(found, key=lambda each: (each.time, each.id)))
 

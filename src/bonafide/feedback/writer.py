@@ -26,8 +26,10 @@ from bonafide.feedback.spool import Spool
 from bonafide.feedback.store import Store
 from bonafide.telemetry.metrics import PREDICTIONS_STORED, STORE_IMAGES
 
-MOST_WAITING = 50_000  # rows of some requests; each takes about a kilobyte
-MOST_WAITING_BYTES = 128 * 2**20
+MOST_WAITING = 50_000  # rows of some requests
+NUMBER_BYTES = 56  # of a row's number with its place by name
+MOST_WAITING_BYTES = 256 * 2**20
+MOST_FILES_BYTES = MOST_WAITING_BYTES // 2  # so that predictions are kept, without their files, for longer
 BATCH = 500
 FILES_AT_ONCE = 8
 IMAGES_AT_ONCE = 8
@@ -47,6 +49,11 @@ logger = logging.getLogger(__name__)
 class _Waiting(NamedTuple):
     draft: Prediction
     content: Buffer | None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about: a file, and the numbers of a row."""
+        return len(self.content or b"") + NUMBER_BYTES * len(self.draft.statistics)
 
 
 class _Finished(NamedTuple):
@@ -94,16 +101,15 @@ class Writer:
             draft: what is known of it without its image.
             content: the image's file; it is left out where files that wait take too much memory.
         """
-        size = 0 if content is None else len(content)
+        waiting = _Waiting(draft, content)
         with self._lock:
-            if full := len(self._waiting) >= MOST_WAITING or self._closing.is_set():
-                pass
-            elif self._held + size > MOST_WAITING_BYTES:
-                self._waiting.append(_Waiting(draft, None))
-            else:
-                self._waiting.append(_Waiting(draft, content))
-                self._held += size
-        if full:
+            if self._held + waiting.size > MOST_FILES_BYTES:
+                waiting = _Waiting(draft, None)
+            fits = self._held + waiting.size <= MOST_WAITING_BYTES and len(self._waiting) < MOST_WAITING
+            if taken := fits and not self._closing.is_set():
+                self._waiting.append(waiting)
+                self._held += waiting.size
+        if not taken:
             self._drop(1, "too many predictions wait")
         self._came.set()
 
@@ -130,12 +136,12 @@ class Writer:
     def _taken(self, most: int = BATCH) -> list[_Waiting]:
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-            self._held -= sum(len(each.content) for each in batch if each.content is not None)
+            self._held -= sum(each.size for each in batch)
         return batch
 
     def _accept(self, batch: Sequence[_Waiting], pool: ThreadPoolExecutor) -> None:
         try:
-            finished = [self._finish(*each) for each in batch]
+            finished = [self._finish(each.draft, each.content) for each in batch]
             self._spool.append([each.prediction for each in finished])
         except Exception as error:  # noqa: BLE001  (whatever it is, the next batch may fare better)
             self._drop(len(batch), error)

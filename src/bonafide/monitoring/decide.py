@@ -12,7 +12,7 @@ from bonafide.config import Config, read
 from bonafide.drift.check import DRIFT, Found, read_found
 from bonafide.drift.metrics import inspection
 from bonafide.errors import ConfigError
-from bonafide.feedback.inspections import Inspection, Inspections, Past
+from bonafide.feedback.inspections import AHEAD, Inspection, Inspections, Past
 from bonafide.feedback.store import opened
 from bonafide.monitoring.learn import confirmed, with_feedback
 from bonafide.monitoring.quality import Quality, read_quality
@@ -108,14 +108,18 @@ def _rest(seen: Situation, settings: Monitoring) -> str:
 
 
 def _nothing_new(seen: Situation) -> str:
-    """A training that was killed or refused left the version as it was, and is tried once again."""
+    """A training that was killed or refused left the version as it was, and is tried once again.
+
+    Whoever confirms and whoever trains may have clocks that differ.
+    """
     if not seen.data:
         return "nobody confirmed the label of an image that is kept, so there is nothing new to learn"
     last = next(iter(seen.past.trainings), None)
-    if last is None or (last.data != seen.data and seen.newest and seen.newest > last.time):
+    if last is None or (last.data != seen.data and seen.newest and seen.newest > last.time - AHEAD):
         return ""
     tried = [(each.version, each.data) for each in seen.past.trainings]
-    if last.data == seen.data and tried.count((seen.found.version, seen.data)) == 1:
+    stayed = seen.past.since <= {seen.found.version}
+    if stayed and last.data == seen.data and tried.count((seen.found.version, seen.data)) == 1:
         return ""
     return f"nobody confirmed anything since training began at {last.time:%Y-%m-%d %H:%M} UTC"
 

@@ -24,7 +24,8 @@ from bonafide.serving.api.upstream import Local
 from bonafide.serving.client import Client
 from bonafide.serving.compute.engine import Engine
 from bonafide.serving.compute.scheduler import Capacity, Scheduler
-from bonafide.serving.edge.limits import MAXIMUM_ROWS
+from bonafide.serving.edge.limits import MAXIMUM_ROWS, Limits
+from bonafide.serving.errors import RequestError
 from bonafide.serving.models.predictor import Predictor
 from bonafide.serving.models.versions import Models
 from tests import tables
@@ -266,7 +267,18 @@ def test_rows_are_kept_with_their_numbers_and_take_feedback(local, topic, tmp_pa
         assert problem(client.post("/feedback", json=said | {"label": "setosa"}), 409)
 
 
-def test_any_number_of_names_costs_little_and_is_told_shortly(client):
+class Unasked:
+    def validate_python(self, row):
+        raise AssertionError("pydantic makes an error for each name")
+
+
+def test_many_names_are_refused_before_they_are_looked_at():
+    checked = rows.Endpoints(None, None, Limits(), Unasked(), {"width"})._checked
+    assert len(checked({f"n{number}": 1 for number in range(50_000)}).members["errors"]) == 20
+    assert len(checked({}, most=1).members["errors"]) == 1
+
+
+def test_any_number_of_names_is_told_shortly(client):
     names = {f"n{number}": number for number in range(50_000)}
     answer = client.post("/predict", json=names)
     assert answer.status_code == 422
@@ -284,3 +296,27 @@ def test_rows_that_the_model_alone_refuses_do_not_spoil_the_others(local, topic)
         results = client.post("/predict/batch", json=rows).json()["results"]
     assert ["verdict" in each for each in results] == [*[True] * 5, False, *[True] * 3]
     assert "width" in results[5]["problem"]["detail"]
+
+
+class Refusing:
+    """An upstream whose model has other columns by now."""
+
+    def __init__(self):
+        self.asked = 0
+
+    async def infer(self, sent, outputs=()):
+        self.asked += 1
+        raise RequestError("'width' is no column of this model")
+
+    async def close(self):
+        pass
+
+
+def test_refused_rows_are_not_asked_about_without_end(topic):
+    upstream = Refusing()
+    made = create_app(upstream, Settings(subject_rate="9999/minute", address_rate="9999/minute"), topic=topic)
+    with TestClient(made) as client:
+        results = client.post("/predict/batch", json=[tables.ROW] * 5000).json()["results"]
+    assert len(results) == 5000
+    assert all("no column" in each["problem"]["detail"] for each in results)
+    assert upstream.asked <= 2 * rows.REFUSALS + 1

@@ -28,9 +28,11 @@ def woken(monkeypatch):
 
 
 @pytest.fixture
-def api(local, woken):
+def api(local, woken, monkeypatch):
+    """A service whose look at what waits since earlier wakes nobody."""
     from starlette.testclient import TestClient
 
+    monkeypatch.setattr(Queue, "wake_all", lambda _: None)
     with TestClient(create_app(local(), Settings(**TOKENS), engine="kubeflow")) as client:
         client.headers["authorization"] = f"Bearer {token('train')}"
         yield client

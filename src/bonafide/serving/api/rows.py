@@ -1,6 +1,6 @@
 """The paths of the service API that answer about rows of a table."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ from bonafide.serving.api.upstream import Upstream
 from bonafide.serving.columns import Columns
 from bonafide.serving.edge.body import Buffer
 from bonafide.serving.edge.limits import MAXIMUM_ROWS, MIB, Limits
-from bonafide.serving.errors import RequestError
+from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.telemetry.logs import request_id
 
 SUMMARY = "Answers about rows of a table."
@@ -32,6 +32,7 @@ most probable, with calibrated probabilities of all labels.
 
 A number that is missing, out of its range or of another type is refused by its name."""
 BODY_BYTES = 2 * MIB
+REFUSALS = 64
 GROWTH = 24  # an empty list takes three bytes in JSON, and 72 once it is read
 
 Row = dict[str, float]
@@ -106,21 +107,22 @@ class Endpoints:
     async def _results(self, rows: list[Any]) -> list[BatchItem]:
         checked = [self._checked(row, most=1) for row in rows]
         good = [row for row in checked if not isinstance(row, Problem)]
-        told = iter(await self._answered(good) if good else [])
+        told = iter(await self._answered(good, iter(range(REFUSALS))) if good else [])
         return [_item(row) if isinstance(row, Problem) else next(told) for row in checked]
 
-    async def _answered(self, rows: list[Row]) -> list[BatchItem]:
+    async def _answered(self, rows: list[Row], refusals: Iterator[int]) -> list[BatchItem]:
         """Halves of what is refused are asked again, until each row that is at fault stands alone.
 
-        So it is where the model that answers has other columns or ranges than the one that was told of.
+        So it is where the model that answers has other columns or ranges than the one that was told of. After
+        ``REFUSALS`` no more is halved.
         """
         try:
             answer = await self._upstream.infer(_columns(rows))
-        except RequestError as error:
-            if len(rows) == 1:
-                return [_item(problems.of(error))]
+        except (RequestError, Overloaded) as error:
             half = len(rows) // 2
-            return await self._answered(rows[:half]) + await self._answered(rows[half:])
+            if isinstance(error, Overloaded) or not half or next(refusals, None) is None:
+                return [_item(problems.of(error))] * len(rows)
+            return await self._answered(rows[:half], refusals) + await self._answered(rows[half:], refusals)
         return [BatchItem(verdict=verdict(answer, index)) for index in range(len(rows))]
 
     def _checked(self, row: Any, most: int = problems.MOST_ERRORS) -> Row | Problem:

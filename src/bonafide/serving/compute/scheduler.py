@@ -89,6 +89,7 @@ class Scheduler:
     async def _rows(self, engine: Engine, items: Items, outputs: Sequence[str]) -> list[Scored]:
         """In the order of the items; the futures go, as an error in one keeps the frames that keep them."""
         if len(items) == 1 and engine.is_brief(items[0]):
+            await asyncio.sleep(0)  # others are counted, and answered, in between
             return [engine.score(items[0], outputs)]
         submit = asyncio.get_running_loop().run_in_executor
         waiting = [submit(self._threads, engine.score, item, outputs) for item in items]
