@@ -18,7 +18,7 @@ demo: $(VENV)/.pipelines ## From data to a gated, signed, served model (TASK=nam
 	@$(BIN)/bonafide demo $(if $(DATA),"$(DATA)") $(if $(TASK),--task "$(TASK)") $(ARGS)
 
 demo-canary: $(VENV)/.pipelines ## A good version climbs, a slow one is rolled back; after make demo
-	@$(BIN)/bonafide demo-canary $(ARGS)
+	@$(BIN)/bonafide demo-canary $(if $(TASK),--task "$(TASK)") $(ARGS)
 
 demo-loop: $(VENV)/.pipelines $(VENV)/.drift ## Drift is found, an alert starts training, the new version takes over; after make demo
 	@$(BIN)/bonafide demo-loop $(ARGS)

@@ -82,7 +82,7 @@ def tiny() -> Task:
                 batch_size=16,
                 learning_rate=0.01,
                 dropout=0,
-                augment=False,
+                augmentation="none",
             ),
             "evaluation": Evaluation(bootstrap_samples=100, robustness_images=6),
             "gate": Gate(

@@ -17,6 +17,12 @@ class RefusedError(Exception):
         self.status = status
 
 
+class Server(ThreadingHTTPServer):
+    """Many may connect at once; the library's five are refused on a busy machine."""
+
+    request_queue_size = 128
+
+
 class Handler(BaseHTTPRequestHandler):
     """Each request is answered by :meth:`answer`, and nothing is printed."""
 
@@ -65,7 +71,7 @@ class JsonHandler(Handler):
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Serve on a free port; gives the address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

@@ -10,7 +10,9 @@ from typing import Any, Literal
 from bonafide.errors import ConfigError
 
 Modality = Literal["image", "table"]
-Role = Literal["read", "audit", "train", "ask", "describe", "examine", "question", "paths", "score"]
+Role = Literal[
+    "read", "audit", "train", "ask", "describe", "examine", "question", "paths", "score", "imitate"
+]
 
 NOUNS: dict[Modality, str] = {"image": "image", "table": "row"}
 """What people call one input; several take an s."""
@@ -26,6 +28,7 @@ ARMS: dict[Modality, dict[Role, str]] = {
         "question": "bonafide.serving.v2.images",
         "paths": "bonafide.serving.api.images",
         "score": "bonafide.batch.scoring:images",
+        "imitate": "bonafide.delivery.demo.imitated:pictures",
     },
     "table": {
         "read": "bonafide.sources.rows:ingest",
@@ -37,6 +40,7 @@ ARMS: dict[Modality, dict[Role, str]] = {
         "question": "bonafide.serving.v2.rows",
         "paths": "bonafide.serving.api.rows",
         "score": "bonafide.batch.rows:rows",
+        "imitate": "bonafide.delivery.demo.imitated:rows",
     },
 }
 
@@ -59,6 +63,8 @@ def arm(modality: Modality, role: Role) -> Any:
     - ``paths``: a module with ``router(upstream, door, limits, topic)``, the paths of the service API that
       answer with predictions, and with the ``SUMMARY`` and ``DESCRIPTION`` of its document.
     - ``score``: (where, model) to :class:`bonafide.batch.inputs.Inputs`, what is scored into one table.
+    - ``imitate``: (task, folder, how many) to what a demonstration asks about, a path that
+      ``bonafide simulate`` takes.
 
     Raises:
         ConfigError: nobody does in this version.

@@ -18,7 +18,18 @@ class OneSource(Config):
     namespace: Annotated[str, Field(max_length=64)] = ""
 
 
-class SampleSource(OneSource):
+class ImageSource(OneSource):
+    """Images, and the task's names for their labels.
+
+    ``label_from`` says what is an image's label: its class, its source's name, or its generator's, which is
+    ``none`` for a photograph.
+    """
+
+    labels: dict[str, str] = {}
+    label_from: Literal["class", "source", "generator"] = "class"
+
+
+class SampleSource(ImageSource):
     """The offline sample, built on the spot from photographs inside installed packages."""
 
     kind: Literal["sample"] = "sample"
@@ -26,7 +37,7 @@ class SampleSource(OneSource):
     size: Annotated[int, Field(ge=32, le=256, multiple_of=8)] = 64
 
 
-class FolderSource(OneSource):
+class FolderSource(ImageSource):
     """A folder with one sub-folder for each class, on disk or in a bucket.
 
     ``digest`` makes pipeline caching follow the content; the CLI fills it in.
@@ -34,17 +45,15 @@ class FolderSource(OneSource):
 
     kind: Literal["folder"] = "folder"
     path: str
-    labels: dict[str, str] = {}
     name: str = ""
     digest: str = ""
 
 
-class ImageTableSource(OneSource):
-    """A table of images: which columns hold what, and the task's names for the labels in it."""
+class ImageTableSource(ImageSource):
+    """A table of images: which columns hold what."""
 
     image: str = "image"
     label: str = "label"
-    labels: dict[str, str] = {}
     generator: str = ""
     group: str = ""
     name: str = ""

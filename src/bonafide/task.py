@@ -77,7 +77,7 @@ class Model(Config):
     dropout: Fraction = 0.3
     patience: Annotated[int, Field(ge=1)] = 5
     certain_precision: Fraction = 0.95
-    augment: bool = True
+    augmentation: Literal["traces", "content", "none"] = "traces"
     shuffle_labels: bool = False
 
 

@@ -120,9 +120,11 @@ def test_quoted_make_targets_exist():
     assert asked <= targets
 
 
-def test_the_example_task_is_valid():
-    [example] = blocks(page("how-to/add-a-task.md"), "yaml")
-    assert parse(Task, yaml.safe_load(example), "the example").gate.recall == {"generated": 0.95}
+def test_the_example_task_is_valid_and_the_whole_change():
+    text = page("how-to/add-a-task.md")
+    [example] = blocks(text, "yaml")
+    assert parse(Task, yaml.safe_load(example), "the example").gate.recall == {"barolo": 0.8}
+    assert f"tasks/wine.yaml | {len(example.splitlines())} +" in text
 
 
 @pytest.mark.parametrize("name", ["parquet", "hugging-face"])

@@ -94,7 +94,7 @@ TRAIN = """
 
 @pytest.mark.e2e
 def test_a_killed_training_goes_on_as_if_nothing_had_been(dataset, tiny, tmp_path, own_home, capsys):
-    config = changed(tiny.model, augment=True, dropout=0.5, patience=20, epochs=6)
+    config = changed(tiny.model, augmentation="traces", dropout=0.5, patience=20, epochs=6)
     arguments = [dataset, tmp_path / "out", config.model_dump_json(), str(SEED)]
     script = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(TRAIN), *arguments]
     child = subprocess.Popen(script, stderr=subprocess.PIPE, text=True, env=os.environ)

@@ -5,7 +5,8 @@ import pytest
 
 from bonafide.errors import BonafideError, ConfigError
 from bonafide.traffic.drift import CHANGES, Drift
-from bonafide.traffic.pictures import Pictures, read_mix
+from bonafide.traffic.inputs import read_mix
+from bonafide.traffic.pictures import Pictures
 from tests.data.pictures import encode, picture
 
 
@@ -55,9 +56,9 @@ def test_a_seed_chooses_the_same(folder, other, kind):
 
 
 def test_a_label_without_images_is_told(folder):
-    with pytest.raises(ConfigError, match="no images in deepfake; its sub-folders are: fake, real"):
+    with pytest.raises(ConfigError, match="no image of deepfake; its labels are: fake, real"):
         Pictures(str(folder), {"real": 0.5, "deepfake": 0.5})
-    with pytest.raises(ConfigError, match="no images in deepfake; its sub-folders are: fake, real"):
+    with pytest.raises(ConfigError, match="no image of deepfake; its labels are: fake, real"):
         Pictures(str(folder), {}, Drift("label-shift", mix={"deepfake": 1}))
     with pytest.raises(BonafideError, match="is not there"):
         Pictures(str(folder / "none"), {})

@@ -243,7 +243,7 @@ def test_a_service_without_a_store_takes_no_feedback(signed, colours):
 
 def test_feedback_needs_labels(colours):
     pictures = Pictures(str(colours / "red"), {})
-    with pytest.raises(ConfigError, match="put them in sub-folders that are labels"):
+    with pytest.raises(ConfigError, match="put images in sub-folders that are labels"):
         simulate(Server("http://127.0.0.1:9"), pictures, Plan(1, 1), nothing, Reviewer(1, "http://x"))
 
 

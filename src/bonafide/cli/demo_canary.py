@@ -29,15 +29,15 @@ def demo_canary(task: TaskOption = "authenticity") -> None:
     lean.import_kserve()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers that were started end too
     console = Console(file=sys.stdout, highlight=False)
-    name = load_task(task).name
-    current, folder = in_service(delivery(), ENVIRONMENT, name), home() / "canary"
-    stories = demonstrate(current.package, folder, console.print)
+    settings, folder = load_task(task), home() / "canary"
+    current = in_service(delivery(), ENVIRONMENT, settings.name)
+    stories = demonstrate(settings, current.package, folder, console.print)
     for story in stories:
         console.print(
             f"version {story.version}: {story.decision.verdict} {story.seconds:.0f} s after its first traffic"
         )
     _print_log(console, folder)
-    picture = draw(str(folder / "delivery"), ENVIRONMENT, name, folder / "canary.png")
+    picture = draw(str(folder / "delivery"), ENVIRONMENT, settings.name, folder / "canary.png")
     console.print(f"\npicture: {picture}\nevidence: {folder / 'delivery'}")
 
 

@@ -33,6 +33,9 @@ def tick(
     images: Annotated[
         Path | None, typer.Option(help="A folder of images to replay in the step without traffic.")
     ] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Instead of images: a .csv or .parquet file of numbers.")
+    ] = None,
 ) -> None:
     """Look at a rollout once: advance, hold, finish or roll back, as one commit with its evidence."""
     from datetime import UTC, datetime
@@ -42,7 +45,9 @@ def tick(
     from bonafide.task import task_name
 
     name = task_name(task)
-    replayer = Replayer(url, images) if images else None
+    if images and rows:
+        raise ConfigError("replay --images or --rows, not both")
+    replayer = Replayer(url, inputs) if (inputs := images or rows) else None
     judge = Judge(_samples(prometheus, environment, name), replayer)
     decision = tick(delivery(), environment, name, judge, datetime.now(UTC))
     if decision is None:

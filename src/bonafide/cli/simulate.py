@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bonafide.feedback.reviews import Reviews
+    from bonafide.traffic.drift import Drift
+    from bonafide.traffic.inputs import Inputs
     from bonafide.traffic.outcome import Outcome
     from bonafide.traffic.review import Filed
 
@@ -27,14 +29,17 @@ def simulate(
     url: UrlArgument,
     images: Annotated[
         str, typer.Option(help="A folder of images, or one behind gs:// or s3://; sub-folders are labels.")
-    ],
+    ] = "",
+    rows: Annotated[
+        str, typer.Option(help="Instead of images: a .csv or .parquet file of numbers, with a column label.")
+    ] = "",
     rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Requests a second on average.")] = 5,
     seconds: Annotated[float, typer.Option(min=1, help="How long.")] = 60,
     mix: Annotated[
-        str, typer.Option(metavar=MIX, help="Share of each label. [default: each image as often]")
+        str, typer.Option(metavar=MIX, help="Share of each label. [default: each input as often]")
     ] = "",
     drift: Annotated[
-        Literal["brightness", "jpeg", "blur", "new-generator", "label-shift"] | None,
+        Literal["brightness", "jpeg", "blur", "new-generator", "label-shift", "shift"] | None,
         typer.Option(help="How traffic changes, more and more until the end. [default: not at all]"),
     ] = None,
     strength: Annotated[float, typer.Option(min=0, max=1, help="How strong the drift is at the end.")] = 1,
@@ -43,6 +48,9 @@ def simulate(
     ] = "",
     drifted_mix: Annotated[
         str, typer.Option(metavar=MIX, help="Of label-shift: the mix at strength 1.")
+    ] = "",
+    shift: Annotated[
+        str, typer.Option(metavar="COLUMN=NUMBER,…", help="Of shift: what is added to rows at strength 1.")
     ] = "",
     api: Annotated[
         Literal["v2", "service"],
@@ -70,7 +78,7 @@ def simulate(
     seed: SeedOption = 0,
     model: ModelOption = "",
 ) -> None:
-    """Ask a server about images at random times, and tell how it answered. Ctrl-C ends it.
+    """Ask a server about images or rows at random times, and tell how it answered. Ctrl-C ends it.
 
     $BONAFIDE_API_TOKEN is shown to the service API.
     """
@@ -78,11 +86,12 @@ def simulate(
     from bonafide.traffic import simulate as traffic
     from bonafide.traffic.drift import Drift
     from bonafide.traffic.endpoint import Server
-    from bonafide.traffic.pictures import Pictures, read_mix
+    from bonafide.traffic.inputs import read_mix, read_numbers
     from bonafide.traffic.review import Reviewer
 
-    changes = Drift(drift, strength, drifted_images, read_mix(drifted_mix))
-    pictures = Pictures(images, read_mix(mix), changes)
+    shifted = read_numbers(shift, "shift", "petal_length=2")
+    changes = Drift(drift, strength, drifted_images, read_mix(drifted_mix), shifted)
+    inputs = _inputs(images, rows, read_mix(mix), changes)
     token, reviewer = _token(), None
     if feedback:
         address = feedback_url or _service(url, api)
@@ -91,12 +100,24 @@ def simulate(
         raise ConfigError("--feedback-url and --confirm are about feedback; say for what share: --feedback")
     plan = traffic.Plan(rate, seconds, seed)
     with progress("seconds of traffic", int(seconds)) as advance:
-        outcome = traffic.simulate(Server(url, api, model, token), pictures, plan, advance, reviewer)
-    _print(outcome, pictures.labels)
+        outcome = traffic.simulate(Server(url, api, model, token), inputs, plan, advance, reviewer)
+    _print(outcome, inputs.labels)
     if out:
         from bonafide.files import write_text
 
         write_text(out, outcome.csv())
+
+
+def _inputs(images: str, rows: str, mix: dict[str, float], drift: "Drift") -> "Inputs[Any]":
+    if bool(images) == bool(rows):
+        raise ConfigError("say what to ask about: --images FOLDER, or --rows FILE")
+    if images:
+        from bonafide.traffic.pictures import Pictures
+
+        return Pictures(images, mix, drift)
+    from bonafide.traffic.rows import Rows
+
+    return Rows(rows, mix, drift)
 
 
 def _token() -> str:
@@ -141,7 +162,7 @@ def _print(outcome: "Outcome", labels: set[str]) -> None:
         console.print(_by_label(outcome))
     elif labels and outcome.labels:
         told = " and ".join(", ".join(sorted(names)) for names in (labels, outcome.labels))
-        console.print(f"no accuracy: the sub-folders and the model's labels have nothing in common: {told}")
+        console.print(f"no accuracy: the labels given and the model's have nothing in common: {told}")
     for line in _of_feedback(outcome.feedback):
         console.print(line)
 

@@ -1,36 +1,64 @@
-"""What training images go through, so that the detector looks at traces and not at content or encoding."""
+"""What training images go through, so that a model looks at what its task is about and not at the rest."""
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 DEGRADE = 0.1
+SHIFT = 1 / 8
+CUT_OUT = 0.5
+
+Pixels = NDArray[np.uint8]
+Augmentation = Callable[[Pixels, np.random.Generator], Pixels]
+"""Takes and returns uint8 [S, S, 3]."""
 
 
-def augment(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+def traces(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Turn, flip, change brightness and contrast, and now and then re-encode, blur or resize.
 
-    The rare degradations follow Wang et al. 2020 (CNN-generated images are surprisingly easy to spot, §4),
-    kept mild because small images carry their traces in the last bits.
-
-    Args:
-        pixels: uint8 [S, S, 3].
-
-    Returns:
-        uint8 [S, S, 3].
+    A detector looks at traces and not at content or encoding. The rare degradations follow Wang et al. 2020
+    (CNN-generated images are surprisingly easy to spot, §4), kept mild because small images carry their
+    traces in the last bits.
     """
     turned = np.rot90(pixels, int(random.integers(4)))
     if random.random() < 0.5:
         turned = turned[:, ::-1]
-    contrast, brightness = random.uniform(0.7, 1.3), random.uniform(-25, 25)
-    shifted = (turned.astype(np.float32) - 127.5) * contrast + 127.5 + brightness
-    image = shifted.clip(0, 255).round().astype(np.uint8)
+    image = _lit(turned, random)
     return _degrade(image, random) if random.random() < DEGRADE else image
 
 
-def _degrade(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+def content(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Mirror, shift, change brightness and contrast, and cover a part: a thing stays what it is, and upright.
+
+    Shifts are those of He et al. 2016 (Deep residual learning, §4.2), the covered square follows DeVries and
+    Taylor 2017 (Cutout).
+    """
+    size = len(pixels)
+    most = int(size * SHIFT)
+    padded = np.pad(pixels, ((most, most), (most, most), (0, 0)), mode="reflect")
+    top, left = random.integers(2 * most + 1, size=2)
+    shifted = padded[top : top + size, left : left + size]
+    image = _lit(shifted[:, ::-1] if random.random() < 0.5 else shifted, random)
+    if random.random() < CUT_OUT:
+        side = size // 3
+        top, left = random.integers(size - side + 1, size=2)
+        image[top : top + side, left : left + side] = image.mean(axis=(0, 1))
+    return image
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {"traces": traces, "content": content}
+
+
+def _lit(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    contrast, brightness = random.uniform(0.7, 1.3), random.uniform(-25, 25)
+    changed = (pixels.astype(np.float32) - 127.5) * contrast + 127.5 + brightness
+    return changed.clip(0, 255).round().astype(np.uint8)
+
+
+def _degrade(pixels: Pixels, random: np.random.Generator) -> Pixels:
     image, size = Image.fromarray(pixels), len(pixels)
     match random.integers(3):
         case 0:

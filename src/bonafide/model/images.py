@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampl
 from bonafide.data import dataset
 from bonafide.data.decoding import decode_to
 from bonafide.errors import BonafideError
-from bonafide.model.augmentation import augment
+from bonafide.model.augmentation import Augmentation
 
 _COLUMNS = pa.schema([("content", pa.binary()), ("label", pa.int64())])
 
@@ -31,11 +31,13 @@ class Images(Dataset[tuple[Tensor, int]]):
         BonafideError: that folder has no room for a copy.
     """
 
-    def __init__(self, folder: Path, split: str, size: int, augmentation_seed: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, split: str, size: int, augmentation: Augmentation | None = None, seed: int = 0
+    ) -> None:
         table = _mapped(folder, split)
         self._contents = table["content"]
         self.labels: NDArray[np.int64] = table["label"].to_numpy()
-        self._size, self._seed, self.epoch = size, augmentation_seed, 0
+        self._size, self._augmentation, self._seed, self.epoch = size, augmentation, seed, 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,8 +53,8 @@ class Images(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         pixels = self.pixels(index)
-        if self._seed is not None:
-            pixels = augment(pixels, np.random.default_rng([self._seed, self.epoch, index]))
+        if self._augmentation is not None:
+            pixels = self._augmentation(pixels, np.random.default_rng([self._seed, self.epoch, index]))
         return torch.from_numpy(np.array(pixels)), int(self.labels[index])
 
 

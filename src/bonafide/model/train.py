@@ -20,6 +20,7 @@ from bonafide.files import lock
 from bonafide.home import home
 from bonafide.model import vision  # noqa: F401  (before lightning, which imports torchvision)
 from bonafide.model.architectures import Detector
+from bonafide.model.augmentation import AUGMENTATIONS
 from bonafide.model.calibration import fit_temperature, operating_thresholds
 from bonafide.model.checkpoint import TrainingInfo, new_detector, save
 from bonafide.model.decision import Decision, label_of
@@ -64,7 +65,7 @@ def _train(
 ) -> TrainingInfo:
     info = read_info(dataset)
     lightning.seed_everything(seed, workers=True, verbose=False)
-    training = Images(dataset, "train", config.input_size, seed if config.augment else None)
+    training = Images(dataset, "train", config.input_size, AUGMENTATIONS.get(config.augmentation), seed)
     if config.shuffle_labels:
         training.labels = np.random.default_rng(seed).permutation(training.labels)
     validation = Images(dataset, "val", config.input_size)

@@ -35,10 +35,12 @@ def with_digest(task: Task) -> Task:
 def with_source(task: Task, place: str) -> Task:
     """The task reading what lies at ``place``, if any, instead of its own sources, with digests for caching.
 
-    Of images it is a folder, of tables a file.
+    Of images it is a folder, of tables a file. What its labels are is as the first source says.
     """
-    given = GIVEN[task.modality]
-    return with_digest(task.model_copy(update={"source": given(path=place)}) if place else task)
+    if not place:
+        return with_digest(task)
+    said = task.sources[0].model_dump(include={"labels", "label_from"})
+    return with_digest(task.model_copy(update={"source": GIVEN[task.modality](path=place, **said)}))
 
 
 def as_seen_elsewhere(task: Task) -> Task:

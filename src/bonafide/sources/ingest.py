@@ -15,6 +15,7 @@ from bonafide.source import (
     FeedbackSource,
     FolderSource,
     HuggingFaceSource,
+    ImageSource,
     ParquetSource,
     SampleSource,
     Source,
@@ -53,7 +54,7 @@ def ingest(
     with ExitStack() as stack:
         found = [stack.enter_context(READERS[type(source)](source, seed)) for source in sources]
         images = chain.from_iterable(
-            _numbered(_unchanged(reading.images, source), number)
+            _numbered(_unchanged(_labelled(reading.images, source), source), number)
             for source, reading, number in zip(sources, found, numbers(sources), strict=True)
         )
         return build_dataset(
@@ -64,6 +65,15 @@ def ingest(
             skipped=tuple(chain.from_iterable(reading.skipped for reading in found)),
             origins=tuple(reading.origin for reading in found),
         )
+
+
+def _labelled(images: Iterator[RawImage], source: Source) -> Iterator[RawImage]:
+    if not isinstance(source, ImageSource) or source.label_from == "class":
+        yield from images
+        return
+    for image in images:
+        name = image.source if source.label_from == "source" else image.generator or "none"
+        yield replace(image, label_name=source.labels.get(name, name))
 
 
 def _numbered(images: Iterator[RawImage], number: int) -> Iterator[RawImage]:
@@ -84,7 +94,8 @@ def _sample(source: SampleSource, seed: int) -> Iterator[Reading]:
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = build_sample(Path(scratch) / "sample", source.images, source.size, seed)
-        yield Reading(read_folder(find_tree(folder)), Origin(kind=source.kind, name="sample", digest=""))
+        images = read_folder(find_tree(folder), source.labels)
+        yield Reading(images, Origin(kind=source.kind, name="sample", digest=""))
 
 
 @contextmanager

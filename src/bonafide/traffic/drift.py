@@ -13,7 +13,7 @@ from bonafide.data.header import open_header
 from bonafide.data.looks import looks
 from bonafide.errors import ConfigError
 
-Kind = Literal["brightness", "jpeg", "blur", "new-generator", "label-shift"]
+Kind = Literal["brightness", "jpeg", "blur", "new-generator", "label-shift", "shift"]
 Change = Callable[[bytes, float], bytes]
 
 BRIGHTER = 2.0
@@ -31,6 +31,7 @@ class Drift:
         images: of ``new-generator``: the images whose share grows, as of
             :func:`bonafide.batch.listing.listed`.
         mix: of ``label-shift``: the share of each label at strength 1.
+        shift: of ``shift``: what is added to a row's columns at strength 1, by their names.
 
     Raises:
         ConfigError: something is missing, or does not fit the kind.
@@ -40,11 +41,13 @@ class Drift:
     strength: float = 1.0
     images: str = ""
     mix: Mapping[str, float] = field(default_factory=dict)
+    shift: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind, option, given in (
             ("new-generator", "--drifted-images", self.images),
             ("label-shift", "--drifted-mix", self.mix),
+            ("shift", "--shift", self.shift),
         ):
             if self.kind == kind and not given:
                 raise ConfigError(f"--drift {kind} needs {option}: towards what?")

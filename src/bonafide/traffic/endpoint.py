@@ -1,7 +1,7 @@
 """Whom simulated traffic asks: a predictor, or the service API in front of it."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
@@ -13,6 +13,7 @@ from bonafide.errors import BonafideError, ConfigError
 from bonafide.serving.client import HEADER, OUTPUTS, UNREADABLE, Client, answered, question
 from bonafide.serving.edge.ids import EVENT_HEADER, PREDICTOR_HEADER
 from bonafide.serving.errors import Overloaded, RequestError
+from bonafide.serving.sent import Sent
 
 Api = Literal["v2", "service"]
 
@@ -56,9 +57,9 @@ class Reply(NamedTuple):
 
 
 class Endpoint(Protocol):
-    """One way of asking about an image."""
+    """One way of asking about an image or a row."""
 
-    async def send(self, image: bytes) -> httpx.Response:
+    async def send(self, sent: Sent) -> httpx.Response:
         """Send the request."""
 
     def read(self, response: httpx.Response) -> Reply:
@@ -72,9 +73,9 @@ class V2:
         self._http = http
         self._path = f"/v2/models/{model}/infer"
 
-    async def send(self, image: bytes) -> httpx.Response:
-        """Send an image as binary tensor."""
-        parts = question([image], OUTPUTS)
+    async def send(self, sent: Sent) -> httpx.Response:
+        """Send binary tensors."""
+        parts = question(sent, OUTPUTS)
         headers = {
             HEADER: str(len(parts[0])),
             "content-type": "application/octet-stream",
@@ -102,9 +103,12 @@ class Service:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
-    async def send(self, image: bytes) -> httpx.Response:
-        """Send an image as a form's file."""
-        return await self._http.post("/predict", files={"image": ("image", image)})
+    async def send(self, sent: Sent) -> httpx.Response:
+        """Send an image as a form's file, or a row as JSON."""
+        if isinstance(sent, Mapping):
+            row = {name: float(values[0]) for name, values in sent.items()}
+            return await self._http.post("/predict", json=row)
+        return await self._http.post("/predict", files={"image": ("image", bytes(sent[0]))})
 
     def read(self, response: httpx.Response) -> Reply:
         """Read a verdict."""
@@ -119,11 +123,11 @@ class Service:
         )
 
 
-async def ask(endpoint: Endpoint, image: bytes) -> Reply:
-    """Ask about an image; what goes wrong is a reply too."""
+async def ask(endpoint: Endpoint, sent: Sent) -> Reply:
+    """Ask about an image or a row; what goes wrong is a reply too."""
     begun = time.perf_counter()
     try:
-        response = await endpoint.send(image)
+        response = await endpoint.send(sent)
     except httpx.HTTPError:
         return Reply(UNANSWERED)
     seconds, status = time.perf_counter() - begun, response.status_code

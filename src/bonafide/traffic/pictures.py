@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from bonafide.batch.listing import Entry, listed
 from bonafide.data.header import Limits
-from bonafide.errors import ConfigError, ImageError
+from bonafide.errors import ImageError
+from bonafide.serving.sent import Sent
 from bonafide.traffic.drift import CHANGES, STEADY, Drift, mixed
+from bonafide.traffic.inputs import Pools
 
 KEPT = 256
 
@@ -19,6 +21,11 @@ class Picture(NamedTuple):
     folder: str
     entry: Entry
     strength: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Its path in the folder."""
+        return self.entry.name
 
     @property
     def label(self) -> str:
@@ -59,6 +66,10 @@ class Pictures:
         mix = mixed(self._mix, self.drift.mix, strength) if self.drift.mix else self._mix
         return Picture(self._folder.where, self._folder.choose(random, mix), strength)
 
+    def sent(self, picture: Picture) -> Sent:
+        """What :meth:`content` gives."""
+        return [self.content(picture)]
+
     def content(self, picture: Picture) -> bytes:
         """An image's file, changed as the kind of drift says, as far as its strength says.
 
@@ -80,47 +91,13 @@ class Pictures:
             return content
 
 
-class _Folder:
-    """Images by label."""
-
+class _Folder(Pools[Entry]):
     def __init__(self, where: str) -> None:
-        self.where = where
         self._listing = listed(where)
-        self.pools = dict[str, list[Entry]]()
-        for entry in self._listing.entries:
-            self.pools.setdefault(_label(entry), []).append(entry)
-        count = len(self._listing.entries)
-        self.shares = {label: len(pool) / count for label, pool in self.pools.items()}
-
-    def check(self, labels: Mapping[str, float]) -> None:
-        if missing := [label for label in labels if label not in self.pools]:
-            there = ", ".join(sorted({*self.pools} - {""})) or "none"
-            raise ConfigError(
-                f"{self.where} has no images in {', '.join(missing)}; its sub-folders are: {there}"
-            )
-
-    def choose(self, random: Random, mix: Mapping[str, float]) -> Entry:
-        [label] = random.choices(list(mix), list(mix.values()))
-        return random.choice(self.pools[label])
+        super().__init__(where, "image", ((_label(entry), entry) for entry in self._listing.entries))
 
     def read(self, entry: Entry) -> bytes:
         return self._listing.read(entry, Limits().max_bytes + 1)
-
-
-def read_mix(text: str) -> dict[str, float]:
-    """``real=0.7,ai-generated=0.3`` as shares by label.
-
-    Raises:
-        ConfigError: it is written otherwise, or the shares are not 1 in sum.
-    """
-    try:
-        pairs = [part.split("=") for part in text.split(",") if part]
-        mix = {label.strip(): float(share) for label, share in pairs}
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is no mix; write it as real=0.7,ai-generated=0.3") from error
-    if mix and not (min(mix.values()) >= 0 and abs(sum(mix.values()) - 1) < 1e-6):
-        raise ConfigError(f"the shares of {text!r} are to be 0 or more, and 1 in sum")
-    return mix
 
 
 def _label(entry: Entry) -> str:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
+from typing import Any
 
 from bonafide.errors import BonafideError, ConfigError, ImageError
 from bonafide.progress import Advance
 from bonafide.serving.edge.running import beside
 from bonafide.traffic.endpoint import Endpoint, Reply, Server, ask, opened
+from bonafide.traffic.inputs import Input, Inputs
 from bonafide.traffic.outcome import Outcome, Row
-from bonafide.traffic.pictures import Picture, Pictures
 from bonafide.traffic.review import Desk, Reviewer, at_desk, set_within
 
 IN_FLIGHT = 64
@@ -40,7 +41,7 @@ class Plan:
 
 def simulate(
     server: Server,
-    pictures: Pictures,
+    inputs: Inputs[Any],
     plan: Plan,
     advance: Advance,
     reviewer: Reviewer | None = None,
@@ -50,16 +51,18 @@ def simulate(
 
     Args:
         advance: called with the seconds that have gone by, and how it goes.
-        reviewer: who says what images are that were asked about; None for nobody.
+        reviewer: who says what was asked about; None for nobody.
 
     Raises:
         BonafideError: an address is none, the server does not say which model it has, one does not let us
-            in, images cannot be read any more, or they have no labels that a reviewer could tell.
+            in, inputs cannot be read any more, or they have no labels that a reviewer could tell.
     """
-    if reviewer and not pictures.labels:
-        raise ConfigError("feedback says what images are: put them in sub-folders that are labels")
+    if reviewer and not inputs.labels:
+        raise ConfigError(
+            "feedback says what inputs are: put images in sub-folders that are labels, or add a column label"
+        )
     try:
-        return asyncio.run(_simulate(server, pictures, plan, advance, reviewer, stop or threading.Event()))
+        return asyncio.run(_simulate(server, inputs, plan, advance, reviewer, stop or threading.Event()))
     except* BonafideError as group:
         errors = group.exceptions
     raise errors[0]
@@ -67,7 +70,7 @@ def simulate(
 
 async def _simulate(
     server: Server,
-    pictures: Pictures,
+    inputs: Inputs[Any],
     plan: Plan,
     advance: Advance,
     reviewer: Reviewer | None,
@@ -77,7 +80,7 @@ async def _simulate(
         ended = await stack.enter_async_context(_ended_by(stop))
         endpoint = await stack.enter_async_context(opened(server, IN_FLIGHT))
         desk = await stack.enter_async_context(at_desk(reviewer, ended)) if reviewer else None
-        traffic = _Traffic(endpoint, pictures, plan, desk)
+        traffic = _Traffic(endpoint, inputs, plan, desk)
         async with asyncio.TaskGroup() as tasks:
             await traffic.run(tasks, ended, advance)
     return traffic.outcome
@@ -101,10 +104,10 @@ async def _look(stop: threading.Event, ended: asyncio.Event) -> None:
 
 
 class _Traffic:
-    def __init__(self, endpoint: Endpoint, pictures: Pictures, plan: Plan, desk: Desk | None) -> None:
+    def __init__(self, endpoint: Endpoint, inputs: Inputs[Any], plan: Plan, desk: Desk | None) -> None:
         self.outcome = Outcome(feedback=desk.outcome) if desk else Outcome()
         self._endpoint = endpoint
-        self._pictures = pictures
+        self._inputs = inputs
         self._plan = plan
         self._desk = desk
         self._random = Random(plan.seed)  # noqa: S311  (nothing secret)
@@ -115,43 +118,43 @@ class _Traffic:
         """Begin every request when it is due, or once a slot is free."""
         plan, begun, told, due = self._plan, time.monotonic(), 0, 0.0
         while (due := due + self._random.expovariate(plan.rate)) < plan.seconds:
-            picture = self._pictures.choose(self._random, due / plan.seconds)
+            chosen = self._inputs.choose(self._random, due / plan.seconds)
             desk = self._desk if self._desk and self._reviewing.random() < self._desk.share else None
             if await set_within(ended, begun + due - time.monotonic()):
                 break
             await self._slots.acquire()
             now = time.monotonic() - begun
             self.outcome.late += now - due > LATE_SECONDS
-            tasks.create_task(self._ask(picture, desk))
+            tasks.create_task(self._ask(chosen, desk))
             if int(now) > told:
                 advance(int(now) - told, f"{self.outcome.requests:,} asked, {self.outcome.failures:,} failed")
                 told = int(now)
             if now > plan.seconds:
                 break
 
-    async def _ask(self, picture: Picture, desk: Desk | None) -> None:
+    async def _ask(self, chosen: Input, desk: Desk | None) -> None:
         try:
-            content = await asyncio.to_thread(self._pictures.content, picture)
+            sent = await asyncio.to_thread(self._inputs.sent, chosen)
             now = datetime.now(UTC)
-            reply = await ask(self._endpoint, content)
+            reply = await ask(self._endpoint, sent)
         except ImageError:  # gone meanwhile; there are others
             return
         finally:
             self._slots.release()
-        self._note(picture, now, reply)
-        if desk and picture.label and reply.seconds is not None:
-            await desk.file(reply.prediction, picture.label)
+        self._note(chosen, now, reply)
+        if desk and chosen.label and reply.seconds is not None:
+            await desk.file(reply.prediction, chosen.label)
 
-    def _note(self, picture: Picture, now: datetime, reply: Reply) -> None:
+    def _note(self, chosen: Input, now: datetime, reply: Reply) -> None:
         self.outcome.labels.update(reply.labels)
         self.outcome.rows.append(
             Row(
                 time=now.isoformat(timespec="milliseconds"),
-                folder=picture.folder,
-                path=picture.entry.name,
-                label=picture.label,
-                drift=self._pictures.drift.kind or "",
-                strength=picture.strength,
+                folder=chosen.folder,
+                path=chosen.name,
+                label=chosen.label,
+                drift=self._inputs.drift.kind or "",
+                strength=chosen.strength,
                 answer=reply.label,
                 confidence=reply.confidence,
                 predictor=reply.predictor,

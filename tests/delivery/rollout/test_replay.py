@@ -50,7 +50,7 @@ def test_what_differs_is_told_with_an_exact_interval():
 
 def test_a_folder_without_images_is_told(tmp_path):
     replayer = Replayer("http://127.0.0.1:1", tmp_path)
-    with pytest.raises(ConfigError, match=r"holds 0 images, and rollout\.yaml asks for 1,000 replays"):
+    with pytest.raises(ConfigError, match=r"holds 0 to ask about, and rollout\.yaml asks for 1,000 replays"):
         replayer.replay("pets", rollout=type("R", (), {"settings": RolloutSettings()})())
 
 
@@ -112,3 +112,17 @@ def test_what_nobody_answers_is_no_trial():
     assert [(each.name, each.trials) for each in told] == [("errors", 0)]
     half = findings([*SAME, *[Replay(None, "real")] * 300, *[Replay(None, None)] * 300], 0.1)
     assert {each.trials for each in half} == {900}
+
+
+def test_rows_of_a_file_are_replayed_too(fruit, tmp_path):
+    running = start(fruit, "--version", "7")
+    (tmp_path / "rows.csv").write_text("width,length,weight,label\n7,1,1,round\n1,9,1,long\n1,50,1,long\n")
+    about = Rollout(RolloutSettings(replays=2), "7", "7", 0, 1, (), ())
+    try:
+        replays = Replayer(running.url, tmp_path / "rows.csv").replay("shape", about)
+    finally:
+        running.process.terminate()
+        running.process.wait(30)
+    assert sorted(map(str, replays)) == sorted(
+        map(str, [Replay("round", "round"), Replay("long", "long"), Replay(None, None)])
+    )

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from PIL import Image, ImageFilter
-
 from bonafide.delivery.checkout import checkout
 from bonafide.delivery.demo.processes import announced, bonafide, own_home, running
 from bonafide.delivery.demo.variants import make, rounded, slowed
@@ -23,12 +21,13 @@ from bonafide.delivery.rollout.tick import Judge, tick
 from bonafide.errors import BonafideError
 from bonafide.files import sha256
 from bonafide.home import keys, trusted_keys
+from bonafide.modality import arm
 from bonafide.model import package
 from bonafide.model.signing import ensure_key
-from bonafide.sources.sample import cut
+from bonafide.task import Task
 
 ENVIRONMENT = "dev"
-IMAGES, SIZE, SEED, RATE = 480, 64, 1, 25.0
+INPUTS, RATE = 480, 25.0
 BASELINE_SECONDS, LOOK_SECONDS, LONGEST_SECONDS = 20, 3.0, 300
 # Short waits and wide margins, so that minutes show what takes hours at the default settings.
 ROLLOUT = """\
@@ -56,10 +55,11 @@ class Story:
     decision: Decision
 
 
-def demonstrate(source: Path, folder: Path, tell: Tell) -> list[Story]:
+def demonstrate(task: Task, source: Path, folder: Path, tell: Tell) -> list[Story]:
     """Roll out a version that is as good as ``source`` and one that is slow, in a folder of their own.
 
     Args:
+        task: whose version it is.
         source: the package of the stable version.
         folder: emptied first; state, packages, delivery repository and samples lie there.
         tell: called with what happens.
@@ -71,27 +71,16 @@ def demonstrate(source: Path, folder: Path, tell: Tell) -> list[Story]:
     shutil.rmtree(folder, ignore_errors=True)
     with own_home(folder):
         versions = _packages(source, folder / "packages", trusted)
-        task = package.verify(source, keys()).task
-        images = _pictures(folder / "images")
-        place = folder / "delivery"
-        _promote(place, task, "1", source)
+        inputs = arm(task.modality, "imitate")(task, folder, INPUTS)
+        place, name = folder / "delivery", task.name
+        _promote(place, name, "1", source)
         with checkout(str(place)) as delivery:
-            delivery.change({folder_of(ENVIRONMENT, task) / SETTINGS: ROLLOUT}, "Judge what comes")
-        with _delivering(place) as url, _asking(url, images):
+            delivery.change({folder_of(ENVIRONMENT, name) / SETTINGS: ROLLOUT}, "Judge what comes")
+        with _delivering(place, name) as url, _asking(url, inputs):
             tell(f"version 1 serves at {url}; {RATE:g} requests a second")
             time.sleep(BASELINE_SECONDS)
-            judge = Judge(Recorded(ENVIRONMENT, task), Replayer(url, images))
-            return [_roll_out(place, task, number, made, judge, tell) for number, made in versions.items()]
-
-
-def _pictures(folder: Path) -> Path:
-    """Patches of photographs, half of them blurred, so that answers differ."""
-    folder.mkdir()
-    for number, patch in enumerate(cut(IMAGES, SIZE, SEED)[1]):
-        image = Image.fromarray(patch)
-        blurred = image.filter(ImageFilter.GaussianBlur(1.5)) if number % 2 else image
-        blurred.save(folder / f"{number}.jpg", quality=95)
-    return folder
+            judge = Judge(Recorded(ENVIRONMENT, name), Replayer(url, inputs))
+            return [_roll_out(place, name, number, made, judge, tell) for number, made in versions.items()]
 
 
 def _packages(source: Path, out: Path, trusted: Path) -> dict[str, Path]:
@@ -151,17 +140,18 @@ def _promote(place: Path, task: str, number: str, source: Path) -> None:
 
 
 @contextmanager
-def _delivering(place: Path) -> Iterator[str]:
-    command = bonafide("deliver", "--local", "--http-port", "0", "--scrape-seconds", "1")
+def _delivering(place: Path, task: str) -> Iterator[str]:
+    command = bonafide("deliver", "--local", "--task", task, "--http-port", "0", "--scrape-seconds", "1")
     with announced(command, place.parent / "deliver.log", ANNOUNCED, place.parent) as url:
         yield url
 
 
 @contextmanager
-def _asking(url: str, images: Path) -> Iterator[None]:
-    options = ["--images", str(images), "--rate", f"{RATE:g}", "--seconds", "3600"]
+def _asking(url: str, inputs: Path) -> Iterator[None]:
+    kind = "--rows" if inputs.is_file() else "--images"
+    options = [kind, str(inputs), "--rate", f"{RATE:g}", "--seconds", "3600"]
     with (
-        (images.parent / "simulate.log").open("w") as log,
+        (inputs.parent / "simulate.log").open("w") as log,
         running(bonafide("simulate", url, *options), log, log),
     ):
         yield

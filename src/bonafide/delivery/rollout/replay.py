@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from bonafide.delivery.rollout.evidence import one_sided, paired, paired_margin
 from bonafide.errors import ConfigError
 from bonafide.serving.client import Client
 from bonafide.serving.errors import Overloaded, RequestError
+from bonafide.serving.sent import Sent
+from bonafide.traffic.rows import read_table
 
+Read = Callable[[], Sent]
 PREDICTOR, TAG = "{predictor}", "{tag}"
 STABLE_TAG, CANARY_TAG = "prev", "latest"  # as KServe names two revisions in Knative mode
 AT_ONCE = 4
@@ -33,42 +37,43 @@ class Replay:
 
 @dataclass(frozen=True)
 class Replayer:
-    """Asks both predictors of a service for the same images.
+    """Asks both predictors of a service about the same images or rows.
 
     Args:
         url: of a predictor, with ``{predictor}`` where its name belongs, or ``{tag}`` for the tag of its
             revision; without them the front that divides the traffic, which takes the name from a header.
-        images: a folder of them. Each is asked for once: a second time would tell nothing new.
+        inputs: a folder of images, or a file of rows as of :func:`bonafide.traffic.rows.read_table`. Each is
+            asked about once: a second time would tell nothing new.
     """
 
     url: str
-    images: Path
+    inputs: Path
 
     def replay(self, task: str, rollout: Rollout) -> list[Replay]:
-        """Answers until the stable version gave ``rollout.settings.replays``, or to all images.
+        """Answers until the stable version gave ``rollout.settings.replays``, or to all inputs.
 
         Raises:
-            ConfigError: the folder holds fewer images, or another version answers.
+            ConfigError: there are fewer, or another version answers.
         """
-        found = sorted(path for path in self.images.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = _rows(self.inputs) if self.inputs.is_file() else _images(self.inputs)
         wanted = rollout.settings.replays
         if len(found) < wanted:
             raise ConfigError(
-                f"{self.images} holds {len(found):,} images, and rollout.yaml asks for {wanted:,} replays; "
-                "add images, or lower replays"
+                f"{self.inputs} holds {len(found):,} to ask about, and rollout.yaml asks for {wanted:,} "
+                "replays; add some, or lower replays"
             )
         return asyncio.run(self._ask(task, rollout, found))
 
-    async def _ask(self, task: str, rollout: Rollout, found: Sequence[Path]) -> list[Replay]:
+    async def _ask(self, task: str, rollout: Rollout, found: Sequence[Read]) -> list[Replay]:
         stable = _Arm(self.url, task, rollout.stable, STABLE_TAG)
         canary = _Arm(self.url, task, rollout.canary, CANARY_TAG)
-        images, replays, answered = iter(found), list[Replay](), 0
+        inputs, replays, answered = iter(found), list[Replay](), 0
 
         async def take() -> None:
             nonlocal answered
-            while answered < rollout.settings.replays and (path := next(images, None)):
-                image = path.read_bytes()
-                answers = await asyncio.gather(stable.label(image), canary.label(image))
+            while answered < rollout.settings.replays and (read := next(inputs, None)):
+                sent = read()
+                answers = await asyncio.gather(stable.label(sent), canary.label(sent))
                 replays.append(Replay(*answers))
                 answered += answers[0] is not None
 
@@ -77,6 +82,20 @@ class Replayer:
         finally:
             await asyncio.gather(stable.client.close(), canary.client.close())
         return replays
+
+
+def _images(folder: Path) -> list[Read]:
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [partial(_image, path) for path in found]
+
+
+def _image(path: Path) -> Sent:
+    return [path.read_bytes()]
+
+
+def _rows(file: Path) -> list[Read]:
+    table = read_table(file)
+    return [partial(table.row, number) for number in range(len(table.labels))]
 
 
 def findings(replays: Sequence[Replay], points: float) -> list[Finding]:
@@ -137,10 +156,10 @@ class _Arm:
         self.url = url.replace(PREDICTOR, name).replace(TAG, tag)
         self.client = Client(self.url, task, predictor=name)
 
-    async def label(self, image: bytes) -> str | None:
+    async def label(self, sent: Sent) -> str | None:
         """What it answers; None for no answer."""
         try:
-            answer = await self.client.infer([image], ("label",))
+            answer = await self.client.infer(sent, ("label",))
         except (RequestError, Overloaded):
             return None
         if answer.version != self.version:
