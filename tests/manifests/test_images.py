@@ -108,7 +108,12 @@ def test_versions_come_from_the_copied_lock(image):
 
 @pytest.mark.parametrize(
     ("image", "wanted"),
-    [("batch", "batch"), ("drift", "pipelines"), ("pipeline", "pipelines,pretrained"), ("predictor", "serve")],
+    [
+        ("batch", "batch"),
+        ("drift", "pipelines"),
+        ("pipeline", "pipelines,pretrained"),
+        ("predictor", "serve"),
+    ],
 )
 def test_the_installed_extras_exist(image, wanted):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
