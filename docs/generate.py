@@ -25,7 +25,7 @@ from bonafide.delivery.rollout.settings import RolloutSettings
 from bonafide.features import ColumnName
 from bonafide.files import write_text
 from bonafide.source import OneSource, Source
-from bonafide.task import Label, Task, TaskName
+from bonafide.task import Label, Task, TaskName, WeightsName
 from bonafide.telemetry import metrics
 from pipelines.engines import Bucket, FilePath, Image, Kubeflow, Name, SecretVersion, Variable, Vertex
 
@@ -42,6 +42,7 @@ PATTERNS = {
         Label: "letters, digits and underscores, then also spaces and hyphens",
         ColumnName: "lower-case letters, digits and underscores",
         TaskName: "lower-case letters, digits and inner hyphens",
+        WeightsName: "`none`, `imagenet`, or a path that ends in `.safetensors` or `.pth`",
         Variable: "variable",
         FilePath: "path",
         Name: "lower-case letters, digits, inner hyphens and dots",

@@ -74,13 +74,13 @@ def _performed(run: Run, queue: Queue) -> Ended:
 
 def _here(run: Run, queue: Queue) -> Ended:
     from bonafide.registry.tracking import start
-    from bonafide.sources.digests import with_digest
+    from bonafide.sources.digests import with_digest, with_weights
     from pipelines.compilation import load
     from pipelines.runners import local
 
     start()
     task = load_task(run.task, run.overrides)
-    given = _arguments(run, task if run.pipeline == MONITORING else with_digest(task))
+    given = _arguments(run, (with_weights if run.pipeline == MONITORING else with_digest)(task))
     with _killed_when_cancelled(run, queue):
         finished = local.run(load(run.pipeline), given, _teller(run, queue))
     if finished.failure:

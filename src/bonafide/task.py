@@ -18,6 +18,7 @@ from bonafide.source import KINDS, MODALITIES, OneOrSeveral, SampleSource, Sourc
 Label = Annotated[str, Field(pattern=r"^\w[\w -]*$", max_length=64)]
 TaskName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+WeightsName = Annotated[str, Field(pattern=r"^(none|imagenet|.+\.(safetensors|pth))$")]
 DECIDING = 4  # drift detectors that share alpha
 
 
@@ -65,10 +66,16 @@ class Split(Config):
 class Model(Config):
     """A network for images, and how it is trained. ``learning_rate`` is the peak of AdamW's cosine schedule.
 
-    ``certain_precision`` is the share of the answers called certain that must be right on validation data.
+    ``weights`` are what training begins from: random ones, those published for ImageNet, or a file's.
+    ``weights_digest`` makes pipeline caching follow the file; the CLI fills it in. ``certain_precision`` is
+    the share of the answers called certain that must be right on validation data.
     """
 
-    architecture: Literal["efficientnet_b0", "mobilenet_v3_small", "forensic_cnn"] = "efficientnet_b0"
+    architecture: Literal["efficientnet_b0", "efficientnet_lite0", "mobilenet_v3_small", "forensic_cnn"] = (
+        "efficientnet_b0"
+    )
+    weights: WeightsName = "none"
+    weights_digest: str = ""
     input_size: Annotated[int, Field(ge=32, le=512)] = 64
     epochs: Annotated[int, Field(ge=1, le=1000)] = 10
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
@@ -79,6 +86,19 @@ class Model(Config):
     certain_precision: Fraction = 0.95
     augmentation: Literal["traces", "content", "none"] = "traces"
     shuffle_labels: bool = False
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file that ``weights`` names, if it names one."""
+        return None if self.weights in ("none", "imagenet") else Path(self.weights)
+
+    @model_validator(mode="after")
+    def _was_trained_on_imagenet(self) -> "Model":
+        if self.weights == "imagenet" and self.architecture == "forensic_cnn":
+            raise ValueError(
+                "weights: forensic_cnn has no ImageNet weights; say none, or name a file with weights of it"
+            )
+        return self
 
 
 class Estimator(Config):

@@ -15,6 +15,7 @@ from bonafide.evaluation.metrics import Certainty
 from bonafide.evaluation.report import evaluation_html
 from bonafide.evaluation.robustness import Degraded
 from bonafide.model.decision import Decision
+from bonafide.model.info import Pretrained
 from bonafide.model.package import PackageInfo
 from bonafide.source import FolderSource
 from bonafide.task import Card, Task, load_task
@@ -67,6 +68,18 @@ def facts(metrics, **changes):
 @pytest.fixture(scope="module")
 def card(measured):
     return model_card(facts(measured))
+
+
+def test_it_says_what_training_began_from(card, measured):
+    assert "Training began from random weights.\n" in card
+    assert "weights_digest" not in card
+    package = facts(measured).package
+    for licence, said in (("Apache-2.0", "Apache-2.0"), (None, "not stated")):
+        known = Pretrained(source="a|file.pth", digest="e" * 64, licence=licence)
+        began = model_card(facts(measured, package=package.model_copy(update={"pretrained": known})))
+        sentence = f"Training began from the weights of a\\|file.pth: licence {said}, SHA-256 `{'e' * 64}`.\n"
+        assert sentence in began
+        assert "random weights" not in began
 
 
 def test_front_matter_is_what_the_hub_reads(card, measured):

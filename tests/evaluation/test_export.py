@@ -11,8 +11,8 @@ from bonafide.evaluation.evaluate import read_measured
 from bonafide.evaluation.export import CARD, REFERENCE, export
 from bonafide.evaluation.gate import VERDICT, gate
 from bonafide.model.answers import answer
-from bonafide.model.checkpoint import read_info
-from bonafide.model.info import MODEL
+from bonafide.model.checkpoint import INFO, read_info
+from bonafide.model.info import MODEL, Pretrained
 from bonafide.model.package import verify
 from bonafide.model.runtime import OnnxModel
 from bonafide.model.signing import ensure_key
@@ -84,6 +84,19 @@ def test_verdict_and_card_travel_with_the_model(made):
     card = (made.package / CARD).read_text()
     assert f"{read_measured(made.evaluation).metrics.accuracy.value:.3f}" in card
     assert "mesh" in card, "the unseen generator is told"
+
+
+def test_what_training_began_from_travels_too(made, tmp_path):
+    checkpoint = shutil.copytree(made.checkpoint, tmp_path / "checkpoint")
+    began = {"source": "begin.pth", "digest": "e" * 64, "licence": "MIT"}
+    content = json.loads((checkpoint / INFO).read_text()) | {"pretrained": began}
+    (checkpoint / INFO).write_text(json.dumps(content))
+    export_again(made, tmp_path / "package", checkpoint=checkpoint)
+    assert verify(tmp_path / "package", made.keys / "signing.pub").pretrained == Pretrained(**began)
+    assert (
+        "Training began from the weights of begin.pth: licence MIT"
+        in (tmp_path / "package" / CARD).read_text()
+    )
 
 
 def test_the_same_model_has_the_same_digest(made, tmp_path):

@@ -18,8 +18,10 @@ from bonafide.errors import DataError
 from bonafide.model.answers import Answers, answer
 from bonafide.model.checkpoint import WEIGHTS, load, read_info
 from bonafide.model.images import Images
+from bonafide.model.info import Pretrained
+from bonafide.model.pretrained import find
 from bonafide.model.runtime import OnnxModel
-from bonafide.model.train import Training, train
+from bonafide.model.train import Training, _scratch, train
 from bonafide.task import Model
 from tests.conftest import SEED, SIZE
 
@@ -93,8 +95,12 @@ TRAIN = """
 
 
 @pytest.mark.e2e
-def test_a_killed_training_goes_on_as_if_nothing_had_been(dataset, tiny, tmp_path, own_home, capsys):
-    config = changed(tiny.model, augmentation="traces", dropout=0.5, patience=20, epochs=6)
+@pytest.mark.parametrize("begins", ["none", WEIGHTS])
+def test_a_killed_training_goes_on_as_if_nothing_had_been(
+    dataset, checkpoint, tiny, tmp_path, own_home, capsys, begins
+):
+    weights = begins if begins == "none" else str(checkpoint / WEIGHTS)
+    config = changed(tiny.model, augmentation="traces", dropout=0.5, patience=20, epochs=6, weights=weights)
     arguments = [dataset, tmp_path / "out", config.model_dump_json(), str(SEED)]
     script = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(TRAIN), *arguments]
     child = subprocess.Popen(script, stderr=subprocess.PIPE, text=True, env=os.environ)
@@ -113,6 +119,34 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(dataset, tiny, tmp_pat
     assert digest(tmp_path / "out") == digest(tmp_path / "uninterrupted")
     assert resumed == uninterrupted
     assert len(resumed.history) == 6
+
+
+def test_it_begins_from_weights_and_records_them(checkpoint, dataset, tiny, tmp_path):
+    file = shutil.copyfile(checkpoint / WEIGHTS, tmp_path / "begin.safetensors")
+    still = changed(
+        tiny.model, epochs=1, learning_rate=1e-9, weights=str(file), weights_digest=digest(checkpoint)
+    )
+    info = train(dataset, tmp_path / "out", still, SEED)
+    assert info.pretrained == Pretrained(source="begin.safetensors", digest=digest(checkpoint))
+    assert read_info(checkpoint).pretrained is None
+    before, after = load(checkpoint), load(tmp_path / "out")
+    for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
+        assert torch.allclose(old, new, atol=1e-6) == name.startswith("backbone"), name
+
+
+def test_a_file_of_weights_that_changed_is_refused(checkpoint, dataset, tiny, tmp_path):
+    config = changed(tiny.model, weights=str(checkpoint / WEIGHTS), weights_digest="0" * 64)
+    with pytest.raises(DataError, match="has changed since the run was submitted; run again"):
+        train(dataset, tmp_path / "out", config, SEED)
+
+
+def test_a_training_of_other_weights_does_not_go_on_from_these(tmp_path):
+    config = Model(architecture="forensic_cnn", weights=str(tmp_path / "begin.pth"))
+    folders = set()
+    for content in (b"one", b"another", b"one"):
+        (tmp_path / "begin.pth").write_bytes(content)
+        folders.add(_scratch("d" * 64, config, SEED, find(config)))
+    assert len(folders) == 2
 
 
 def test_it_stops_early_and_keeps_the_epoch_with_the_least_loss(dataset, tiny, tmp_path):

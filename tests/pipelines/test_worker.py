@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bonafide.errors import BonafideError, DeliveryError
+from bonafide.files import sha256
 from bonafide.queue import Queue, Run
 from pipelines import worker
 from pipelines.runners import engine as following
@@ -81,7 +82,9 @@ def test_a_run_of_monitoring_that_trains_nothing_says_why(runs, monkeypatch, tmp
     here = Here(monkeypatch)
     here.steps, here.folder = {}, tmp_path
     (tmp_path / "decision").write_text('{"retrain": false, "why": "nothing calls for it"}')
-    run = ask(runs, pipeline="monitoring", settings={"monitoring.hours": 2})
+    begin = tmp_path / "begin.pth"
+    begin.write_bytes(b"weights")
+    run = ask(runs, pipeline="monitoring", settings={"monitoring.hours": 2, "model.weights": str(begin)})
     worker.work("authenticity")
     ended = runs.find(run.id)
     assert (ended.state, ended.promoted, ended.message) == ("succeeded", False, "nothing calls for it")
@@ -89,6 +92,7 @@ def test_a_run_of_monitoring_that_trains_nothing_says_why(runs, monkeypatch, tmp
     assert here.pipelines == ["monitoring"]
     assert (given["retrain"], given["monitoring_settings"]["hours"]) == ("due", 2)
     assert "sources" not in given
+    assert given["model_settings"]["weights_digest"] == sha256(begin)
 
 
 def test_a_run_of_monitoring_that_trains_says_what_the_gate_said(runs, monkeypatch):

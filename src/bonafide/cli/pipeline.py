@@ -135,14 +135,16 @@ def monitoring(
     from bonafide.cli.live import refuse_failed, run_elsewhere, run_local
     from bonafide.drift.check import DRIFT_REPORT
     from bonafide.monitoring.decide import read_decision
+    from bonafide.sources.digests import with_weights
     from pipelines.monitoring import arguments
 
     console = Console(file=sys.stdout, highlight=False)
-    given = arguments(load_task(task, overrides), environment, retrain)
+    settings = load_task(task, overrides)
     if engine:
+        given = arguments(settings, environment, retrain)
         run_elsewhere(engine, "monitoring", given, console, detach)
         return
-    finished = run_local("monitoring", given, console)
+    finished = run_local("monitoring", arguments(with_weights(settings), environment, retrain), console)
     refuse_failed(finished)
     report = finished.artifact("drift-check", "drift") / DRIFT_REPORT
     console.print(f"drift report: {report}", soft_wrap=True)

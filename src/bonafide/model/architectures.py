@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bonafide.model.lite import HEAD, EfficientNetLite0
 from bonafide.model.vision import torchvision
 
 SMALL_IMAGE = 64
@@ -85,6 +86,10 @@ def _efficientnet_b0(input_size: int) -> tuple[nn.Module, int]:
     return _adapted(network.features, input_size), network.classifier[-1].in_features
 
 
+def _efficientnet_lite0(input_size: int) -> tuple[nn.Module, int]:
+    return EfficientNetLite0(stride=1 if input_size <= SMALL_IMAGE else 2), HEAD
+
+
 def _mobilenet_v3_small(input_size: int) -> tuple[nn.Module, int]:
     network = torchvision.models.mobilenet_v3_small()
     return _adapted(network.features, input_size), network.classifier[0].in_features
@@ -102,6 +107,7 @@ def _adapted(features: nn.Sequential, input_size: int) -> nn.Sequential:
 
 BACKBONES: dict[str, Callable[[int], tuple[nn.Module, int]]] = {
     "efficientnet_b0": _efficientnet_b0,
+    "efficientnet_lite0": _efficientnet_lite0,
     "mobilenet_v3_small": _mobilenet_v3_small,
     "forensic_cnn": _forensic_cnn,
 }

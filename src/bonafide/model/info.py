@@ -101,11 +101,23 @@ class TableInput(Config):
         return random.standard_normal((1, *self.shape), dtype=np.float32)
 
 
+class Pretrained(Config):
+    """The weights that training began from, and the SHA-256 of their file.
+
+    ``licence`` is an SPDX identifier, or None where nobody stated one.
+    """
+
+    source: str
+    digest: str
+    licence: str | None = None
+
+
 class ModelInfo(Config):
     """A graph ``model.onnx``, its input and its outputs.
 
     The graph gives ``probabilities`` FP32 [N, K]; also ``embedding`` FP32 [N, ``embedding_size``] and
     ``heatmap`` FP32 [N, *``heatmap_size``] where these are not None. ``model_digest`` is the file's SHA-256.
+    ``pretrained`` is None where training began from random weights, or had none.
     """
 
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -115,6 +127,7 @@ class ModelInfo(Config):
     heatmap_size: tuple[Size, Size] | None = None
     temperature: Annotated[float, Field(gt=0)]
     decision: Decision
+    pretrained: Pretrained | None = None
     data_digest: str
     model_digest: str = ""
     run_id: str | None = None

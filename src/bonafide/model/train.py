@@ -18,7 +18,7 @@ from bonafide.data.dataset import read_info
 from bonafide.errors import DataError
 from bonafide.files import lock
 from bonafide.home import home
-from bonafide.model import vision  # noqa: F401  (before lightning, which imports torchvision)
+from bonafide.model import pretrained, vision  # noqa: F401  (before lightning, which imports torchvision)
 from bonafide.model.architectures import Detector
 from bonafide.model.augmentation import AUGMENTATIONS
 from bonafide.model.calibration import fit_temperature, operating_thresholds
@@ -26,6 +26,7 @@ from bonafide.model.checkpoint import TrainingInfo, new_detector, save
 from bonafide.model.decision import Decision, label_of
 from bonafide.model.images import Images, in_order, shuffled
 from bonafide.model.info import ImageInput
+from bonafide.model.pretrained import Weights
 from bonafide.progress import Advance, progress
 from bonafide.task import Model
 
@@ -49,19 +50,27 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
     with the same arguments wait for each other.
 
     Raises:
-        DataError: ``dataset`` lacks a split, or the training diverged.
+        DataError: ``dataset`` lacks a split, the weights to begin from cannot be had or do not fit, or the
+            training diverged.
         PackageError: the graph does not answer as the detector does.
     """
-    scratch = _scratch(read_info(dataset).digest, config, seed)
+    weights = pretrained.find(config)
+    scratch = _scratch(read_info(dataset).digest, config, seed, weights)
     with lock(home() / "locks" / scratch.name):
-        trained = _train(dataset, out, config, seed, scratch, logger)
+        trained = _train(dataset, out, config, seed, weights, scratch, logger)
         (scratch / LAST).unlink(missing_ok=True)  # first: without the others it is no state to go on from
         shutil.rmtree(scratch, ignore_errors=True)
     return trained
 
 
 def _train(
-    dataset: Path, out: Path, config: Model, seed: int, scratch: Path, logger: Logger | None
+    dataset: Path,
+    out: Path,
+    config: Model,
+    seed: int,
+    weights: Weights | None,
+    scratch: Path,
+    logger: Logger | None,
 ) -> TrainingInfo:
     info = read_info(dataset)
     lightning.seed_everything(seed, workers=True, verbose=False)
@@ -70,6 +79,8 @@ def _train(
         training.labels = np.random.default_rng(seed).permutation(training.labels)
     validation = Images(dataset, "val", config.input_size)
     module = Training(config, info.labels, training, seed)
+    if weights:
+        pretrained.load(weights, module.detector.backbone)
     history = _fit(module, in_order(validation), scratch, logger)
     detector = module.detector.eval()
     logits = _logits(detector, validation)
@@ -87,6 +98,7 @@ def _train(
         heatmap_size=detector.heatmap_size(),
         temperature=temperature,
         decision=Decision(thresholds=thresholds),
+        pretrained=weights.origin if weights else None,
         data_digest=info.digest,
         run_id=getattr(logger, "run_id", None),
         model=config,
@@ -211,8 +223,8 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", module="lightning")
 
 
-def _scratch(data_digest: str, config: Model, seed: int) -> Path:
-    identity = f"{data_digest} {config.model_dump_json()} {seed}"
+def _scratch(data_digest: str, config: Model, seed: int, weights: Weights | None) -> Path:
+    identity = f"{data_digest} {config.model_dump_json()} {seed} {weights and weights.origin.digest}"
     return home() / "training" / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""What a task's sources hold now, as digests that caching follows."""
+"""What a task's sources and weights hold now, as digests that caching follows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from bonafide.addresses import is_in_store
 from bonafide.errors import DataError
+from bonafide.files import sha256
 from bonafide.modality import Modality
 from bonafide.source import (
     GIVEN,
@@ -18,18 +19,42 @@ from bonafide.source import (
     ScikitLearnSource,
     Source,
 )
-from bonafide.task import Task
+from bonafide.task import Model, Task
 
 InFiles = TypeVar("InFiles", ParquetSource, RowsSource)
 
 
 def with_digest(task: Task) -> Task:
-    """The task with digests of what its sources hold now, so that caching follows the content.
+    """The task with digests of what its sources and weights hold now, so that caching follows the content.
 
     Raises:
-        DataError: a source is not there.
+        DataError: a source or a file of weights is not there.
     """
-    return _with_sources(task, [_digested(source, task.modality) for source in task.sources])
+    return with_weights(_with_sources(task, [_digested(source, task.modality) for source in task.sources]))
+
+
+def with_weights(task: Task) -> Task:
+    """The task with the digest of the file whose weights training begins from, if there is one.
+
+    Raises:
+        DataError: it is not there.
+    """
+    if not isinstance(task.model, Model) or not (file := task.model.weights_file):
+        return task
+    known = {"weights": str(file.absolute()), "weights_digest": weights_digest(file)}
+    return task.model_copy(update={"model": task.model.model_copy(update=known)})
+
+
+def weights_digest(file: Path) -> str:
+    """The SHA-256 of a file of weights.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return sha256(file)
+    except OSError as error:
+        raise DataError(f"model.weights: cannot read {file}: {error.strerror}; name another file") from error
 
 
 def with_source(task: Task, place: str) -> Task:

@@ -158,6 +158,7 @@ def test_the_scope_is_needed(api, scopes):
         ),
         (ASKED | {"settings": {"model.epoch": 1}}, "did you mean 'model.epochs'?"),
         (ASKED | {"settings": {"model.epochs": [1]}}, "the request does not fit"),
+        (ASKED | {"settings": {"model.weights": "/srv/begin.pth"}}, "the request does not fit"),
         (ASKED | {"settings": {"model.dropout": float("nan")}}, "the request does not fit"),
         (ASKED | {"settings": {"model.epochs": 10**400}}, "model.epochs: Input should be less than"),
     ],

@@ -163,6 +163,14 @@ class Asked(BaseModel):
             raise ValueError(f"{len(settings)} settings are too many; give {MOST_SETTINGS} at most")
         return settings
 
+    @field_validator("settings")
+    @classmethod
+    def _names_no_file(cls, settings: dict[str, queue.Setting]) -> dict[str, queue.Setting]:
+        """What lies on the machine that trains is not for a request to name."""
+        if settings.get("model.weights", "none") not in ("none", "imagenet"):
+            raise ValueError("model.weights may be none or imagenet here; name a file in the task")
+        return settings
+
 
 class Opinion(BaseModel):
     """What a person says that was asked about."""

@@ -1,0 +1,31 @@
+"""What caching follows beside sources: the file that training begins from."""
+
+import hashlib
+
+import pytest
+
+from bonafide.errors import DataError
+from bonafide.sources.digests import with_source, with_weights
+from bonafide.task import load_task
+
+
+def test_the_digest_of_a_file_of_weights_follows_its_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = load_task("authenticity", ["model.weights=begin.pth"])
+    for content in (b"one", b"another"):
+        (tmp_path / "begin.pth").write_bytes(content)
+        known = with_source(task, "")
+        assert known.model.weights == str(tmp_path / "begin.pth")
+        assert known.model.weights_digest == hashlib.sha256(content).hexdigest()
+        assert with_weights(task) == with_weights(known) == known
+
+
+@pytest.mark.parametrize("name", ["authenticity", "iris"])
+def test_without_a_file_nothing_changes(name):
+    assert with_source(load_task(name), "") == load_task(name)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    task = load_task("authenticity", [f"model.weights={tmp_path}/begin.pth"])
+    with pytest.raises(DataError, match=r"model.weights: cannot read .*begin.pth: No such file.*; name"):
+        with_weights(task)
