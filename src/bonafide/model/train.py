@@ -25,12 +25,13 @@ from bonafide.model.checkpoint import TrainingInfo, new_detector, save
 from bonafide.model.decision import Decision, label_of
 from bonafide.model.images import Images, in_order, shuffled
 from bonafide.model.info import ImageInput
+from bonafide.model.run import Run
 from bonafide.progress import Advance, progress
 from bonafide.task import Model
 
 import lightning  # isort: skip
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint  # isort: skip
-from lightning.pytorch.loggers import Logger  # isort: skip
+from lightning.pytorch.loggers import MLFlowLogger  # isort: skip
 
 LABEL_SMOOTHING = 0.05
 WARM_UP = 0.2
@@ -39,7 +40,7 @@ PROBED = 256
 LAST = "last.ckpt"
 
 
-def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | None = None) -> TrainingInfo:
+def train(dataset: Path, out: Path, config: Model, seed: int, run: Run | None = None) -> TrainingInfo:
     """Train on ``train``, choose the epoch and calibrate on ``val``, and write a checkpoint to ``out``.
 
     The checkpoint holds the ONNX graph too, so that what is evaluated is what is served.
@@ -53,14 +54,14 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
     """
     scratch = _scratch(read_info(dataset).digest, config, seed)
     with lock(home() / "locks" / scratch.name):
-        trained = _train(dataset, out, config, seed, scratch, logger)
+        trained = _train(dataset, out, config, seed, scratch, run)
         (scratch / LAST).unlink(missing_ok=True)  # first: without the others it is no state to go on from
         shutil.rmtree(scratch, ignore_errors=True)
     return trained
 
 
 def _train(
-    dataset: Path, out: Path, config: Model, seed: int, scratch: Path, logger: Logger | None
+    dataset: Path, out: Path, config: Model, seed: int, scratch: Path, run: Run | None
 ) -> TrainingInfo:
     info = read_info(dataset)
     lightning.seed_everything(seed, workers=True, verbose=False)
@@ -69,7 +70,7 @@ def _train(
         training.labels = np.random.default_rng(seed).permutation(training.labels)
     validation = Images(dataset, "val", config.input_size)
     module = Training(config, info.labels, training, seed)
-    history = _fit(module, in_order(validation), scratch, logger)
+    history = _fit(module, in_order(validation), scratch, run)
     detector = module.detector.eval()
     logits = _logits(detector, validation)
     if not np.isfinite(logits).all():
@@ -87,7 +88,7 @@ def _train(
         temperature=temperature,
         decision=Decision(thresholds=thresholds),
         data_digest=info.digest,
-        run_id=getattr(logger, "run_id", None),
+        run_id=run.id if run else None,
         model=config,
         seed=seed,
         parameters=sum(weights.numel() for weights in detector.parameters()),
@@ -166,7 +167,7 @@ class _History(Callback):
 
 
 def _fit(
-    module: Training, validation: DataLoader[tuple[Tensor, int]], scratch: Path, logger: Logger | None
+    module: Training, validation: DataLoader[tuple[Tensor, int]], scratch: Path, run: Run | None
 ) -> list[dict[str, float]]:
     """Run Lightning and leave the weights of the epoch with the least validation loss in ``module``."""
     _quieten_lightning()
@@ -186,7 +187,7 @@ def _fit(
             gradient_clip_val=GRADIENT_NORM,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
-            logger=logger or False,
+            logger=MLFlowLogger(tracking_uri=run.tracking_uri, run_id=run.id) if run else False,
             callbacks=[best, stop, history, last],
             enable_progress_bar=False,
             enable_model_summary=False,
