@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := src components pipelines tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-drift demo demo-canary demo-loop test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-drift bench-intervals bench-pipeline bench-serving bench-splits bench-store pictures lock clean
+.PHONY: help setup setup-drift demo demo-canary demo-loop test test-e2e lint docs docs-serve compile repro seeds bench-canary bench-commands bench-drift bench-intervals bench-pipeline bench-rows bench-serving bench-splits bench-store pictures lock clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ seeds: $(VENV)/.pipelines ## Train and judge with three seeds; writes docs/bench
 
 bench-serving: $(VENV)/.pipelines ## Servers against each other and the bare loop; writes docs/benchmarks/serving.md
 	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-rows: $(VENV)/.pipelines ## Rows of a table, answered here and by MLServer; writes docs/benchmarks/rows.md
+	$(BIN)/python -m benchmarks.rows $(ARGS)
 
 bench-pipeline: $(VENV)/.pipelines ## Orchestrated run against the same library calls; writes docs/benchmarks/pipeline.md
 	$(BIN)/python -m benchmarks.pipeline

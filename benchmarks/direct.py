@@ -17,7 +17,7 @@ from bonafide.model.signing import signer
 from bonafide.registry import champion
 from bonafide.registry.packages import opponent
 from bonafide.registry.register import register
-from bonafide.registry.tracking import run_logger, start
+from bonafide.registry.tracking import begin, start
 from bonafide.task import load_task
 
 
@@ -34,8 +34,8 @@ def main(scratch: Path, overrides: list[str]) -> None:
     arm(task.modality, "read")(task.sources, task.labels, dataset, task.seed, task.features)
     validate(dataset, validation, task.validation, task.seed)
     split(dataset, validation, splits, task.split, task.seed)
-    logger = run_logger(task.name, {**task.model.model_dump(), "seed": task.seed})
-    arm(task.modality, "train")(splits, model, task.model, task.seed, logger)
+    run = begin(task.name, {**task.model.model_dump(), "seed": task.seed})
+    arm(task.modality, "train")(splits, model, task.model, task.seed, run)
     evaluate(model, splits, evaluation, task.evaluation, task.seed, task.groups)
     compare(model, evaluation, splits, against, trusted_keys(), comparison, task.evaluation, task.seed)
     if gate(evaluation, comparison, verdict, task.gate).promote:

@@ -17,10 +17,10 @@ def train(
     from pathlib import Path
 
     from bonafide.modality import arm
-    from bonafide.registry.tracking import run_logger
+    from bonafide.registry import tracking
     from bonafide.task import parse_model
 
     config = parse_model(settings)
-    logger = run_logger(task, {**config.model_dump(), "seed": seed})
-    info = arm(modality, "train")(Path(dataset.path), Path(model.path), config, seed, logger)
+    run = tracking.begin(task, {**config.model_dump(), "seed": seed})
+    info = arm(modality, "train")(Path(dataset.path), Path(model.path), config, seed, run)
     model.metadata.update(architecture=config.architecture, parameters=info.parameters, run=info.run_id)

@@ -104,7 +104,7 @@ def _visit(
 def _limit(measured: Subject, cores: Cores, seconds: float) -> dict[str, float]:
     command = ["taskset", "--cpu-list", ",".join(map(str, cores.server)), sys.executable]
     command += ["-m", "benchmarks.serving.limit", str(measured.graph), str(measured.folder)]
-    command += [str(measured.size), str(seconds)]
+    command += [str(MODEL[1]), str(seconds)]
     rates: dict[str, float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     return rates
 

@@ -28,9 +28,9 @@ class Client(Protocol):
 class Http:
     """As many kept-alive connections as there are requests at once."""
 
-    def __init__(self, url: str, dialect: str, jpegs: Sequence[bytes]) -> None:
+    def __init__(self, url: str, dialect: str, files: Sequence[bytes]) -> None:
         self._url, self._dialect = url, DIALECTS[dialect]
-        self._questions = [self._dialect.ask(jpeg) for jpeg in jpegs]
+        self._questions = [self._dialect.ask(file) for file in files]
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS)
         )
@@ -50,11 +50,11 @@ class Http:
 class Grpc:
     """Several channels, taken in turn, each with a connection of its own."""
 
-    def __init__(self, address: str, model: str, jpegs: Sequence[bytes], channels: int) -> None:
+    def __init__(self, address: str, model: str, files: Sequence[bytes], channels: int) -> None:
         options = [("grpc.use_local_subchannel_pool", 1)]
         self._channels = [grpc.aio.insecure_channel(address, options) for _ in range(channels)]
         self._stubs: list[Any] = [GRPCInferenceServiceStub(channel) for channel in self._channels]
-        self._questions = [_question(model, jpeg) for jpeg in jpegs]
+        self._questions = [_question(model, file) for file in files]
         self._sent = 0
 
     async def ask(self, file: int) -> Probabilities:  # noqa: D102
@@ -68,12 +68,12 @@ class Grpc:
             await channel.close()
 
 
-def connect(url: str, dialect: str, jpegs: Sequence[bytes], connections: int) -> Client:
+def connect(url: str, dialect: str, files: Sequence[bytes], connections: int) -> Client:
     """A client; for gRPC ``url`` is ``host:port/model``."""
     if dialect == GRPC:
         address, model = url.rsplit("/", 1)
-        return Grpc(address, model, jpegs, connections)
-    return Http(url, dialect, jpegs)
+        return Grpc(address, model, files, connections)
+    return Http(url, dialect, files)
 
 
 def _question(model: str, jpeg: bytes) -> ModelInferRequest:

@@ -1,4 +1,4 @@
-"""How each server is asked and how its answer is read: JPEG bytes in, probabilities out."""
+"""How each server is asked and how its answer is read: a file in, probabilities out."""
 
 import base64
 import json
@@ -26,7 +26,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Dialect:
-    """``ask`` makes a request of a JPEG file; ``read`` takes the probabilities out of an answer's body."""
+    """``ask`` makes a request of a JPEG file, or of a row as a JSON object.
+
+    ``read`` takes the probabilities out of an answer's body.
+    """
 
     ask: Callable[[bytes], Question]
     read: Callable[[bytes, dict[str, str]], Probabilities]
@@ -63,12 +66,23 @@ def upload(field: str) -> Callable[[bytes], Question]:
     return ask
 
 
+def v2_row(row: bytes) -> Question:
+    """Open Inference Protocol v2: all columns of a row as one tensor, in JSON."""
+    values = list(json.loads(row).values())
+    tensor = {"name": "columns", "shape": [1, len(values)], "datatype": "FP32", "data": values}
+    return _json({"inputs": [tensor], "outputs": [{"name": "probabilities"}]})
+
+
 def _text(jpeg: bytes) -> str:
     return base64.b64encode(jpeg).decode()
 
 
 def _json(content: Any) -> Question:
     return Question(json.dumps(content).encode(), {"content-type": "application/json"})
+
+
+def _row(row: bytes) -> Question:
+    return Question(row, {"content-type": "application/json"})
 
 
 def _raw(jpeg: bytes) -> Question:
@@ -115,6 +129,8 @@ DIALECTS = {
     "v1": Dialect(_v1, _read_field("predictions", 0)),
     "litserve": Dialect(_litserve, _read_field("probabilities")),
     "raw": Dialect(_raw, _read_field()),
+    "v2 row": Dialect(v2_row, _read_v2),
+    "api row": Dialect(_row, _read_field("probabilities")),
     "api": Dialect(_raw, _read_field("probabilities")),
 }
 GRPC = "v2 grpc"

@@ -1,7 +1,5 @@
 """The machine's limit: decoding and ONNX Runtime in bare loops, with nothing served.
 
-ONNX Runtime has the options that Bonafide gives it.
-
 ``python -m benchmarks.serving.limit GRAPH FOLDER SIZE SECONDS`` prints JSON; run it on the cores in question.
 """
 
@@ -27,26 +25,27 @@ def main(graph: Path, folder: Path, size: int, seconds: float) -> dict[str, floa
     cores = available_cores()
     jpegs = [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
     pixels = [decode_to(jpeg, size)[None] for jpeg in jpegs]
-    narrow, wide = _session(graph, 1), _session(graph, cores)
+    narrow, wide = session(graph, 1), session(graph, cores)
 
-    def run(session: Any, image: Any) -> None:
-        session.run(["probabilities"], {"pixels": image})
+    def run(model: Any, image: Any) -> None:
+        model.run(["probabilities"], {"pixels": image})
 
-    def both(session: Any, jpeg: bytes) -> None:
-        run(session, decode_to(jpeg, size)[None])
+    def both(model: Any, jpeg: bytes) -> None:
+        run(model, decode_to(jpeg, size)[None])
 
     count = len(jpegs)
     return {
-        "runs": _rate(lambda turn: run(narrow, pixels[turn % count]), cores, seconds),
-        "runs, one at a time": _rate(lambda turn: run(wide, pixels[turn % count]), 1, seconds),
-        "decode and run": _rate(lambda turn: both(narrow, jpegs[turn % count]), cores, seconds),
-        "decode and run, one at a time": _rate(lambda turn: both(wide, jpegs[turn % count]), 1, seconds),
-        "decode ms": 1000 / _rate(lambda turn: decode_to(jpegs[turn % count], size), 1, seconds / 2),
-        "run ms": 1000 / _rate(lambda turn: run(narrow, pixels[turn % count]), 1, seconds / 2),
+        "runs": rate(lambda turn: run(narrow, pixels[turn % count]), cores, seconds),
+        "runs, one at a time": rate(lambda turn: run(wide, pixels[turn % count]), 1, seconds),
+        "decode and run": rate(lambda turn: both(narrow, jpegs[turn % count]), cores, seconds),
+        "decode and run, one at a time": rate(lambda turn: both(wide, jpegs[turn % count]), 1, seconds),
+        "decode ms": 1000 / rate(lambda turn: decode_to(jpegs[turn % count], size), 1, seconds / 2),
+        "run ms": 1000 / rate(lambda turn: run(narrow, pixels[turn % count]), 1, seconds / 2),
     }
 
 
-def _session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
+def session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
+    """With the options that Bonafide gives it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -55,7 +54,7 @@ def _session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _rate(work: Callable[[int], Any], threads: int, seconds: float) -> float:
+def rate(work: Callable[[int], Any], threads: int, seconds: float) -> float:
     """Times a second that ``threads`` threads together get ``work`` done."""
     for turn in range(WARM_UP):
         work(turn)

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 import numpy as np
+import uvloop
 
 from benchmarks.serving.ask import TIMEOUT_SECONDS, Client, connect
 from benchmarks.serving.dialects import Probabilities
@@ -27,7 +28,8 @@ PAUSE_SECONDS = 0.01  # after a failure, so that a refusing server is not hammer
 class Order:
     """What to send: ``rate`` requests a second, or as many at once as ``clients`` if ``rate`` is 0.
 
-    ``subject`` is a folder with ``*.jpg``; ``expected`` is a file of right answers, float32 [files, K].
+    The files ``0``, ``1`` … of the folder ``subject`` are sent, whatever their ending; ``expected`` is a file
+    of right answers, float32 [files, K].
     ``count`` ends a closed loop early; ``seconds`` ends it in any case.
     """
 
@@ -59,7 +61,7 @@ class Run:
     """One order being carried out."""
 
     def __init__(self, order: Order) -> None:
-        files = sorted(Path(order.subject).glob("*.jpg"))
+        files = sorted(Path(order.subject).glob("[0-9]*.*"), key=lambda file: int(file.stem))
         self._expected = np.load(order.expected)
         self._order = order
         self._client: Client = connect(
@@ -139,7 +141,7 @@ def main() -> None:
     async def run() -> Outcome:
         return await Run(order).carry_out()
 
-    print(json.dumps(vars(asyncio.run(run()))))
+    print(json.dumps(vars(uvloop.run(run()))))
 
 
 if __name__ == "__main__":

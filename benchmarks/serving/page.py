@@ -19,7 +19,7 @@ Rows = Sequence[tuple[str, ...]]
 def write(results: Results) -> None:
     """Write all three."""
     DOCS.mkdir(parents=True, exist_ok=True)
-    write_json(DOCS / "serving.json", _without_infinity(results))
+    write_json(DOCS / "serving.json", without_infinity(results))
     _plot(results, DOCS / "serving.svg")
     write_text(DOCS / "serving.md", page(results))
 
@@ -28,12 +28,12 @@ def page(results: Results) -> str:
     """The page."""
     kept = [(each.promised, each.measured, "yes" if each.kept else "**no**") for each in promises(results)]
     return TEMPLATE.format(
-        machine=_sentence(results["machine"]),
+        machine=sentence(results["machine"]),
         settings=results["settings"],
-        limit=_table(("bare loop", "images/s"), limit_rows(results)),
-        systems=_table(SYSTEM_COLUMNS, system_rows(results)),
-        promises=_table(("promise", "measured", "kept"), kept),
-        extras=_table(("", ""), list(_extras(results["extras"]))),
+        limit=table(("bare loop", "images/s"), limit_rows(results)),
+        systems=table(SYSTEM_COLUMNS, system_rows(results)),
+        promises=table(("promise", "measured", "kept"), kept),
+        extras=table(("", ""), list(_extras(results["extras"]))),
         absent="\n".join(f"- {name}: {why}" for name, why in results["absent"].items()) or "None.",
     )
 
@@ -109,12 +109,14 @@ def _extras(extras: Results) -> Iterator[tuple[str, str]]:
         yield "growth", f"{found['bytes_per_request']:+.0f} bytes a request"
 
 
-def _table(columns: tuple[str, ...], rows: Rows) -> str:
+def table(columns: tuple[str, ...], rows: Rows) -> str:
+    """In Markdown."""
     lines = [columns, ("---",) * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _sentence(machine: Results) -> str:
+def sentence(machine: Results) -> str:
+    """What :func:`benchmarks.serving.machine.describe` found."""
     shared = (
         ""
         if machine["load_apart"]
@@ -127,12 +129,12 @@ def _sentence(machine: Results) -> str:
     )
 
 
-def _without_infinity(value: Any) -> Any:
+def without_infinity(value: Any) -> Any:
     """The same for JSON, which has no infinity: null is a percentile that was never answered."""
     if isinstance(value, Mapping):
-        return {name: _without_infinity(part) for name, part in value.items()}
+        return {name: without_infinity(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_without_infinity(part) for part in value]
+        return [without_infinity(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

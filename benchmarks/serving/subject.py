@@ -31,10 +31,9 @@ SCENES = ("astronaut", "chelsea", "coffee", "motorcycle", "rocket", "china", "fl
 
 @dataclass(frozen=True)
 class Subject:
-    """The folder of a model's forms, JPEG files (``0.jpg`` …) and right answers."""
+    """The folder of a model's forms, of what it is asked about (``0.jpg`` …) and of the right answers."""
 
     folder: Path
-    size: int
 
     @property
     def package(self) -> Path:
@@ -58,17 +57,13 @@ class Subject:
 
     @property
     def expected(self) -> Path:
-        """Right answers float32 [files, K] for files decoded as Bonafide does."""
+        """Right answers float32 [files, K]; for images, decoded as Bonafide does."""
         return self.folder / "expected.npy"
 
     @property
     def expected_plain(self) -> Path:
-        """Right answers float32 [files, K] for files decoded whole, then resized by Pillow."""
+        """Right answers float32 [files, K]; for images, decoded whole, then resized by Pillow."""
         return self.folder / "expected_plain.npy"
-
-    def jpegs(self) -> list[bytes]:
-        """The files' contents."""
-        return [path.read_bytes() for path in sorted(self.folder.glob("*.jpg"))]
 
 
 def make(folder: Path, architecture: str, size: int, side: int) -> Subject:
@@ -97,7 +92,7 @@ def make(folder: Path, architecture: str, size: int, side: int) -> Subject:
     key = signing.ensure_key(folder / "keys").private
     package.build(folder / "package", info, {"model.onnx": folder / "model.onnx"}, key)
     save_file(_torchvision_names(detector), folder / "model.safetensors")
-    subject = Subject(folder, size)
+    subject = Subject(folder)
     for number, jpeg in enumerate(jpegs):
         (folder / f"{number}.jpg").write_bytes(jpeg)
     session = onnxruntime.InferenceSession(subject.graph, providers=["CPUExecutionProvider"])

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.serving.dialects import GRPC
 from benchmarks.serving.peers.names import GRAPH, WEIGHTS
@@ -59,13 +61,15 @@ class System:
         return {WEIGHTS: str(subject.weights), GRAPH: str(subject.graph), **self.variables}
 
 
-def _bonafide(system: System, subject: Subject, ports: Ports) -> list[str]:
+def bonafide(system: System, subject: Subject, ports: Ports) -> list[str]:
+    """Bonafide's predictor."""
     command = [str(system.bin / "bonafide"), "serve", str(subject.package)]
     command += ["--public-key", str(subject.public_key)]
     return [*command, "--http-port", str(ports[0]), "--grpc-port", str(ports[1])]
 
 
-def _api(system: System, subject: Subject, ports: Ports) -> list[str]:
+def api(system: System, subject: Subject, ports: Ports) -> list[str]:
+    """The service API, with a predictor within itself."""
     command = [str(system.bin / "bonafide"), "api", str(subject.package)]
     command += ["--public-key", str(subject.public_key), "--port", str(ports[0])]
     return [*command, "--subject-rate", UNLIMITED, "--address-rate", UNLIMITED]
@@ -89,21 +93,22 @@ def _uvicorn(name: str) -> Start:
     return start
 
 
-def _mlserver(batch: int) -> Start:
+def mlserver(batch: int = 1, model: str = MODEL, runtime: str = "mlserver_onnx", **settings: Any) -> Start:
+    """MLServer with a runtime of ``peers`` and, beside its defaults, ``settings`` of its own."""
+
     def start(system: System, subject: Subject, ports: Ports) -> list[str]:
-        folder = subject.folder / f"mlserver-{batch}"
-        folder.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="mlserver-", dir=subject.folder))
         names = ("http_port", "grpc_port", "metrics_port")
         (folder / "settings.json").write_text(
-            json.dumps({"host": "127.0.0.1", **dict(zip(names, ports, strict=True))})
+            json.dumps({"host": "127.0.0.1", **dict(zip(names, ports, strict=True)), **settings})
         )
-        model = {
-            "name": MODEL,
-            "implementation": f"{MODULES}.mlserver_onnx.OnnxRuntime",
+        described = {
+            "name": model,
+            "implementation": f"{MODULES}.{runtime}.OnnxRuntime",
             "parameters": {"uri": str(subject.graph)},
         }
         batching = {"max_batch_size": batch, "max_batch_time": 0.01} if batch > 1 else {}
-        (folder / "model-settings.json").write_text(json.dumps(model | batching))
+        (folder / "model-settings.json").write_text(json.dumps(described | batching))
         return [str(system.bin / "mlserver"), "start", str(folder)]
 
     return start
@@ -145,10 +150,10 @@ TORCHSERVE = ("torchserve==0.12.0", "torch-model-archiver==0.12.0")
 KSERVE_OPTIONS = ("--http_port", "{0}", "--grpc_port", "{1}", "--enable_grpc", "false")
 
 SYSTEMS = (
-    System("Bonafide, REST binary", _bonafide, "v2 binary", V2, "bonafide", SHIPPED),
-    System("Bonafide, REST base64", _bonafide, "v2 base64", V2, "bonafide", SHIPPED),
-    System("Bonafide, gRPC", _bonafide, GRPC, f"127.0.0.1:{{1}}/{MODEL}", "bonafide", SHIPPED),
-    System("Bonafide service API", _api, "api", PREDICT, "bonafide", SHIPPED),
+    System("Bonafide, REST binary", bonafide, "v2 binary", V2, "bonafide", SHIPPED),
+    System("Bonafide, REST base64", bonafide, "v2 base64", V2, "bonafide", SHIPPED),
+    System("Bonafide, gRPC", bonafide, GRPC, f"127.0.0.1:{{1}}/{MODEL}", "bonafide", SHIPPED),
+    System("Bonafide service API", api, "api", PREDICT, "bonafide", SHIPPED),
     System("FastAPI + PyTorch", _uvicorn("fastapi_torch"), "upload", PREDICT),
     System("FastAPI + ONNX Runtime", _uvicorn("fastapi_onnx"), "upload", PREDICT),
     System(
@@ -175,8 +180,8 @@ SYSTEMS = (
         "v1",
         f"http://127.0.0.1:{{0}}/v1/models/{MODEL}:predict",
     ),
-    System("MLServer", _mlserver(1), "mlserver", V2, "mlserver", MLSERVER),
-    System("MLServer, batching", _mlserver(8), "mlserver", V2, "mlserver", MLSERVER),
+    System("MLServer", mlserver(), "mlserver", V2, "mlserver", MLSERVER),
+    System("MLServer, batching", mlserver(8), "mlserver", V2, "mlserver", MLSERVER),
     System(
         "TorchServe",
         _torchserve,

@@ -52,7 +52,7 @@ def arm(modality: Modality, role: Role) -> Any:
       :class:`bonafide.data.dataset.DatasetInfo`.
     - ``audit``: (dataset, kept, settings, seed) to :class:`bonafide.data.audited.Audited`, what the validate
       step asks beyond what it asks of every dataset.
-    - ``train``: the train step, (dataset, out, settings, seed, logger) to
+    - ``train``: the train step, (dataset, out, settings, seed, run) to
       :class:`bonafide.model.checkpoint.TrainingInfo`.
     - ``ask``: (model, dataset, split, outputs) to :data:`bonafide.model.answers.Answers`.
     - ``describe``: (dataset, split) to one mapping of statistics an input, for drift to show.

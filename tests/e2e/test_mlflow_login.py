@@ -5,7 +5,7 @@ import requests
 
 from bonafide.doctor import examine
 from bonafide.errors import DeliveryError
-from bonafide.registry.tracking import ask, experiment, run_logger
+from bonafide.registry.tracking import ask, begin, experiment
 from tests.docs.pages import blocks
 from tests.mlflow_server import running
 
@@ -71,7 +71,7 @@ def test_who_may_only_read_is_stopped_before_anything_is_trained(log_in):
     (found,) = [finding for finding in examine(TASK) if finding.what == "registry"]
     assert found.broken and "let this user edit the task's experiment" in found.found
     with pytest.raises(DeliveryError, match="let this user edit"):
-        run_logger(TASK, {"seed": 1})
+        begin(TASK, {"seed": 1})
 
 
 def test_a_name_that_the_server_does_not_expect(log_in, server, monkeypatch):

@@ -1,6 +1,8 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import onnxruntime
@@ -17,6 +19,7 @@ from bonafide.model.estimators import train
 from bonafide.model.info import MODEL
 from bonafide.model.parity import difference
 from bonafide.model.runtime import OnnxModel
+from bonafide.registry import tracking
 from bonafide.task import ESTIMATORS, Estimator
 from tests.flowers import FEATURES, LABELS, SEED
 
@@ -142,25 +145,28 @@ def test_a_graph_that_answers_otherwise_leaves_no_checkpoint(flowers, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
-class Logger:
-    run_id = "run-1"
-
-    def __init__(self):
-        self.metrics, self.ended = {}, None
-
-    def log_metrics(self, metrics):
-        self.metrics |= metrics
-
-    def finalize(self, status):
-        self.ended = status
+def test_a_run_is_told_and_ended(flowers, tmp_path, registry):
+    run = tracking.begin("flowers", {"seed": SEED})
+    info = train(flowers.dataset, tmp_path / "out", estimator(), SEED, run)
+    assert info.run_id == run.id
+    told = tracking.client().get_run(run.id)
+    assert told.data.metrics == {"val_accuracy": info.validation_accuracy}
+    assert told.info.status == "FINISHED"
 
 
-def test_a_run_is_told_and_ended(flowers, tmp_path):
-    logger = Logger()
-    info = train(flowers.dataset, tmp_path / "out", estimator(), SEED, logger)
-    assert info.run_id == logger.run_id
-    assert logger.metrics == {"val_accuracy": info.validation_accuracy}
-    assert logger.ended == "success"
+def test_what_trains_networks_is_not_loaded(flowers, tmp_path, registry):
+    script = f"""
+import sys
+from pathlib import Path
+from bonafide.model.estimators import train
+from bonafide.registry import tracking
+from bonafide.task import Estimator
+run = tracking.begin("flowers", {{}})
+config = Estimator(architecture="logistic_regression")
+train(Path({str(flowers.dataset)!r}), Path({str(tmp_path / "out")!r}), config, {SEED}, run)
+assert not {{"torch", "lightning", "matplotlib", "IPython"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 FAR = {"a Unix time": (1.79e9, 86_400), "metres north": (5.4e6, 50), "pressure": (101_325, 30)}

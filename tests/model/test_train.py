@@ -22,6 +22,7 @@ from bonafide.model.info import Pretrained
 from bonafide.model.pretrained import find
 from bonafide.model.runtime import OnnxModel
 from bonafide.model.train import Training, _scratch, train
+from bonafide.registry import tracking
 from bonafide.task import Model
 from tests.conftest import SEED, SIZE
 
@@ -59,6 +60,18 @@ def test_it_learns_and_does_not_collapse_in_evaluation(checkpoint, dataset):
     assert accuracy(checkpoint, dataset) > 0.7
     probabilities = answered(checkpoint, dataset, "test")["probabilities"]
     assert set(probabilities.argmax(axis=1)) == {0, 1, 2}
+
+
+def test_a_run_is_told_each_epoch_and_ended(dataset, tiny, tmp_path, registry):
+    run = tracking.begin("pets", {"seed": SEED})
+    info = train(dataset, tmp_path / "out", changed(tiny.model, epochs=2), SEED, run)
+    assert info.run_id == run.id
+    told = tracking.client().get_run(run.id)
+    assert told.info.status == "FINISHED"
+    losses = tracking.client().get_metric_history(run.id, "val_loss")
+    assert [loss.value for loss in losses] == pytest.approx(
+        [row["val_loss"] for row in info.history], abs=1e-4
+    )
 
 
 @pytest.mark.e2e

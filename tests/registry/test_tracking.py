@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from bonafide.errors import ConfigError, DeliveryError
-from bonafide.registry.tracking import address, client, experiment, run_logger, start, tracking_uri
+from bonafide.registry.tracking import address, begin, client, experiment, start, tracking_uri
 from bonafide.registry.versions import champion
 
 
@@ -82,13 +82,14 @@ def test_an_experiment_is_made_once_and_keeps_its_files_in_the_state_folder(regi
 
 
 def test_a_run_has_its_parameters_and_metrics(registry):
-    logger = run_logger("pets", {"epochs": 3, "seed": 7})
-    logger.log_metrics({"val_loss": 0.5}, step=1)
-    logger.finalize("success")
-    run = client().get_run(logger.run_id)
+    begun = begin("pets", {"epochs": 3, "seed": 7})
+    assert client().get_run(begun.id).info.status == "RUNNING"
+    begun.finish({"val_loss": 0.5})
+    run = client().get_run(begun.id)
     assert run.data.params == {"epochs": "3", "seed": "7"}
     assert run.data.metrics == {"val_loss": 0.5}
     assert run.data.tags["task"] == "pets"
+    assert run.data.tags["mlflow.user"]
     assert run.info.experiment_id == experiment("pets")
     assert run.info.status == "FINISHED"
 

@@ -24,11 +24,11 @@ def train(
 ) -> None:
     """Train and calibrate a detector, tracked in MLflow; a killed training resumes."""
     from bonafide.modality import arm
-    from bonafide.registry.tracking import run_logger
+    from bonafide.registry import tracking
 
     settings = load_task(task, overrides)
-    logger = run_logger(settings.name, {**settings.model.model_dump(), "seed": settings.seed})
-    info = arm(settings.modality, "train")(dataset, out, settings.model, settings.seed, logger)
+    run = tracking.begin(settings.name, {**settings.model.model_dump(), "seed": settings.seed})
+    info = arm(settings.modality, "train")(dataset, out, settings.model, settings.seed, run)
     epoch = "" if info.best_epoch is None else f"epoch {info.best_epoch + 1}, "
     typer.echo(f"{out}: {epoch}validation accuracy {info.validation_accuracy:.3f}")
 

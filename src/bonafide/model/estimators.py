@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +16,14 @@ from bonafide.model.classifier import Classifier, fitted, to_onnx
 from bonafide.model.decision import Decision, label_of
 from bonafide.model.info import MODEL, TableInput
 from bonafide.model.parity import difference, refuse_difference
+from bonafide.model.run import Run
 from bonafide.model.runtime import OnnxModel
 from bonafide.task import Estimator
-
-if TYPE_CHECKING:
-    from lightning.pytorch.loggers import Logger
 
 PROBED = 256
 
 
-def train(
-    dataset: Path, out: Path, config: Estimator, seed: int, logger: "Logger | None" = None
-) -> TrainingInfo:
+def train(dataset: Path, out: Path, config: Estimator, seed: int, run: Run | None = None) -> TrainingInfo:
     """Train on ``train``, calibrate on ``val``, and write a checkpoint to ``out``: the graph and its record.
 
     Raises:
@@ -54,16 +49,16 @@ def train(
         temperature=classifier.temperature,
         decision=Decision(thresholds=thresholds),
         data_digest=info.digest,
-        run_id=getattr(logger, "run_id", None),
+        run_id=run.id if run else None,
         model=config,
         seed=seed,
         parameters=classifier.parameters,
         validation_accuracy=float((label_of(probabilities) == labels).mean()),
     )
-    if logger:
-        logger.log_metrics({"val_accuracy": trained.validation_accuracy})
-        logger.finalize("success")
-    return _save(out, classifier, trained, unseen[:PROBED])
+    saved = _save(out, classifier, trained, unseen[:PROBED])
+    if run:
+        run.finish({"val_accuracy": saved.validation_accuracy})
+    return saved
 
 
 def _read(dataset: Path, split: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -27,12 +27,13 @@ from bonafide.model.decision import Decision, label_of
 from bonafide.model.images import Images, in_order, shuffled
 from bonafide.model.info import ImageInput
 from bonafide.model.pretrained import Weights
+from bonafide.model.run import Run
 from bonafide.progress import Advance, progress
 from bonafide.task import Model
 
 import lightning  # isort: skip
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint  # isort: skip
-from lightning.pytorch.loggers import Logger  # isort: skip
+from lightning.pytorch.loggers import MLFlowLogger  # isort: skip
 
 LABEL_SMOOTHING = 0.05
 WARM_UP = 0.2
@@ -41,7 +42,7 @@ PROBED = 256
 LAST = "last.ckpt"
 
 
-def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | None = None) -> TrainingInfo:
+def train(dataset: Path, out: Path, config: Model, seed: int, run: Run | None = None) -> TrainingInfo:
     """Train on ``train``, choose the epoch and calibrate on ``val``, and write a checkpoint to ``out``.
 
     The checkpoint holds the ONNX graph too, so that what is evaluated is what is served.
@@ -57,7 +58,7 @@ def train(dataset: Path, out: Path, config: Model, seed: int, logger: Logger | N
     weights = pretrained.find(config)
     scratch = _scratch(read_info(dataset).digest, config, seed, weights)
     with lock(home() / "locks" / scratch.name):
-        trained = _train(dataset, out, config, seed, weights, scratch, logger)
+        trained = _train(dataset, out, config, seed, weights, scratch, run)
         (scratch / LAST).unlink(missing_ok=True)  # first: without the others it is no state to go on from
         shutil.rmtree(scratch, ignore_errors=True)
     return trained
@@ -70,7 +71,7 @@ def _train(
     seed: int,
     weights: Weights | None,
     scratch: Path,
-    logger: Logger | None,
+    run: Run | None,
 ) -> TrainingInfo:
     info = read_info(dataset)
     lightning.seed_everything(seed, workers=True, verbose=False)
@@ -81,7 +82,7 @@ def _train(
     module = Training(config, info.labels, training, seed)
     if weights:
         pretrained.load(weights, module.detector.backbone)
-    history = _fit(module, in_order(validation), scratch, logger)
+    history = _fit(module, in_order(validation), scratch, run)
     detector = module.detector.eval()
     logits = _logits(detector, validation)
     if not np.isfinite(logits).all():
@@ -100,7 +101,7 @@ def _train(
         decision=Decision(thresholds=thresholds),
         pretrained=weights.origin if weights else None,
         data_digest=info.digest,
-        run_id=getattr(logger, "run_id", None),
+        run_id=run.id if run else None,
         model=config,
         seed=seed,
         parameters=sum(weights.numel() for weights in detector.parameters()),
@@ -179,7 +180,7 @@ class _History(Callback):
 
 
 def _fit(
-    module: Training, validation: DataLoader[tuple[Tensor, int]], scratch: Path, logger: Logger | None
+    module: Training, validation: DataLoader[tuple[Tensor, int]], scratch: Path, run: Run | None
 ) -> list[dict[str, float]]:
     """Run Lightning and leave the weights of the epoch with the least validation loss in ``module``."""
     _quieten_lightning()
@@ -199,7 +200,7 @@ def _fit(
             gradient_clip_val=GRADIENT_NORM,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
-            logger=logger or False,
+            logger=MLFlowLogger(tracking_uri=run.tracking_uri, run_id=run.id) if run else False,
             callbacks=[best, stop, history, last],
             enable_progress_bar=False,
             enable_model_summary=False,

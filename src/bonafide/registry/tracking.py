@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from bonafide.errors import ConfigError, DeliveryError
 from bonafide.home import REGISTRY, home, registry, without_secrets
+from bonafide.model.run import Run
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import MLFlowLogger
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
@@ -128,19 +128,20 @@ def experiment(task: str) -> str:
 
 
 @answering()
-def run_logger(task: str, parameters: dict[str, Any]) -> "MLFlowLogger":
-    """A Lightning logger on a new run of the task's experiment, with the parameters recorded.
+def begin(task: str, parameters: dict[str, Any]) -> Run:
+    """A new run of the task's experiment, with the parameters recorded.
 
     Raises:
         DeliveryError: the registry does not take the run.
     """
-    from bonafide.model import vision  # noqa: F401  (before lightning, which imports torchvision)
-    from lightning.pytorch.loggers import MLFlowLogger  # isort: skip
+    from mlflow.entities import Param
+    from mlflow.tracking.context.default_context import DefaultRunContext
 
-    experiment(task)
-    logger = MLFlowLogger(experiment_name=task, tracking_uri=tracking_uri(), tags={"task": task})
-    logger.log_hyperparams(parameters)
-    return logger
+    place, mlflow = experiment(task), client()
+    tags = {**DefaultRunContext().tags(), "task": task}
+    run = mlflow.create_run(place, tags=tags).info.run_id
+    mlflow.log_batch(run, params=[Param(name, str(value)) for name, value in parameters.items()])
+    return Run(run, tracking_uri())
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -11,7 +11,7 @@ from kserve.protocol.infer_type import RequestedOutput
 from benchmarks.serving.dialects import BOUNDARY, DIALECTS, HEADER_LENGTH
 from bonafide.serving.answer import Answer
 from bonafide.serving.v2 import question, wire
-from tests import packages
+from tests import packages, tables
 
 JPEG = b"\xff\xd8\xff\xe0 not quite\r\n--a photograph\xff\xd9"
 SHARES = np.array([0.25, 0.5, 0.25], np.float32)
@@ -33,6 +33,15 @@ def test_a_v2_answer_is_read_in_both_forms(binary):
     request = InferRequest("m", [], request_outputs=wanted)
     body, headers = wire.write(Answer("m", "1", ("a", "b", "c"), {"probabilities": SHARES[None]}), request)
     assert DIALECTS["v2 binary"].read(body, headers) == pytest.approx(SHARES)
+
+
+def test_a_row_is_asked_about_by_its_columns():
+    row = json.dumps(tables.ROW).encode()
+    asked = wire.read(DIALECTS["v2 row"].ask(row).body, None, "shape", lambda _: None)
+    found = question.read(asked, tables.info(), ("probabilities",))
+    assert np.ravel(found.items) == pytest.approx([*tables.ROW.values()])
+    assert found.outputs == ("probabilities",)
+    assert DIALECTS["api row"].ask(row).body == row
 
 
 def test_an_upload_is_a_form_with_the_file_in_it():
