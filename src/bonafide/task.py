@@ -80,6 +80,11 @@ class Model(Config):
     augment: bool = True
     shuffle_labels: bool = False
 
+    @property
+    def applied(self) -> dict[str, Any]:
+        """The settings that training goes by, by name."""
+        return self.model_dump()
+
 
 class Estimator(Config):
     """An estimator for tables, with scikit-learn's own names.
@@ -89,6 +94,11 @@ class Estimator(Config):
     boosting. ``certain_precision`` is as for networks.
     """
 
+    tuned: ClassVar = {
+        "logistic_regression": ("c",),
+        "random_forest": ("n_estimators", "max_depth"),
+        "gradient_boosting": ("n_estimators", "max_depth", "learning_rate"),
+    }
     architecture: Literal["logistic_regression", "random_forest", "gradient_boosting"]
     c: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     n_estimators: Annotated[int, Field(ge=1, le=5000)] = 200
@@ -96,6 +106,13 @@ class Estimator(Config):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     certain_precision: Fraction = 0.95
     shuffle_labels: bool = False
+
+    @property
+    def applied(self) -> dict[str, Any]:
+        """The settings that training goes by, by name: those of other architectures are left out."""
+        own = self.tuned[self.architecture]
+        others = {name for names in self.tuned.values() for name in names} - {*own}
+        return self.model_dump(exclude=others)
 
 
 ESTIMATORS = get_args(Estimator.model_fields["architecture"].annotation)
