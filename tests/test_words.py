@@ -122,7 +122,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     source = written(task, folder / "data")
     read_by = arm(task.modality, "read")
     dataset = read_by((source,), task.labels, folder / "dataset", SEED, task.features)
-    validate(folder / "dataset", folder / "validation", task.validation, SEED)
+    validate(folder / "dataset", folder / "validation", task.validation, SEED, task.title)
     probabilities, truth = answers(task)
     groups = np.arange(len(truth))
     measured = measure(truth, probabilities, task.labels, groups, 100, SEED, noun=NOUNS[task.modality])
@@ -384,6 +384,11 @@ def test_no_page_has_words_of_another_task(made: Made, page: str) -> None:
 )
 def test_inputs_are_called_what_they_are(made: Made, page: str) -> None:
     assert re.search(rf"\b{NOUNS[made.task.modality]}s?\b", read(PAGES[page](made)))
+
+
+@pytest.mark.parametrize("page", ["validation report", "evaluation report", "gate report", "model card"])
+def test_reports_bear_the_title_of_the_task(made: Made, page: str) -> None:
+    assert made.task.title in read(PAGES[page](made))
 
 
 def test_foreign_words_are_found() -> None:
