@@ -1,4 +1,4 @@
-"""Measure a detector on held-out images: metrics with intervals, slices, calibration, robustness."""
+"""Measure a model on held-out inputs: metrics with intervals, slices, calibration, robustness."""
 
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
@@ -10,6 +10,7 @@ def evaluate(
     model: Input[Model],
     dataset: Input[Dataset],
     settings: dict,
+    title: str,
     groups: str,
     seed: int,
     evaluation: Output[Artifact],
@@ -25,7 +26,7 @@ def evaluate(
 
     config = Evaluation.model_validate(settings)
     out = Path(evaluation.path)
-    found = evaluate.evaluate(Path(model.path), Path(dataset.path), out, config, seed, groups)
+    found = evaluate.evaluate(Path(model.path), Path(dataset.path), out, config, seed, groups, title)
     shutil.copyfile(out / evaluate.EVALUATION_REPORT, report.path)
     for name, value in found.headline().items():
         metrics.log_metric(name, value)

@@ -10,6 +10,7 @@ def gate(
     evaluation: Input[Artifact],
     comparison: Input[Artifact],
     settings: dict,
+    title: str,
     verdict: Output[Artifact],
     report: Output[HTML],
 ) -> bool:
@@ -20,7 +21,7 @@ def gate(
     from bonafide.task import Gate
 
     out, config = Path(verdict.path), Gate.model_validate(settings)
-    decided = gate.gate(Path(evaluation.path), Path(comparison.path), out, config)
+    decided = gate.gate(Path(evaluation.path), Path(comparison.path), out, config, title)
     shutil.copyfile(out / gate.GATE_REPORT, report.path)
     verdict.metadata.update(promote=decided.promote)
     return decided.promote

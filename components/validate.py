@@ -9,6 +9,7 @@ from components import component
 def validate(
     dataset: Input[Dataset],
     settings: dict,
+    title: str,
     seed: int,
     validation: Output[Artifact],
     report: Output[HTML],
@@ -21,5 +22,5 @@ def validate(
     from bonafide.task import Validation
 
     config = Validation.model_validate(settings)
-    validate.validate(Path(dataset.path), Path(validation.path), config, seed)
+    validate.validate(Path(dataset.path), Path(validation.path), config, seed, title)
     shutil.copyfile(Path(validation.path) / VALIDATION_REPORT, report.path)

@@ -11,7 +11,7 @@ from components.report import report
 from components.score import score
 
 
-@dsl.pipeline(name="batch", description="From a folder or a bucket of images to a table of answers")
+@dsl.pipeline(name="batch", description="From images or rows, here or in a bucket, to a table of answers")
 def batch(
     task: str, images: str, format: str = "csv", version: str = "", output: str = "", overwrite: bool = False
 ):

@@ -25,6 +25,7 @@ from pipelines import training
 @dsl.pipeline(name="monitoring", description="From what a detector was asked to a new one, if it needs that")
 def monitoring(
     name: str,
+    title: str,
     modality: str,
     labels: list,
     features: list,
@@ -69,6 +70,7 @@ def monitoring(
         with dsl.If(decided.outputs["Output"] == True, name="retraining"):  # noqa: E712
             training.steps(
                 name=name,
+                title=title,
                 modality=modality,
                 labels=labels,
                 features=features,

@@ -1,18 +1,18 @@
-"""From images to a promoted detector.
+"""From data to a promoted model.
 
 1. ingest    the sources become one dataset; unusable files are quarantined
 2. validate  duplicates, balance and shortcuts, with a report; a failed check ends the run at the split
 3. split     train, val and test, no group in two of them
 4. train     fit and calibrate, tracked in MLflow
 5. evaluate  metrics with intervals, slices, robustness
-6. compare   the champion answers the same images
+6. compare   the champion answers the same test split
 7. gate      floors and non-inferiority decide
 8. export    a signed package around the graph
 9. register  a version with its lineage
 10. promote  a commit to the delivery folder
 
 Two tasks stand beside the steps. ``champion`` comes first and notes which version is in service: split keeps
-that version's images where they were, and compare judges against it. ``report`` records how the run ended.
+that version's groups where they were, and compare judges against it. ``report`` records how the run ended.
 """
 
 from typing import Any
@@ -36,6 +36,7 @@ from components.validate import validate
 
 def steps(
     name: Any,
+    title: Any,
     modality: Any,
     labels: Any,
     features: Any,
@@ -56,7 +57,7 @@ def steps(
     data = ingest(modality=modality, sources=sources, labels=labels, features=features, seed=seed)
     data.after(before)
 
-    audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, seed=seed)
+    audit = validate(dataset=data.outputs["dataset"], settings=validation_settings, title=title, seed=seed)
 
     parts = split(
         task=name,
@@ -75,6 +76,7 @@ def steps(
         model=trained.outputs["model"],
         dataset=splits,
         settings=evaluation_settings,
+        title=title,
         groups=groups,
         seed=seed,
     )
@@ -93,6 +95,7 @@ def steps(
         evaluation=measured.outputs["evaluation"],
         comparison=compared.outputs["comparison"],
         settings=gate_settings,
+        title=title,
     )
 
     with dsl.If(judged.outputs["Output"] == True, name="promoted"):  # noqa: E712
@@ -123,9 +126,10 @@ def steps(
         step.set_cpu_request("1").set_memory_request("2Gi")
 
 
-@dsl.pipeline(name="training", description="From images to a promoted detector")
+@dsl.pipeline(name="training", description="From data to a promoted model")
 def training(
     name: str,
+    title: str,
     modality: str,
     labels: list,
     features: list,
@@ -146,6 +150,7 @@ def training(
     with dsl.ExitHandler(outcome, name="run"):
         steps(
             name=name,
+            title=title,
             modality=modality,
             labels=labels,
             features=features,
@@ -167,6 +172,7 @@ def arguments(task: Task, environment: str = "dev") -> dict[str, Any]:
     settings = task.model_dump(mode="json", exclude_none=True)  # kfp has no null
     return {
         "name": task.name,
+        "title": task.title,
         "modality": task.modality,
         "labels": settings["labels"],
         "features": settings["features"],

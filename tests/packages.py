@@ -11,11 +11,13 @@ from PIL import Image
 
 from bonafide.model import package, signing
 from bonafide.model.package import PackageInfo
+from bonafide.serving.api.topic import Topic
 
 SIZE = 16
 GRID = 4
 LABELS = ("red", "green", "blue")
 SHARPNESS = 6.0
+TOPIC = Topic("colour", LABELS)
 
 
 class Signed(NamedTuple):

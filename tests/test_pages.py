@@ -3,6 +3,7 @@ import math
 import pytest
 from jinja2 import UndefinedError
 
+from bonafide import pages
 from bonafide.evaluation.intervals import Interval
 from bonafide.pages import UNLINKED, cell, linked, number, percent, render, signed, span
 
@@ -38,3 +39,8 @@ def test_links_show_only_where_pages_lie_beside_each_other():
         '<a href="gate.html" aria-current="page">A &amp; B</a></nav></body>'
     )
     assert linked("<body></body>", {"Gate": "gate.html"}, "Gate") == "<body></body>"
+
+
+def test_one_is_not_several():
+    assert pages.counted(1, "row") == "1 row was"
+    assert pages.counted(2000, "row") == "2,000 rows were"

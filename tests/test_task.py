@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bonafide.errors import ConfigError
 from bonafide.source import FolderSource, SampleSource, parse_sources
-from bonafide.task import Task, load_task
+from bonafide.task import Task, load_task, parse_model
 
 SHIPPED = sorted(path.stem for path in (Path(__file__).parents[1] / "tasks").glob("*.yaml"))
 MODEL = ["model", "model.architecture", "model.epochs", "model.learning_rate", "model.augmentation"]
@@ -261,3 +261,16 @@ def test_a_key_of_another_kind_of_model_is_not_suggested(write):
 def test_what_only_images_have_is_refused_for_a_table(write, more):
     with pytest.raises(ConfigError, match="rows"):
         load_task(write(TABLE + ", model: {architecture: random_forest}, " + more + "}"))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "own"),
+    [
+        ("logistic_regression", {"c"}),
+        ("random_forest", {"n_estimators", "max_depth"}),
+        ("gradient_boosting", {"n_estimators", "max_depth", "learning_rate"}),
+    ],
+)
+def test_an_estimator_goes_by_its_own_settings(architecture, own):
+    every = {"architecture", "certain_precision", "shuffle_labels"}
+    assert parse_model({"architecture": architecture}).applied.keys() == every | own

@@ -61,7 +61,7 @@ def arm(modality: Modality, role: Role) -> Any:
     - ``question``: a module with ``tensors(info)``, the inputs that the v2 protocol takes, and
       ``items(request, info)``, what :class:`bonafide.serving.compute.engine.Engine` scores.
     - ``paths``: a module with ``router(upstream, door, limits, topic)``, the paths of the service API that
-      answer with predictions, and with the ``SUMMARY`` and ``DESCRIPTION`` of its document.
+      answer with predictions, and with the ``DESCRIPTION`` of its document.
     - ``score``: (where, model) to :class:`bonafide.batch.inputs.Inputs`, what is scored into one table.
     - ``imitate``: (task, folder, how many) to what a demonstration asks about, a path that
       ``bonafide simulate`` takes.

@@ -53,6 +53,11 @@ def quantity(value: float | None, unit: str) -> str:
     return f"{value:.4g} {unit}" if unit and value is not None else number(value)
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 row was`` or ``2,000 rows were``."""
+    return f"{count:,} {noun} was" if count == 1 else f"{count:,} {noun}s were"
+
+
 def signed(value: float) -> str:
     """``+0.012``."""
     return f"{value:+.3f}" if math.isfinite(value) else "–"
@@ -95,6 +100,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "number": number,
         "quantity": quantity,
+        "counted": counted,
         "signed": signed,
         "span": span,
         "percent": percent,

@@ -92,6 +92,11 @@ class Model(Config):
         """The file that ``weights`` names, if it names one."""
         return None if self.weights in ("none", "imagenet") else Path(self.weights)
 
+    @property
+    def applied(self) -> dict[str, Any]:
+        """The settings that training goes by, by name; what ``weights`` were is told with their source."""
+        return self.model_dump(exclude={"weights", "weights_digest"})
+
     @model_validator(mode="after")
     def _was_trained_on_imagenet(self) -> "Model":
         if self.weights == "imagenet" and self.architecture == "forensic_cnn":
@@ -109,6 +114,11 @@ class Estimator(Config):
     boosting. ``certain_precision`` is as for networks.
     """
 
+    tuned: ClassVar = {
+        "logistic_regression": ("c",),
+        "random_forest": ("n_estimators", "max_depth"),
+        "gradient_boosting": ("n_estimators", "max_depth", "learning_rate"),
+    }
     architecture: Literal["logistic_regression", "random_forest", "gradient_boosting"]
     c: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     n_estimators: Annotated[int, Field(ge=1, le=5000)] = 200
@@ -116,6 +126,13 @@ class Estimator(Config):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     certain_precision: Fraction = 0.95
     shuffle_labels: bool = False
+
+    @property
+    def applied(self) -> dict[str, Any]:
+        """The settings that training goes by, by name: those of other architectures are left out."""
+        own = self.tuned[self.architecture]
+        others = {name for names in self.tuned.values() for name in names} - {*own}
+        return self.model_dump(exclude=others)
 
 
 ESTIMATORS = get_args(Estimator.model_fields["architecture"].annotation)
@@ -143,7 +160,7 @@ def parse_model(settings: dict[str, Any]) -> Model | Estimator:
 
 
 class Evaluation(Config):
-    """How metrics are measured. Robustness takes a random part of the test images."""
+    """How metrics are measured. Robustness takes a random part of the test split, where inputs are images."""
 
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     robustness_images: Annotated[int, Field(ge=1)] = 300
@@ -152,10 +169,10 @@ class Evaluation(Config):
 class Gate(Config):
     """Floors and limits a model must keep to be promoted; what has no default is checked only if set.
 
-    ``minimum_groups`` and ``minimum_per_label`` are the fewest groups of test images, and test images of a
-    label, that a model is judged by. Groups count as the number of equal ones that would say as much.
+    ``minimum_groups`` and ``minimum_per_label`` are the fewest groups of the test split, and inputs of a
+    label in it, that a model is judged by. Groups count as the number of equal ones that would say as much.
     ``non_inferiority_margin`` is the accuracy that a challenger may lose against the champion, ``robustness``
-    the lowest accuracy under any degradation, ``latency_ms`` the median for one image.
+    the lowest accuracy under any degradation, ``latency_ms`` the median for one input.
     """
 
     minimum_groups: Annotated[int, Field(ge=1)] = 8
@@ -199,7 +216,7 @@ class Monitoring(Config):
     """When training begins by itself.
 
     Drift is looked for among the predictions of the last ``hours``; how well the version in service does is
-    measured on those of the last ``quality_hours``, once people confirmed the labels of ``reviews`` images.
+    measured on those of the last ``quality_hours``, once people confirmed the labels of ``reviews`` inputs.
     Training begins where looks have drifted, where accuracy is below the gate's floor with its interval, and
     where the version is older than ``oldest_days``, if that is not 0. For ``rest_hours`` after it, and where
     nobody confirmed anything new, it does not begin for drift or quality again.
@@ -222,7 +239,7 @@ class Card(Config):
 
 
 class Task(Config):
-    """Everything that makes one detector differ from another."""
+    """Everything that makes one model differ from another."""
 
     variants: ClassVar = {"source": KINDS}
     members: ClassVar = {"network": Model, "estimator": Estimator}
@@ -231,7 +248,7 @@ class Task(Config):
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     modality: Modality = "image"
     features: Annotated[tuple[Feature, ...], Field(max_length=MOST_FEATURES)] = ()
-    groups: Sentence = "A group is a set of images that stay in one split because they are alike."
+    groups: Sentence = "A group is a set of inputs that stay in one split because they are alike."
     seed: Seed = 42
     source: OneOrSeveral = SampleSource()
     validation: Validation = Validation()

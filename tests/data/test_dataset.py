@@ -98,13 +98,13 @@ def test_examples_are_a_few_of_each_label(make_dataset, tmp_path):
     found = dataset.examples(folder, ALL, LABELS, 2)
     assert [each["truth"] for each in found] == [label for label in LABELS for _ in range(2)]
     known = {image.path: (image.label_name, image.content) for image in images}
-    assert all(known[each["image"]] == (each["truth"], each["content"]) for each in found)
+    assert all(known[each["name"]] == (each["truth"], each["content"]) for each in found)
     rows = flowers.raw_rows(20)
     build_table([rows], flowers.LABELS, flowers.FEATURES, tmp_path / "table")
     found = dataset.examples(tmp_path / "table", ALL, flowers.LABELS, 3)
     assert [each["truth"] for each in found] == ["rose"] * 3 + ["tulip"] * 3
     for each in found:
-        given = rows.columns.loc[int(each["image"].removeprefix("bed.csv#"))]
+        given = rows.columns.loc[int(each["name"].removeprefix("bed.csv#"))]
         assert each["content"].tolist() == given.astype("float32").tolist()
 
 

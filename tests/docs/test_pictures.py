@@ -17,7 +17,7 @@ SUMMARY = {
     "gate": {"promote": True, "checks": [CHECK]},
     "model": {"version": "3", "asked_at": "http://127.0.0.1:9"},
     "steps": [{"name": "ingest", "seconds": 1.5, "cached": False}],
-    "predictions": [{"image": "a/b.jpg", "truth": "real", "label": "real", "probabilities": {"real": 0.75}}],
+    "predictions": [{"name": "a/b.jpg", "truth": "real", "label": "real", "probabilities": {"real": 0.75}}],
 }
 
 

@@ -103,7 +103,7 @@ def test_quality_that_fell_starts_a_training_with_the_feedback_once(folder, own_
     asked(folder, own_home, "1")
     trained = run(folder, own_home, "pipeline", "run", "monitoring")
     assert trained.returncode == 0, trained.stdout + trained.stderr
-    assert f"trained: its accuracy on {REVIEWED} reviewed images is 0.000" in trained.stdout
+    assert f"trained: its accuracy on {REVIEWED} reviewed inputs is 0.000" in trained.stdout
     for step in ("fetch", "collect", "drift-check", "decide", "ingest", "train", "register", "promote"):
         assert f"✓ {step}" in trained.stdout
     assert in_service(str(own_home / "delivery"), "dev", "authenticity").version == "2"
@@ -116,4 +116,4 @@ def test_quality_that_fell_starts_a_training_with_the_feedback_once(folder, own_
         found = Inspections(store.database).newest("authenticity", 10)
     assert [each.retrain for each in found] == [False, True, False]
     shown = run(folder, own_home, "drift", "list").stdout
-    assert "its accuracy on 30 reviewed images" in shown
+    assert "its accuracy on 30 reviewed inputs" in shown

@@ -16,6 +16,7 @@ from bonafide.home import STORE
 from bonafide.serving.api import app as application
 from bonafide.serving.api import server
 from bonafide.serving.api.settings import Settings
+from tests.packages import TOPIC
 
 FOLDER = Path(__file__).parents[2] / "infra/api"
 RUNTIME = FOLDER.parents[1] / "kserve/runtime.yaml"
@@ -69,7 +70,7 @@ def test_probes_ask_what_the_application_answers(signed_app):
 
 @pytest.fixture
 def signed_app():
-    return application.create_app(None, Settings())
+    return application.create_app(None, Settings(), TOPIC)
 
 
 def gateways() -> dict[str, dict]:
@@ -168,7 +169,7 @@ def test_its_readiness_does_not_fall_with_the_predictors():
         async def close(self):
             pass
 
-    with TestClient(application.create_app(Away(), Settings())) as client:
+    with TestClient(application.create_app(Away(), Settings(), TOPIC)) as client:
         assert client.get("/ready").status_code == 503
         assert client.get(container()["readinessProbe"]["httpGet"]["path"]).status_code == 200
 

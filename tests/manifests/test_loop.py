@@ -18,6 +18,7 @@ from bonafide.serving.api import server
 from bonafide.serving.api.settings import Settings
 from tests.manifests.commands import parsed_command
 from tests.manifests.security import violations
+from tests.packages import TOPIC
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("store", "collector", "training")
@@ -178,7 +179,7 @@ def test_it_reaches_kubeflow_and_alertmanager_reaches_it_with_the_secret(objects
     assert address.hostname == f"{service['metadata']['name']}.bonafide-dev.svc"
     assert (address.port or 80) == service["spec"]["ports"][0]["port"]
     settings = Settings(secret="s" * 40, issuer="i", audience="a", hook_token="t" * 64)
-    assert address.path in application.create_app(None, settings, engine="").openapi()["paths"]
+    assert address.path in application.create_app(None, settings, TOPIC, engine="").openapi()["paths"]
     secret = named("hook", spec["volumes"])["secret"]["secretName"]
     page = (ROOT / "docs/how-to/train-by-request.md").read_text()
     assert f"secret generic {secret} --namespace bonafide-dev --from-file=token=hook-token" in page

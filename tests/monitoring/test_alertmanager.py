@@ -23,6 +23,7 @@ from aiosmtpd.smtp import AuthResult
 from bonafide.queue import Queue
 from bonafide.serving.api.schemas import Notification
 from tests import http_server
+from tests.packages import TOPIC
 
 MONITORING = Path(__file__).parents[2] / "infra" / "monitoring"
 CONFIGURATION = MONITORING / "alerts" / "alertmanager.yml"
@@ -247,7 +248,7 @@ def service(monkeypatch):
     monkeypatch.setattr(Queue, "wake", lambda _, task: woken.append(task))
     settings = Settings(secret="s" * 32, issuer="me", audience="us", hook_token=TOKEN)
     port = free_port()
-    app = create_app(Client("http://127.0.0.1:1", "authenticity"), settings, engine="")
+    app = create_app(Client("http://127.0.0.1:1", "authenticity"), settings, TOPIC, engine="")
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -68,12 +68,12 @@ SETTINGS = Monitoring(rest_hours=24, reviews=50, oldest_days=30)
 @pytest.mark.parametrize(
     ("seen", "begins", "why"),
     [
-        (situation(), False, "nothing calls for it: no drift, no reviewed images"),
+        (situation(), False, "nothing calls for it: no drift, no reviewed inputs"),
         (situation(found=found("mix")), False, "another mix of classes"),
         (situation(found=found("too-few")), False, "too few predictions"),
         (situation(found=LOOKS), True, "what version 3 is asked about looks different"),
-        (situation(quality=WRONG), True, "its accuracy on 100 reviewed images is 0.600 (0.497 to 0.697)"),
-        (situation(quality=measured(reviewed(81, 19))), False, "100 reviewed images, accuracy 0.810"),
+        (situation(quality=WRONG), True, "its accuracy on 100 reviewed inputs is 0.600 (0.497 to 0.697)"),
+        (situation(quality=measured(reviewed(81, 19))), False, "100 reviewed inputs, accuracy 0.810"),
         (situation(found=LOOKS, data=""), False, "there is nothing new to learn"),
         (situation(quality=WRONG, data=""), False, "below the gate's 0.85; but nobody confirmed"),
         (

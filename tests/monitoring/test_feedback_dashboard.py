@@ -155,14 +155,14 @@ def test_a_prediction_counts_once_however_many_people_confirm_it(ask, told):
         for version, day in enumerate(DAYS, start=7)
     }
     assert len(set(shown.values())) > 1
-    assert sum(row.images for row in ask("What was answered, and what it was")) == told().reviewed
+    assert sum(row.inputs for row in ask("What was answered, and what it was")) == told().reviewed
 
 
 @pytest.mark.parametrize("day", DAYS, ids=str)
 def test_answers_and_truths_give_the_shares(ask, told, day):
     span = (day, day + DAY - timedelta(microseconds=1))  # whose end Grafana includes
     counts = {
-        (row.answered, row.truth): row.images for row in ask("What was answered, and what it was", *span)
+        (row.answered, row.truth): row.inputs for row in ask("What was answered, and what it was", *span)
     }
     figures = told(day, day + DAY)
     alarms = {pair: count for pair, count in counts.items() if pair[0] != LABELS[0]}
@@ -177,7 +177,7 @@ def test_answers_and_truths_give_the_shares(ask, told, day):
 
 
 def test_reviewers_agree_where_two_say_the_same_and_nobody_was_rejected(ask):
-    for day, row in zip(range(3), ask("Reviewers who agree, of the images that several saw"), strict=True):
+    for day, row in zip(range(3), ask("Reviewers who agree, of the inputs that several saw"), strict=True):
         numbers = range(20 * day, 20 * day + 15)
         agree, differ = sum(map(doubled, numbers)), sum(number % 10 == 3 for number in numbers)
         assert (row.time, row.metric) == (DAYS[day], "agreement")

@@ -40,7 +40,7 @@ DRIFT = Dashboard(
             {"{{task}} {{metric}}": f'max by (task, metric) (bonafide_quality{{{TASK},metric!="reviewed"}})'},
         ),
         Panel(
-            "Reviewed images that quality is measured on",
+            "Reviewed inputs that quality is measured on",
             PLAIN,
             {"{{task}}": f'max by (task) (bonafide_quality{{{TASK},metric="reviewed"}})'},
         ),

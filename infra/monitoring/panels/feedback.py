@@ -50,7 +50,7 @@ FEEDBACK = Dashboard(
             "What was answered, and what it was",
             "",
             {
-                "": f"SELECT p.label AS answered, f.label AS truth, count(*) AS images {CONFIRMED} "
+                "": f"SELECT p.label AS answered, f.label AS truth, count(*) AS inputs {CONFIRMED} "
                 "GROUP BY 1, 2 ORDER BY 3 DESC"
             },
         ),
@@ -63,7 +63,7 @@ FEEDBACK = Dashboard(
             },
         ),
         Panel(
-            "Reviewers who agree, of the images that several saw",
+            "Reviewers who agree, of the inputs that several saw",
             SHARE,
             {
                 "": "SELECT date_trunc('day', time) AS time, 'agreement' AS metric, "

@@ -74,7 +74,7 @@ INFRASTRUCTURE = Dashboard(
             {"{{pod}}": f"sum by (pod) (bonafide_store_spool_bytes{{{SPACE}}})"},
         ),
         Panel(
-            "Images to be kept", RATE, {"{{outcome}}": rate("bonafide_store_images_total", "outcome", SPACE)}
+            "Files to be kept", RATE, {"{{outcome}}": rate("bonafide_store_images_total", "outcome", SPACE)}
         ),
         Panel(
             "Events of the payload logger",

@@ -69,10 +69,10 @@ def api(
         bool, typer.Option("--no-auth", help="Ask for no token, not even from other machines.")
     ] = False,
     subject_rate: Annotated[
-        str, typer.Option(envvar="BONAFIDE_API_SUBJECT_RATE", help="Images for each subject of a token.")
+        str, typer.Option(envvar="BONAFIDE_API_SUBJECT_RATE", help="Predictions for each subject of a token.")
     ] = "600/minute",
     address_rate: Annotated[
-        str, typer.Option(envvar="BONAFIDE_API_ADDRESS_RATE", help="Images for each address.")
+        str, typer.Option(envvar="BONAFIDE_API_ADDRESS_RATE", help="Predictions for each address.")
     ] = "1200/minute",
     rate_storage: Annotated[
         str,
@@ -167,7 +167,7 @@ def api(
         answers, watcher, topic = _local(package, task, public_key or trusted_keys())
         background.append(watcher.run)
     server.serve(
-        app.create_app(answers, settings, engine=engine, writer=writer, topic=topic),
+        app.create_app(answers, settings, topic, engine=engine, writer=writer),
         app.LIMITS,
         host=host,
         port=port,
@@ -191,14 +191,14 @@ def token(
     audience: AudienceOption = "bonafide",
 ) -> None:
     """Print a token for development, signed with $BONAFIDE_API_SECRET."""
-    from bonafide.serving.api.tokens import IMAGES, SCOPES, development_token
+    from bonafide.serving.api.tokens import PREDICTIONS, SCOPES, development_token
 
     settings = _settings("bonafide api-token", issuer=issuer, audience=audience)
     if not settings.needs_token:
         raise ConfigError(f"${SECRET} is not set; make one: export {SECRET}=$(openssl rand -hex 32)")
     if unknown := set(scope or ()) - set(SCOPES):
         raise ConfigError(f"--scope: {sorted(unknown)[0]!r} is none of {', '.join(SCOPES)}")
-    typer.echo(development_token(settings, subject, scope or IMAGES, hours))
+    typer.echo(development_token(settings, subject, scope or PREDICTIONS, hours))
 
 
 def _settings(command: str, **given: Any) -> "Settings":
@@ -254,7 +254,7 @@ def _topic_of_task(name: str) -> "Topic":
     from bonafide.task import load_task
 
     task = load_task(name)
-    return Topic(task.name, task.modality, task.features, task.labels)
+    return Topic(task.name, task.labels, task.modality, task.features)
 
 
 def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream", "Watcher", "Topic"]:
@@ -272,5 +272,5 @@ def _local(package: str | None, task: str, public_key: Path) -> tuple["Upstream"
     watcher.start()
     [name] = models.names
     info = models.get(name).info
-    topic = Topic(name, info.input.modality, info.input.features, info.labels)
+    topic = Topic(name, info.labels, info.input.modality, info.input.features)
     return Local(models, scheduler), watcher, topic

@@ -59,7 +59,7 @@ def validate(
     from bonafide.data.verdict import VALIDATION_REPORT, refuse_failed
 
     settings = load_task(task, overrides)
-    refuse_failed(validate(dataset, out, settings.validation, settings.seed), out)
+    refuse_failed(validate(dataset, out, settings.validation, settings.seed, settings.title), out)
     typer.echo(f"all checks passed; report: {out / VALIDATION_REPORT}")
 
 

@@ -1,4 +1,4 @@
-"""``bonafide demo``: the main job, from images to a served detector."""
+"""``bonafide demo``: the main job, from data to a served model."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ def demo(
     overrides: SetOption = None,
     keep_serving: Annotated[bool, typer.Option(help="Leave the server running until Ctrl-C.")] = False,
 ) -> None:
-    """Train, gate, sign, register and serve a detector on this machine, and ask it about held-out images.
+    """Train, gate, sign, register and serve a model on this machine, and ask it about held-out inputs.
 
     Writes $BONAFIDE_HOME/demo: summary.json and the reports. Exits 1 if the gate refuses the model.
     """
@@ -61,15 +61,15 @@ def demo(
         outcome.print_places(console, reports, folder / "summary.json")
         raise typer.Exit(1)
     current = in_service(delivery(), ENVIRONMENT, settings.name)
-    images = examples(run.artifact("split", "splits"), "test", settings.labels, SHOWN_PER_LABEL)
+    shown = examples(run.artifact("split", "splits"), "test", settings.labels, SHOWN_PER_LABEL)
     summary["model"] = {"version": current.version, "package": str(current.package)}
-    _serve(console, current, images, summary, folder / "summary.json", reports, task, keep_serving)
+    _serve(console, current, shown, summary, folder / "summary.json", reports, task, keep_serving)
 
 
 def _serve(
     console: "Console",
     current: "InService",
-    images: list[dict[str, Any]],
+    shown: list[dict[str, Any]],
     summary: dict[str, Any],
     summary_file: Path,
     reports: dict[str, Path],
@@ -84,14 +84,14 @@ def _serve(
 
     ports = {"http_port": 8080, "grpc_port": 8081} if keep_serving else {}
     with served(current.package, current.version, **ports) as server:
-        asked = sent_of([image.pop("content") for image in images])
+        asked = sent_of([each.pop("content") for each in shown])
         answers = predict_remote(server.url, asked, None, False)
-        for index, image in enumerate(images):
+        for index, each in enumerate(shown):
             shares = map(float, answers.probabilities[index])
-            image["label"] = answers.names[index]
-            image["uncertain"] = bool(answers.uncertain[index])
-            image["probabilities"] = dict(zip(answers.labels, shares, strict=True))
-        summary["predictions"] = images
+            each["label"] = answers.names[index]
+            each["uncertain"] = bool(answers.uncertain[index])
+            each["probabilities"] = dict(zip(answers.labels, shares, strict=True))
+        summary["predictions"] = shown
         summary["model"]["asked_at"] = server.url
         write_json(summary_file, summary)
         outcome.print_predictions(console, summary, current.version, server.url)

@@ -81,7 +81,7 @@ def list_(
             typer.echo(f"no look yet; one is made by: bonafide pipeline run monitoring --task {name}")
         for each in looks:
             accuracy = each.quality.get("accuracy")
-            known = "no reviewed images" if accuracy is None else f"accuracy {accuracy:.1%}"
+            known = "no reviewed inputs" if accuracy is None else f"accuracy {accuracy:.1%}"
             when, done = f"{each.time:%Y-%m-%d %H:%M}", "trained" if each.retrain else "not trained"
             typer.echo(f"{when}  version {each.version}  {each.kind}, {each.compared:,} compared, {known}")
             typer.echo(f"  {done}: {each.why}")

@@ -26,11 +26,11 @@ IdsArgument = Annotated[list[str], typer.Argument(metavar="FEEDBACK…", help="I
 @app.command()
 def add(
     prediction: Annotated[str, typer.Argument(help="The `prediction_id` of an answer.")],
-    label: Annotated[str, typer.Argument(help="What the image is.")],
+    label: Annotated[str, typer.Argument(help="Which label it has.")],
     reviewer: ReviewerOption = "",
     note: Annotated[str, typer.Option(help="Why, for whoever decides.")] = "",
 ) -> None:
-    """Say what the image of a prediction is."""
+    """Say which label the input of a prediction has."""
     filed, _ = _reviews().file(prediction, label, reviewer or getpass.getuser(), note)
     typer.echo(f"{filed.id}: the prediction was {filed.verdict}, {filed.state}")
 
@@ -122,7 +122,7 @@ def forget(
         typer.Option("--confirmed", help="Also what has confirmed feedback, which training may still want."),
     ] = False,
 ) -> None:
-    """Delete old predictions, what was said of them, and their images."""
+    """Delete old predictions, what was said of them, and the files that are kept of them."""
     from datetime import UTC, datetime
 
     from bonafide.feedback.retention import forget

@@ -24,7 +24,7 @@ ImagesOption = Annotated[
     typer.Option(
         "--store-images",
         envvar="BONAFIDE_STORE_IMAGES",
-        help="Keep copies of the images in this folder or bucket as well. [default: they are not kept]",
+        help="Keep copies of image files in this folder or bucket as well. [default: they are not kept]",
     ),
 ]
 DaysOption = Annotated[
@@ -33,7 +33,8 @@ DaysOption = Annotated[
         "--store-days",
         envvar="BONAFIDE_STORE_DAYS",
         min=0,
-        help="Forget predictions and images that are older and have no confirmed feedback; 0 for never.",
+        help="Forget predictions that are older and have no confirmed feedback, and their files; "
+        "0 for never.",
     ),
 ]
 

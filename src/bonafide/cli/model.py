@@ -41,20 +41,21 @@ def evaluate(
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
-    """Measure a detector on the test split; writes evaluation.json, metrics.json, predictions.parquet and
+    """Measure a model on the test split; writes evaluation.json, metrics.json, predictions.parquet and
     evaluation.html.
     """
     from bonafide.evaluation.evaluate import EVALUATION_REPORT, evaluate
 
     settings = load_task(task, overrides)
-    measured = evaluate(checkpoint, dataset, out, settings.evaluation, settings.seed, settings.groups)
+    told = settings.groups, settings.title
+    measured = evaluate(checkpoint, dataset, out, settings.evaluation, settings.seed, *told)
     typer.echo(f"accuracy {measured.metrics.accuracy}, macro F1 {measured.metrics.macro_f1}")
     typer.echo(f"report: {out / EVALUATION_REPORT}")
 
 
 @app.command()
 def champion(out: OutArgument, task: TaskOption = "authenticity") -> None:
-    """Note which version is in service and where its images are; writes champion.json, placement.parquet."""
+    """Note which version is in service and how its data is split; writes champion.json, placement.parquet."""
     from bonafide.registry.champion import write
 
     number = write(load_task(task).name, out)
@@ -73,7 +74,7 @@ def compare(
     task: TaskOption = "authenticity",
     overrides: SetOption = None,
 ) -> None:
-    """Let the champion answer the same test images."""
+    """Let the champion answer the same test split."""
     from bonafide.evaluation.compare import compare
     from bonafide.registry.champion import find, read
     from bonafide.registry.packages import opponent
@@ -102,7 +103,8 @@ def gate(
     """Decide whether the model may be promoted; exits 1 if not. Writes gate.json and gate.html."""
     from bonafide.evaluation.gate import gate
 
-    verdict = gate(evaluation, comparison, out, load_task(task, overrides).gate)
+    settings = load_task(task, overrides)
+    verdict = gate(evaluation, comparison, out, settings.gate, settings.title)
     for check in verdict.checks:
         typer.echo(f"{'pass' if check.passed else 'FAIL'}  {check.why}")
     if not verdict.promote:

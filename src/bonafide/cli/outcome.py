@@ -65,7 +65,7 @@ def print_predictions(console: "Console", summary: dict[str, Any], version: str,
     for answer in summary["predictions"]:
         style = "green" if answer["label"] == answer["truth"] else "bold red"
         confidence = f"{answer['probabilities'][answer['label']]:.1%}"
-        name = Path(answer["image"]).name
+        name = Path(answer["name"]).name
         table.add_row(name, answer["truth"], Text(answer["label"], style), confidence)
     console.print()
     console.print(table)

@@ -47,7 +47,7 @@ def training(
     engine: ElsewhereOption = "",
     detach: DetachOption = False,
 ) -> None:
-    """From images to a promoted detector; unchanged steps are cached. Exits 1 if the gate refuses.
+    """From data to a promoted model; unchanged steps are cached. Exits 1 if the gate refuses.
 
     On another engine: exits 2 if the run fails there.
     """
@@ -87,7 +87,7 @@ def batch(
     engine: ElsewhereOption = "",
     detach: DetachOption = False,
 ) -> None:
-    """From images to a table of answers. Exits 2 if none could be scored, or if the run fails elsewhere."""
+    """From images or rows to a table of answers. Exits 2 if none is scored, or the run fails elsewhere."""
     from rich.console import Console
 
     from bonafide.batch.listing import SCHEMES

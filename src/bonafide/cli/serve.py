@@ -43,7 +43,7 @@ def serve(
     queue: Annotated[
         int | None,
         typer.Option(
-            min=MAXIMUM_IMAGES, help="Images accepted and unanswered at once. [default: 64 for each core]"
+            min=MAXIMUM_IMAGES, help="Inputs accepted and unanswered at once. [default: 64 for each core]"
         ),
     ] = None,
     deadline: Annotated[

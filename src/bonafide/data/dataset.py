@@ -245,7 +245,7 @@ def inputs(folder: Path, split: str) -> Iterator[Any]:
 
 
 def examples(folder: Path, split: str, labels: tuple[str, ...], per_label: int) -> list[dict[str, Any]]:
-    """A few inputs of each label: ``image`` (where it was read), ``truth`` and ``content``."""
+    """A few inputs of each label: ``name`` (where it was read), ``truth`` and ``content``."""
     names = read(folder, split, ["label_name"])["label_name"].to_pylist()
     places = paths(folder, split)
     chosen = []
@@ -253,7 +253,7 @@ def examples(folder: Path, split: str, labels: tuple[str, ...], per_label: int) 
         members = [index for index, name in enumerate(names) if name == label]
         chosen += members[:: max(1, len(members) // per_label)][:per_label]
     found = {
-        index: {"image": places[index], "truth": names[index], "content": content}
+        index: {"name": places[index], "truth": names[index], "content": content}
         for index, content in enumerate(inputs(folder, split))
         if index in chosen
     }

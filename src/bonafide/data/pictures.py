@@ -35,7 +35,7 @@ WORDS = Words(
     sound="Every file could be read.",
     facts="Files",
     look="The commonest values of each fact, and the share of every class that has them. A fact should look "
-    "alike in all columns.",
+    "alike for all classes.",
 )
 
 

@@ -18,7 +18,13 @@ LISTED = 200
 BINS = 24
 
 
-def render(info: DatasetInfo, verdict: ValidationVerdict, audited: Audited, missing: dict[str, int]) -> str:
+def render(
+    info: DatasetInfo,
+    verdict: ValidationVerdict,
+    audited: Audited,
+    missing: dict[str, int],
+    title: str = "",
+) -> str:
     """The page as HTML; every text that comes from a file is escaped.
 
     Args:
@@ -26,12 +32,13 @@ def render(info: DatasetInfo, verdict: ValidationVerdict, audited: Audited, miss
         verdict: what validation found.
         audited: what it found of this modality.
         missing: empty cells by column.
+        title: of the task.
     """
     noun = NOUNS[info.modality]
     total = sum(sum(split.values()) for split in info.counts.values())
     return pages.render(
         "validation.html",
-        title="Dataset",
+        title=title or "Dataset",
         headline=_headline(verdict, f"{total:,} {noun}s"),
         facts={"data digest": info.digest} | ({} if info.seed is None else {"seed": str(info.seed)}),
         info=info,

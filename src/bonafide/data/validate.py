@@ -23,13 +23,16 @@ CONFLICT = "conflicting-labels"
 _ASIDE = ("test", "holdout", "val", "train", None)
 
 
-def validate(dataset: Path, out: Path, config: Validation, seed: int) -> ValidationVerdict:
+def validate(dataset: Path, out: Path, config: Validation, seed: int, title: str = "") -> ValidationVerdict:
     """Check a dataset and write ``out/validation.json`` and ``out/validation.html``.
 
     Of exact duplicates the first stays, or the first that the source gives as test, holdout or val; if their
     labels conflict, none does. Near duplicates all stay, but their groups are merged: a split places them
     together unless it placed them before. The verdict says whether the checks passed;
     :func:`bonafide.data.verdict.refuse_failed` stops a dataset that is not fit, as the split does.
+
+    Args:
+        title: of the task, for the report.
 
     Raises:
         DataError: there is no dataset.
@@ -52,7 +55,8 @@ def validate(dataset: Path, out: Path, config: Validation, seed: int) -> Validat
     )
     with files.new_folder(out, VERDICT) as folder:
         files.write_json(folder / VERDICT, verdict.model_dump(mode="json"))
-        files.write_text(folder / VALIDATION_REPORT, render(info, verdict, audited, _missing(dataset)))
+        page = render(info, verdict, audited, _missing(dataset), title)
+        files.write_text(folder / VALIDATION_REPORT, page)
     return verdict
 
 

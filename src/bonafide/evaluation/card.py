@@ -89,7 +89,7 @@ def _front_matter(facts: CardFacts) -> dict[str, Any]:
         "license": facts.licence,
         "library_name": "onnx",
         "pipeline_tag": kind,
-        "tags": [kind, *facts.task.card.tags, "onnx", "bonafide"],
+        "tags": list(dict.fromkeys([kind, *facts.task.card.tags, "onnx", "bonafide"])),
         "metrics": list(measured),
         "model-index": [
             {

@@ -60,13 +60,20 @@ class Predictions:
 
 
 def evaluate(
-    checkpoint: Path, dataset: Path, out: Path, config: Evaluation, seed: int, groups_are: str = ""
+    checkpoint: Path,
+    dataset: Path,
+    out: Path,
+    config: Evaluation,
+    seed: int,
+    groups_are: str = "",
+    title: str = "",
 ) -> Measured:
     """Answer the test split and write ``evaluation.json``, ``metrics.json`` (its headline figures),
     ``predictions.parquet`` and ``evaluation.html``.
 
     Args:
         groups_are: what a group is in this task, as one sentence for the report.
+        title: of the task, for the report.
 
     Raises:
         DataError: the dataset lacks a split or its labels are not the detector's.
@@ -109,7 +116,7 @@ def evaluate(
         write_text(folder / MEASURED, measured.model_dump_json(indent=2) + "\n")
         write_json(folder / HEADLINE, measured.headline())
         _write_predictions(folder / PREDICTIONS, rows, answers)
-        write_text(folder / EVALUATION_REPORT, _report(training, measured, examined, groups_are))
+        write_text(folder / EVALUATION_REPORT, _report(training, measured, examined, groups_are, title))
     return measured
 
 
@@ -151,11 +158,13 @@ def _write_predictions(path: Path, rows: pa.Table, answers: Answers) -> None:
     pq.write_table(rows, path)
 
 
-def _report(training: TrainingInfo, measured: Measured, examined: Examined, groups_are: str) -> str:
+def _report(
+    training: TrainingInfo, measured: Measured, examined: Examined, groups_are: str, title: str
+) -> str:
     from bonafide.evaluation.report import evaluation_html
 
     return evaluation_html(
-        training.architecture,
+        title or training.architecture,
         measured.metrics,
         certainty=measured.certainty,
         robustness=measured.robustness,
@@ -166,6 +175,7 @@ def _report(training: TrainingInfo, measured: Measured, examined: Examined, grou
         unseen=measured.unseen,
         groups_are=groups_are,
         facts={
+            "architecture": training.architecture,
             "data digest": training.data_digest,
             "model digest": training.model_digest,
             "run": training.run_id or "not tracked",

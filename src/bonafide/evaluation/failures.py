@@ -71,7 +71,7 @@ def _most_frequent_confusion(metrics: Metrics) -> str:
     share = times / support[truth]
     return (
         f"The most frequent confusion is {names[truth]} taken for {names[answer]}: "
-        f"{times} times, {100 * share:.0f} % of {names[truth]}."
+        f"{times} time{'' if times == 1 else 's'}, {100 * share:.0f} % of {names[truth]}."
     )
 
 

@@ -54,8 +54,11 @@ class Verdict(Config):
     checks: tuple[Check, ...]
 
 
-def gate(evaluation: Path, comparison: Path, out: Path, config: Gate) -> Verdict:
+def gate(evaluation: Path, comparison: Path, out: Path, config: Gate, title: str = "") -> Verdict:
     """Decide, and write ``gate.json`` and ``gate.html`` to ``out``.
+
+    Args:
+        title: of the task, for the report.
 
     Raises:
         DataError: evaluation and comparison are of different models or data.
@@ -68,7 +71,7 @@ def gate(evaluation: Path, comparison: Path, out: Path, config: Gate) -> Verdict
     verdict = decide(measured.metrics, compared, config, measured.robustness)
     with new_folder(out, VERDICT) as folder:
         write_text(folder / VERDICT, verdict.model_dump_json(indent=2) + "\n")
-        write_text(folder / GATE_REPORT, gate_html(verdict, "Quality gate"))
+        write_text(folder / GATE_REPORT, gate_html(verdict, title or "Quality gate"))
     return verdict
 
 

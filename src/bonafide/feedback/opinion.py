@@ -11,7 +11,7 @@ NEW, CONFIRMED, REJECTED = "new", "confirmed", "rejected"
 
 @dataclass(frozen=True)
 class Feedback:
-    """What ``reviewer`` says that a prediction's image is: ``label``.
+    """That ``reviewer`` says that the input of a prediction has ``label``.
 
     ``verdict`` is whether the prediction was ``right`` or ``wrong`` then. ``decided`` is when somebody,
     ``decided_by``, confirmed or rejected it.
@@ -31,7 +31,7 @@ class Feedback:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """What a model said of an image, and the label that somebody confirmed; equal images have one name."""
+    """What a model said of an input, and the label that somebody confirmed; equal inputs have one name."""
 
     image: str
     said: str

@@ -73,7 +73,7 @@ def _reasons(seen: Situation, settings: Monitoring) -> Iterator[str]:
         yield f"the look before found that what version {seen.found.version} is asked about looks different"
     if seen.quality.is_below(seen.floor, settings.reviews):
         yield (
-            f"its accuracy on {seen.quality.reviewed:,} reviewed images is {seen.quality.accuracy}, "
+            f"its accuracy on {seen.quality.reviewed:,} reviewed inputs is {seen.quality.accuracy}, "
             f"below the gate's {seen.floor:g}"
         )
 
@@ -113,7 +113,7 @@ def _nothing_new(seen: Situation) -> str:
     Whoever confirms and whoever trains may have clocks that differ.
     """
     if not seen.data:
-        return "nobody confirmed the label of an image that is kept, so there is nothing new to learn"
+        return "nobody confirmed the label of an input that is kept, so there is nothing new to learn"
     last = next(iter(seen.past.trainings), None)
     if last is None or (last.data != seen.data and seen.newest and seen.newest > last.time - AHEAD):
         return ""
@@ -125,8 +125,8 @@ def _nothing_new(seen: Situation) -> str:
 
 
 def _calm(seen: Situation) -> str:
-    known = f"{seen.quality.reviewed:,} reviewed images, accuracy {seen.quality.accuracy}"
-    quality = known if seen.quality.accuracy else "no reviewed images"
+    known = f"{seen.quality.reviewed:,} reviewed inputs, accuracy {seen.quality.accuracy}"
+    quality = known if seen.quality.accuracy else "no reviewed inputs"
     kinds = {"none": "no drift", "mix": "another mix of classes", "looks": "other looks"}
     return f"{kinds.get(seen.found.judgement.kind, 'too few predictions to look for drift')}, {quality}"
 

@@ -9,9 +9,9 @@ from bonafide.feedback.opinion import Reviewed
 
 
 class Quality(Config):
-    """Of the distinct images that people confirmed a label of: how many, and the share that was right.
+    """Of the distinct inputs that people confirmed a label of: how many, and the share that was right.
 
-    ``accuracy`` is None without any; its interval takes images for independent of each other. People look at
+    ``accuracy`` is None without any; its interval takes inputs for independent of each other. People look at
     what they find doubtful, so that it is no more than what they looked at was worth.
     """
 
@@ -19,7 +19,7 @@ class Quality(Config):
     accuracy: Interval | None
 
     def is_below(self, floor: float, fewest: int) -> bool:
-        """Whether accuracy is below ``floor`` with its interval, as measured on ``fewest`` images or more."""
+        """Whether accuracy is below ``floor`` with its interval, as measured on ``fewest`` inputs or more."""
         if self.accuracy is None or self.accuracy.ends is None or self.reviewed < fewest:
             return False
         return self.accuracy.high < floor
@@ -28,7 +28,7 @@ class Quality(Config):
         """What is known, by the names that metrics and run lists use.
 
         Args:
-            fewest: with fewer images there is no interval, so that nobody is alarmed by it.
+            fewest: with fewer inputs there is no interval, so that nobody is alarmed by it.
         """
         if self.accuracy is None:
             return {"reviewed": 0.0}
@@ -48,7 +48,7 @@ def read_quality(path: Path) -> Quality:
 
 
 def measured(reviewed: Sequence[Reviewed]) -> Quality:
-    """Each image counts once, by the last answer about it."""
+    """Each input counts once, by the last answer about it."""
     last = {each.image: each.said == each.truth for each in reviewed}
     if not last:
         return Quality(reviewed=0, accuracy=None)

@@ -27,14 +27,14 @@ STAGE_SECONDS = Histogram(
     (*MODEL, "stage"),
     buckets=(0.001, 0.0025, *_FINE, 0.75, 1, 2.5, 5, 10),
 )
-QUEUE_IMAGES = Gauge("bonafide_queue_images", "Images accepted and not yet answered")
-QUEUE_LIMIT_IMAGES = Gauge("bonafide_queue_limit_images", "Images accepted at most at once")
+QUEUE_IMAGES = Gauge("bonafide_queue_images", "Inputs accepted and not yet answered")
+QUEUE_LIMIT_IMAGES = Gauge("bonafide_queue_limit_images", "Inputs accepted at most at once")
 IN_FLIGHT = Gauge("bonafide_in_flight_requests", "Inference requests begun and not yet answered")
 CONFIDENCE = Histogram(
     "bonafide_confidence", "Probability of the label that was answered", MODEL, buckets=_SHARES
 )
-PREDICTIONS = Counter("bonafide_predictions", "Images answered, by label", (*MODEL, "label"))
-UNCERTAIN = Counter("bonafide_uncertain", "Images answered with uncertainty, by label", (*MODEL, "label"))
+PREDICTIONS = Counter("bonafide_predictions", "Inputs answered, by label", (*MODEL, "label"))
+UNCERTAIN = Counter("bonafide_uncertain", "Inputs answered with uncertainty, by label", (*MODEL, "label"))
 MODEL_INFO = Gauge(
     "bonafide_model_info", "1 for each model version that is loaded", (*MODEL, "digest", "architecture")
 )
@@ -68,7 +68,7 @@ PREDICTIONS_STORED = Counter(
 )
 SPOOL_BYTES = Gauge("bonafide_store_spool_bytes", "Predictions on disk that the database has not taken yet")
 STORE_IMAGES = Counter(
-    "bonafide_store_images", "Images to be kept: stored, skipped (no room or time), failed", ("outcome",)
+    "bonafide_store_images", "Files to be kept: stored, skipped (no room or time), failed", ("outcome",)
 )
 COLLECTED_EVENTS = Counter(
     "bonafide_collected_events",

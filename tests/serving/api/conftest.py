@@ -36,7 +36,7 @@ def serve(local):
     with contextlib.ExitStack() as stack:
 
         def make(upstream=None, client=("192.0.2.1", 1), **settings):
-            app = create_app(upstream or local(), Settings(**settings))
+            app = create_app(upstream or local(), Settings(**settings), packages.TOPIC)
             return stack.enter_context(TestClient(app, raise_server_exceptions=False, client=client))
 
         yield make

@@ -11,6 +11,7 @@ from bonafide.queue import Queue
 from bonafide.serving.api import tokens
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
+from tests.packages import TOPIC
 from tests.serving.api.conftest import BLUE, RED
 
 TOKENS = {"secret": "s" * 32, "issuer": "me", "audience": "us"}
@@ -38,7 +39,7 @@ def read(app):
 
 @pytest.fixture
 def document(local):
-    return read(create_app(local(), Settings(**TOKENS, **RATES)))
+    return read(create_app(local(), Settings(**TOKENS, **RATES), TOPIC))
 
 
 def conforms(case, *left_out):
@@ -109,7 +110,7 @@ PATHS = [
 def test_runs(local, monkeypatch, method, path, mode):
     """There may be no such task, so good form is not always answered with 202."""
     monkeypatch.setattr(Queue, "wake", lambda *_: None)
-    app = create_app(local(), Settings(**TOKENS, **RATES), engine="")
+    app = create_app(local(), Settings(**TOKENS, **RATES), TOPIC, engine="")
     document = schemathesis.openapi.from_asgi("/openapi.json", app)
 
     @bounded

@@ -20,6 +20,7 @@ from bonafide.feedback.writer import Writer
 from bonafide.serving.api import feedback, tokens, upload
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
+from tests.packages import TOPIC
 from tests.patience import until
 from tests.serving.api.conftest import RED, problem
 from tests.serving.api.test_contract import RATES, TOKENS, bounded, conforms, read
@@ -29,7 +30,7 @@ from tests.serving.api.test_contract import RATES, TOKENS, bounded, conforms, re
 def app(local, store, tmp_path, monkeypatch):
     monkeypatch.setattr(feedback, "TELL_SECONDS", 0.05)
     writer = Writer(store, Spool(tmp_path / "spool"), looks)
-    return create_app(local(), Settings(**TOKENS, **RATES), writer=writer)
+    return create_app(local(), Settings(**TOKENS, **RATES), TOPIC, writer=writer)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from bonafide.queue import Queue, Run
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.tokens import development_token
+from tests.packages import TOPIC
 from tests.serving.api.conftest import problem
 
 TOKENS = {"secret": "s" * 32, "issuer": "me", "audience": "us"}
@@ -32,7 +33,7 @@ def make(local, woken):
     from starlette.testclient import TestClient
 
     def client(**settings):
-        app = create_app(local(), Settings(**TOKENS, hook_token=HOOK, **settings), engine="kubeflow")
+        app = create_app(local(), Settings(**TOKENS, hook_token=HOOK, **settings), TOPIC, engine="kubeflow")
         return TestClient(app, headers={"authorization": f"Bearer {HOOK}"})
 
     return client

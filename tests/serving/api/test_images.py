@@ -248,7 +248,7 @@ def test_explaining_decodes_nothing_on_the_event_loop(local, monkeypatch):
         return load(image)
 
     async def ask():
-        transport = httpx.ASGITransport(create_app(local(), Settings()))
+        transport = httpx.ASGITransport(create_app(local(), Settings(), packages.TOPIC))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             content = turned_behind_its_pixels(400)
             return await client.post("/predict/explain", content=content, headers=PNG)

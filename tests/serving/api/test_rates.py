@@ -17,6 +17,7 @@ from bonafide.serving.api.app import create_app
 from bonafide.serving.api.rates import QUOTA_EXCEEDED, Recent
 from bonafide.serving.api.settings import Settings
 from bonafide.telemetry import metrics
+from tests.packages import TOPIC
 from tests.serving.api.conftest import RED, problem
 
 TOKENS = {"secret": "s" * 32, "issuer": "me", "audience": "us"}
@@ -294,6 +295,6 @@ def test_a_storage_that_fails_lets_requests_through_and_is_left_alone_for_a_whil
 def test_an_unknown_storage_is_refused_and_its_password_kept(local, storage):
     settings = Settings(rate_storage=storage)
     with pytest.raises(ConfigError, match="no such address") as refused:
-        create_app(local(), settings)
+        create_app(local(), settings, TOPIC)
     shown = "".join(traceback.format_exception(refused.value)) + repr(settings)
     assert "hush" not in shown.replace('"hush', "")

@@ -24,6 +24,7 @@ from bonafide.serving.api.settings import Settings
 from bonafide.serving.client import Client
 from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.telemetry import metrics
+from tests.packages import TOPIC
 from tests.serving.api.conftest import BLUE, RED, problem
 from tests.serving.api.test_server import command, running
 from tests.serving.api.test_upstream import answering
@@ -35,7 +36,7 @@ def keeping(local, store, tmp_path):
 
     def make(upstream=None, kept=store):
         writer = Writer(kept, Spool(tmp_path / "spool"), looks)
-        return TestClient(create_app(upstream or local(), Settings(), writer=writer))
+        return TestClient(create_app(upstream or local(), Settings(), TOPIC, writer=writer))
 
     return make
 

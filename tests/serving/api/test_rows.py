@@ -37,7 +37,7 @@ LONG = {"width": 1, "length": 9.25, "weight": 0}
 
 @pytest.fixture
 def topic(fruit):
-    return Topic("shape", "table", fruit.info.input.features, tables.LABELS)
+    return Topic("shape", tables.LABELS, "table", fruit.info.input.features)
 
 
 @pytest.fixture
@@ -56,13 +56,13 @@ def client(request, topic):
         upstream = request.getfixturevalue("local")
     else:
         upstream = Client(request.getfixturevalue("fruit_server").url)
-    with TestClient(create_app(upstream, Settings(**RATES), topic=topic)) as made:
+    with TestClient(create_app(upstream, Settings(**RATES), topic)) as made:
         yield made
 
 
 @pytest.fixture
 def document(local, topic):
-    return create_app(local, Settings(**RATES), topic=topic)
+    return create_app(local, Settings(**RATES), topic)
 
 
 def expected(row) -> dict[str, float]:
@@ -161,7 +161,7 @@ def test_a_batch_is_a_list_of_rows(client, body):
 
 
 def test_each_row_counts_against_the_rate(local, topic):
-    with TestClient(create_app(local, Settings(address_rate="3/minute"), topic=topic)) as client:
+    with TestClient(create_app(local, Settings(address_rate="3/minute"), topic)) as client:
         statuses = [client.post("/predict/batch", json=[LONG] * rows).status_code for rows in (4, 2, 2)]
     assert statuses == [413, 200, 429]
 
@@ -173,8 +173,8 @@ def test_a_row_has_no_heat_map_and_no_image(client):
 
 def test_a_model_with_other_columns_is_told(local, topic):
     """As where a task's file was changed since the model was trained."""
-    changed = Topic("shape", "table", (*topic.features, Feature(name="size")), tables.LABELS)
-    with TestClient(create_app(local, Settings(), topic=changed)) as client:
+    changed = Topic("shape", tables.LABELS, "table", (*topic.features, Feature(name="size")))
+    with TestClient(create_app(local, Settings(), changed)) as client:
         told = problem(client.post("/predict", json=tables.ROW | {"size": 1}), 400)
     assert told["detail"] == "'size' is no column of this model; it takes width, length, weight"
 
@@ -208,7 +208,7 @@ def test_the_examples_of_the_document_are_answered(document):
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_the_service_does_what_its_document_says(local, topic, path, mode):
     """Of a batch, one row that does not fit is told within the answer."""
-    document = read(create_app(local, Settings(**TOKENS, **RATES), topic=topic))
+    document = read(create_app(local, Settings(**TOKENS, **RATES), topic))
     left_out = [negative_data_rejection] * path.endswith("batch")
 
     @bounded
@@ -247,7 +247,7 @@ def test_rows_are_kept_with_their_numbers_and_take_feedback(local, topic, tmp_pa
     store = Store(f"sqlite:///{tmp_path}/store.db")
     store.database.check()
     writer = Writer(store, Spool(tmp_path / "spool"), looks)
-    with TestClient(create_app(local, Settings(), writer=writer, topic=topic)) as client:
+    with TestClient(create_app(local, Settings(), topic, writer=writer)) as client:
         one = client.post("/predict", json=tables.ROW).raise_for_status().json()
         two = client.post("/predict/batch", json=[LONG, {}, tables.ROW]).json()["results"]
     found = store.find(one["prediction_id"])
@@ -260,7 +260,7 @@ def test_rows_are_kept_with_their_numbers_and_take_feedback(local, topic, tmp_pa
     assert [each.label for each in kept] == ["long", "round"]
     assert kept[1].sha256 == found.sha256
     writer = Writer(store, Spool(tmp_path / "spool"), looks)
-    with TestClient(create_app(local, Settings(), writer=writer, topic=topic)) as client:
+    with TestClient(create_app(local, Settings(), topic, writer=writer)) as client:
         said = {"prediction_id": one["prediction_id"], "label": "heavy"}
         filed = client.post("/feedback", json=said)
         assert (filed.status_code, filed.json()["verdict"]) == (201, "wrong")
@@ -290,7 +290,7 @@ def test_any_number_of_names_is_told_shortly(client):
 def test_rows_that_the_model_alone_refuses_do_not_spoil_the_others(local, topic):
     """The API was told of wider ranges than the model has by now."""
     wide = tuple(feature.model_copy(update={"high": None}) for feature in topic.features)
-    made = create_app(local, Settings(**RATES), topic=replace(topic, features=wide))
+    made = create_app(local, Settings(**RATES), replace(topic, features=wide))
     rows = [tables.ROW] * 5 + [tables.ROW | {"width": 100}] + [LONG] * 3
     with TestClient(made) as client:
         results = client.post("/predict/batch", json=rows).json()["results"]
@@ -314,7 +314,7 @@ class Refusing:
 
 def test_refused_rows_are_not_asked_about_without_end(topic):
     upstream = Refusing()
-    made = create_app(upstream, Settings(subject_rate="9999/minute", address_rate="9999/minute"), topic=topic)
+    made = create_app(upstream, Settings(subject_rate="9999/minute", address_rate="9999/minute"), topic)
     with TestClient(made) as client:
         results = client.post("/predict/batch", json=[tables.ROW] * 5000).json()["results"]
     assert len(results) == 5000

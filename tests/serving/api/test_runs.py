@@ -11,6 +11,7 @@ from bonafide.serving.api import runs
 from bonafide.serving.api.app import create_app
 from bonafide.serving.api.settings import Settings
 from bonafide.serving.api.tokens import development_token
+from tests.packages import TOPIC
 from tests.patience import until
 from tests.serving.api.conftest import problem
 
@@ -33,7 +34,7 @@ def api(local, woken, monkeypatch):
     from starlette.testclient import TestClient
 
     monkeypatch.setattr(Queue, "wake_all", lambda _: None)
-    with TestClient(create_app(local(), Settings(**TOKENS), engine="kubeflow")) as client:
+    with TestClient(create_app(local(), Settings(**TOKENS), TOPIC, engine="kubeflow")) as client:
         client.headers["authorization"] = f"Bearer {token('train')}"
         yield client
 
@@ -70,7 +71,7 @@ def test_what_waits_since_an_earlier_life_is_woken(local, woken):
     Queue().add(Run(pipeline="training", task="one"))
     done = Queue().add(Run(pipeline="training", task="two"))
     Queue().cancel(done.id)
-    with TestClient(create_app(local(), Settings(**TOKENS), engine="")):
+    with TestClient(create_app(local(), Settings(**TOKENS), TOPIC, engine="")):
         until(lambda: woken)
     assert woken == ["one"]
 
@@ -84,7 +85,7 @@ def test_how_runs_stand_is_among_the_metrics(local, woken, monkeypatch):
     waiting.note(done.id, state="failed")
     waiting.add(Run(pipeline="training", task="gauged"))
     monkeypatch.setattr(runs, "WATCH_SECONDS", 0.01)
-    with TestClient(create_app(local(), Settings(**TOKENS), engine="")) as client:
+    with TestClient(create_app(local(), Settings(**TOKENS), TOPIC, engine="")) as client:
         told(client, 'bonafide_run_failed{task="gauged"} 1.0')
         told(client, 'bonafide_runs{state="queued",task="gauged"} 1.0')
         begun = waiting.begin("gauged")
@@ -108,7 +109,7 @@ def test_one_failure_does_not_end_the_watch(local, woken, monkeypatch):
 
     monkeypatch.setattr(runs, "WATCH_SECONDS", 0.01)
     monkeypatch.setattr(Queue, "tasks", fails_twice)
-    with TestClient(create_app(local(), Settings(**TOKENS), engine="")):
+    with TestClient(create_app(local(), Settings(**TOKENS), TOPIC, engine="")):
         until(lambda: woken)
 
 

@@ -34,7 +34,7 @@ def test_the_command_and_the_server(signed, server):
 
 
 def test_the_service_api(server):
-    with TestClient(create_app(Client(server.url), Settings())) as client:
+    with TestClient(create_app(Client(server.url), Settings(), packages.TOPIC)) as client:
         grey, red = (client.post("/predict", files={"image": image}).json() for image in (GREY, RED))
     assert (grey["label"], grey["uncertain"], red["uncertain"]) == ("red", True, False)
     assert grey["confidence"] == grey["probabilities"]["red"]

@@ -31,18 +31,18 @@ READABLE = ("X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW
 def create_app(
     upstream: Upstream,
     settings: Settings,
+    topic: Topic,
     limits: Limits = LIMITS,
     engine: str | None = None,
     writer: "Writer | None" = None,
-    topic: Topic = Topic(),  # noqa: B008  (it is frozen)
 ) -> FastAPI:
     """The application; it closes ``upstream`` when it ends.
 
     Args:
+        topic: what callers ask about, which decides the paths that answer with predictions.
         engine: where pipelines run that callers ask for, empty for this machine; None where they may not.
         writer: keeps each prediction, and is started and closed with the application; callers may then give
             feedback.
-        topic: what callers ask about, which decides the paths that answer with predictions.
 
     Raises:
         ConfigError: the rate storage cannot be used.
@@ -63,7 +63,7 @@ def create_app(
 
     app = FastAPI(
         title="Bonafide",
-        summary=predictions.SUMMARY,
+        summary=topic.told,
         description=f"{predictions.DESCRIPTION} {contract.ERRORS}",
         version=bonafide.__version__,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
@@ -83,11 +83,11 @@ def create_app(
         reviews = Reviews(writer.store.database)
         inspections = Inspections(writer.store.database)
         background.append(partial(feedback.keep_telling, reviews, inspections))
-        app.include_router(feedback.router(feedback.Endpoints(reviews, limits), door))
+        app.include_router(feedback.router(feedback.Endpoints(reviews, limits), door, topic))
     if engine is not None:
         background.append(runs.keep_working)
-        app.include_router(runs.router(runs.Endpoints(engine, limits), door))
-        app.include_router(hooks.router(hooks.Endpoints(engine, settings.rest_hours, limits), door))
+        app.include_router(runs.router(runs.Endpoints(engine, limits), door, topic))
+        app.include_router(hooks.router(hooks.Endpoints(engine, settings.rest_hours, limits), door, topic))
     page.install(app)
     problems.install(app)
     if settings.cors_origins:

@@ -6,7 +6,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from bonafide.feedback.opinion import Feedback
+from bonafide.serving.api import examples
 from bonafide.serving.api.schemas import Asked, Notification, Opinion
+from bonafide.serving.api.topic import Topic
 
 ERRORS = """Every error is `application/problem+json` (RFC 9457) and says what to do; every answer carries
 `X-Request-ID`, the request's own if it brings one."""
@@ -49,6 +51,16 @@ def body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def json_body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    """What a request must bring as JSON."""
+    return body({"application/json": {"schema": schema, "example": example}})
+
+
+def answered(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """:data:`ANSWERS`, of which the good one might be ``example``."""
+    return ANSWERS | {200: ANSWERS[200] | {"content": {"application/json": {"example": example}}}}
+
+
 def _inline(model: type[BaseModel]) -> dict[str, Any]:
     """Its schema in one piece: what we read ourselves is not among the document's components."""
     schema = model.model_json_schema()
@@ -65,26 +77,37 @@ _LOCATION = {"Location": {"description": "Where the run can be looked at.", "sch
 RUNS: dict[str, Any] = {"responses": problems(400, 401, 403, 429, 503)}
 RUN: dict[str, Any] = {"responses": RUNS["responses"] | problems(404)}
 CANCELLED: dict[str, Any] = {"status_code": HTTPStatus.ACCEPTED, **RUN}
-STARTED: dict[str, Any] = {
-    "status_code": HTTPStatus.ACCEPTED,
-    "responses": _REFUSALS | {202: {"headers": _LOCATION}},
-    "openapi_extra": body({"application/json": {"schema": Asked.model_json_schema()}}),
-}
-HOOKED: dict[str, Any] = {
-    "responses": _REFUSALS,
-    "openapi_extra": body({"application/json": {"schema": _inline(Notification)}}),
-}
 _FOUND = problems(400, 401, 403, 404, 429, 503)
 _WORD = {"Location": {"description": "Where it can be looked at.", "schema": {"type": "string"}}}
 FEEDBACK: dict[str, Any] = {"responses": _FOUND}
-FILED: dict[str, Any] = {
-    "status_code": HTTPStatus.CREATED,
-    "responses": _REFUSALS
-    | problems(404, 409)
-    | {201: {"headers": _WORD}, 200: {"model": Feedback, "description": "As before.", "headers": _WORD}},
-    "openapi_extra": body({"application/json": {"schema": Opinion.model_json_schema()}}),
-}
 METRICS: dict[str, Any] = {
     "response_model": None,
     "responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 }
+
+
+def started(topic: Topic) -> dict[str, Any]:
+    """Of the path that starts a run."""
+    return {
+        "status_code": HTTPStatus.ACCEPTED,
+        "responses": _REFUSALS | {202: {"headers": _LOCATION}},
+        "openapi_extra": json_body(Asked.model_json_schema(), examples.asked(topic)),
+    }
+
+
+def hooked(topic: Topic) -> dict[str, Any]:
+    """Of the path that takes alerts."""
+    return {
+        "responses": _REFUSALS,
+        "openapi_extra": json_body(_inline(Notification), examples.notification(topic)),
+    }
+
+
+def filed(topic: Topic) -> dict[str, Any]:
+    """Of the path that takes feedback."""
+    again = {"model": Feedback, "description": "As before.", "headers": _WORD}
+    return {
+        "status_code": HTTPStatus.CREATED,
+        "responses": _REFUSALS | problems(404, 409) | {201: {"headers": _WORD}, 200: again},
+        "openapi_extra": json_body(Opinion.model_json_schema(), examples.opinion(topic)),
+    }

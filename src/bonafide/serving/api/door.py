@@ -48,13 +48,13 @@ class Door:
         if caller is not None and (missing := set(needed.scopes) - caller.scopes):
             raise auth.forbidden(missing)
 
-    async def count(self, request: Request, images: int) -> None:
-        """Count all ``images`` of a request that was let in as one.
+    async def count(self, request: Request, predictions: int) -> None:
+        """Count all ``predictions`` of a request that was let in as one.
 
         Raises:
             Problem: 413 or 429.
         """
-        more = {"images": images - 1, "before": 1}
+        more = {"cost": predictions - 1, "before": 1}
         if subject := request.scope["state"].get("subject"):
             await self._rates.take(request, "subject", subject, **more)
         await self._rates.take(request, "address", address(request), **more)

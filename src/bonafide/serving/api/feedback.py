@@ -1,4 +1,4 @@
-"""Feedback by request: what a person says that an image is."""
+"""Feedback by request: which label a person says is right."""
 
 import asyncio
 import logging
@@ -21,6 +21,7 @@ from bonafide.serving.api.door import Door
 from bonafide.serving.api.payload import Payloads, subject
 from bonafide.serving.api.problems import Problem
 from bonafide.serving.api.schemas import Opinion
+from bonafide.serving.api.topic import Topic
 from bonafide.serving.edge.limits import Limits
 from bonafide.telemetry import metrics
 
@@ -47,7 +48,7 @@ class Endpoints:
         self._payloads = Payloads(limits, BODY_BYTES)
 
     async def file(self, request: Request, response: Response) -> Feedback:
-        """Say what the image of a prediction is.
+        """Say which label the input of a prediction has.
 
         A reviewer, the token's subject, has one word on a prediction: to say the same again changes nothing,
         and to say something else changes it, until somebody has decided about it.
@@ -89,11 +90,11 @@ async def keep_telling(reviews: Reviews, inspections: Inspections) -> None:
         await asyncio.sleep(TELL_SECONDS)
 
 
-def router(endpoints: Endpoints, door: Door) -> APIRouter:
+def router(endpoints: Endpoints, door: Door, topic: Topic) -> APIRouter:
     """Paths, what they need and what they answer."""
     router = APIRouter(generate_unique_id_function=lambda route: f"{route.name}_feedback")
     for method, path, endpoint, title, kind in (
-        ("POST", "/feedback", endpoints.file, "Say what an image is", contract.FILED),
+        ("POST", "/feedback", endpoints.file, "Say which label is right", contract.filed(topic)),
         ("GET", "/feedback/{feedback}", endpoints.look, "One feedback", contract.FEEDBACK),
     ):
         router.add_api_route(

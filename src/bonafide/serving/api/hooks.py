@@ -12,6 +12,7 @@ from bonafide.serving.api import contract, runs
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.payload import Payloads, subject
 from bonafide.serving.api.schemas import Alert, Asked, Handled, Notification, Outcome, Outcomes
+from bonafide.serving.api.topic import Topic
 from bonafide.serving.edge.limits import Limits
 from bonafide.task import load_task
 from bonafide.telemetry import metrics
@@ -80,7 +81,7 @@ class Endpoints:
         return Handled(alert=name, task=task, run=run.id, outcome="started")
 
 
-def router(endpoints: Endpoints, door: Door) -> APIRouter:
+def router(endpoints: Endpoints, door: Door, topic: Topic) -> APIRouter:
     """The path, what it needs and what it answers."""
     router = APIRouter(generate_unique_id_function=lambda route: f"{route.name}_hook")
     router.add_api_route(
@@ -91,6 +92,6 @@ def router(endpoints: Endpoints, door: Door) -> APIRouter:
         tags=["pipelines"],
         dependencies=[Security(door.admit, scopes=["alerts"])],
         response_model_exclude_none=True,
-        **contract.HOOKED,
+        **contract.hooked(topic),
     )
     return router

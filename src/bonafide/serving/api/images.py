@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from bonafide.serving import overlay
-from bonafide.serving.api import contract, paths, problems, upload
+from bonafide.serving.api import contract, examples, paths, problems, upload
 from bonafide.serving.api.bodies import Bodies
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.schemas import Batch, BatchItem, Explanation, Prediction, verdict
@@ -20,7 +20,6 @@ from bonafide.serving.edge.limits import MAXIMUM_IMAGES, Limits
 from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.telemetry.logs import request_id
 
-SUMMARY = "Detects AI-generated and altered images."
 DESCRIPTION = """Send a picture and get the label that the model finds most probable, with calibrated
 probabilities of all labels.
 
@@ -45,16 +44,8 @@ def _form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 _LIST = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": MAXIMUM_IMAGES}
 _ONE = contract.body(_form("image", _FILE) | {kind: {"schema": _FILE} for kind in _KINDS})
 _PICTURE = {"image/png": {"schema": _FILE}}
-ONE: dict[str, Any] = {"responses": contract.ANSWERS, "openapi_extra": _ONE}
-SEVERAL: dict[str, Any] = {
-    "responses": contract.ANSWERS,
-    "openapi_extra": contract.body(_form("images", _LIST)),
-}
-EXPLAINED: dict[str, Any] = {
-    "response_model": Explanation,
-    "responses": contract.ANSWERS | {200: contract.ANSWERS[200] | {"content": _PICTURE}},
-    "openapi_extra": _ONE,
-}
+_SEVERAL = contract.body(_form("images", _LIST))
+_SEEN: dict[str, Any] = {"heatmap": [[0.0, 0.4], [0.1, 2.3]], "overlay": "iVBORw0KGgo…"}
 
 
 class Endpoints:
@@ -125,13 +116,22 @@ class Endpoints:
         return await asyncio.gather(*map(result, images))
 
 
-def router(upstream: Upstream, door: Door, limits: Limits, _: Topic) -> APIRouter:
+def router(upstream: Upstream, door: Door, limits: Limits, topic: Topic) -> APIRouter:
     """Paths, what they need and what they answer."""
-    endpoints = Endpoints(upstream, door, limits)
+    endpoints, said = Endpoints(upstream, door, limits), examples.verdict(topic)
+    one = contract.answered(examples.ID | said)
+    several = contract.answered(examples.ID | {"results": [{"verdict": said}]})
+    seen = contract.answered(examples.ID | said | _SEEN)
+    seen[200]["content"] |= _PICTURE
     return paths.router(
         "images",
         door,
-        (paths.ONE, endpoints.predict, "One image", ONE),
-        (paths.BATCH, endpoints.batch, "Several images", SEVERAL),
-        (paths.EXPLAIN, endpoints.explain, "One image, and where the evidence lies", EXPLAINED),
+        (paths.ONE, endpoints.predict, "One image", {"responses": one, "openapi_extra": _ONE}),
+        (paths.BATCH, endpoints.batch, "Several images", {"responses": several, "openapi_extra": _SEVERAL}),
+        (
+            paths.EXPLAIN,
+            endpoints.explain,
+            "One image, and where the evidence lies",
+            {"response_model": Explanation, "responses": seen, "openapi_extra": _ONE},
+        ),
     )

@@ -1,4 +1,4 @@
-"""How much a caller may ask: images in a sliding window, by subject and by address."""
+"""How much a caller may ask: predictions in a sliding window, by subject and by address."""
 
 import ipaddress
 import logging
@@ -54,7 +54,7 @@ class Recent(MemoryStorage):
 
 
 class Rates:
-    """Counts images; how matters stand is told as draft-ietf-httpapi-ratelimit-headers has it.
+    """Counts predictions; how matters stand is told as draft-ietf-httpapi-ratelimit-headers has it.
 
     Where the storage fails, requests are let through for ``AWAY_SECONDS``, and then it is asked again: it
     should neither take the service along nor slow it down. Requests without a good token are counted apart,
@@ -73,24 +73,24 @@ class Rates:
             "address": limits.parse(settings.address_rate),
         }
 
-    async def take(self, request: Request, by: str, key: str, images: int = 1, before: int = 0) -> None:
-        """Count ``images`` for ``key``, and note in ``request`` what its answer says about the limit.
+    async def take(self, request: Request, by: str, key: str, cost: int = 1, before: int = 0) -> None:
+        """Count ``cost`` predictions for ``key``; note in ``request`` what its answer says about the limit.
 
         Args:
             by: ``subject`` or ``address``.
-            before: images of the same request that are counted already.
+            before: predictions of the same request that are counted already.
 
         Raises:
             Problem: 429, there are too many for now; 413, for ever.
         """
         limit = self._limits[by]
-        if before + images > limit.amount:
-            message = f"{before + images} predictions at once are more than the limit, {limit}; send fewer"
+        if before + cost > limit.amount:
+            message = f"{before + cost} predictions at once are more than the limit, {limit}; send fewer"
             raise Problem(413, message)
         if time.monotonic() < self._asked_again:
             return
         try:
-            granted = await self._limiter.hit(limit, by, key, cost=images)
+            granted = await self._limiter.hit(limit, by, key, cost=cost)
             reset, remaining = await self._limiter.get_window_stats(limit, by, key)
         except StorageError as error:
             self._asked_again = time.monotonic() + AWAY_SECONDS

@@ -12,12 +12,12 @@ from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from bonafide.features import LARGEST, Feature
-from bonafide.serving.api import contract, paths, problems
+from bonafide.serving.api import contract, examples, paths, problems
 from bonafide.serving.api.bodies import Bodies
 from bonafide.serving.api.door import Door
 from bonafide.serving.api.payload import refuse_other_than_json
 from bonafide.serving.api.problems import Problem
-from bonafide.serving.api.schemas import ID, Batch, BatchItem, Prediction, Verdict, verdict
+from bonafide.serving.api.schemas import Batch, BatchItem, Prediction, verdict
 from bonafide.serving.api.topic import Topic
 from bonafide.serving.api.upstream import Upstream
 from bonafide.serving.columns import Columns
@@ -26,7 +26,6 @@ from bonafide.serving.edge.limits import MAXIMUM_ROWS, MIB, Limits
 from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.telemetry.logs import request_id
 
-SUMMARY = "Answers about rows of a table."
 DESCRIPTION = """Send a row's numbers by the names of their columns and get the label that the model finds
 most probable, with calibrated probabilities of all labels.
 
@@ -166,10 +165,10 @@ def router(upstream: Upstream, door: Door, limits: Limits, topic: Topic) -> APIR
     """Paths, what they need and what they answer."""
     row = row_type(topic.features)
     endpoints = Endpoints(upstream, door, limits, row, {feature.name for feature in topic.features})
-    schema, given, said = row.json_schema(), example(topic.features), _verdict(topic)
+    schema, given, said = row.json_schema(), example(topic.features), examples.verdict(topic)
     rows = {"type": "array", "items": schema, "minItems": 1, "maxItems": MAXIMUM_ROWS}
-    one = _documented(schema, given, ID | said)
-    several = _documented(rows, [given], ID | {"results": [{"verdict": said}]})
+    one = _documented(schema, given, examples.ID | said)
+    several = _documented(rows, [given], examples.ID | {"results": [{"verdict": said}]})
     return paths.router(
         "rows",
         door,
@@ -178,20 +177,9 @@ def router(upstream: Upstream, door: Door, limits: Limits, topic: Topic) -> APIR
     )
 
 
-def _verdict(topic: Topic) -> dict[str, Any]:
-    """An answer as it might be."""
-    first, *others = topic.labels
-    shares = {first: 0.9} | {label: round(0.1 / len(others), 4) for label in others}
-    said = Verdict(
-        model=topic.name, version="7", label=first, uncertain=False, confidence=0.9, probabilities=shares
-    )
-    return said.model_dump(exclude_none=True)
-
-
 def _documented(schema: dict[str, Any], given: Any, said: Any) -> dict[str, Any]:
-    """What is sent and what is answered, each with an example in the words of the task."""
-    answer = contract.ANSWERS[200] | {"content": {"application/json": {"example": said}}}
+    """What is sent and what is answered, each with an example."""
     return {
-        "responses": contract.ANSWERS | contract.problems(422) | {200: answer},
-        "openapi_extra": contract.body({"application/json": {"schema": schema, "example": given}}),
+        "responses": contract.answered(said) | contract.problems(422),
+        "openapi_extra": contract.json_body(schema, given),
     }

@@ -17,6 +17,7 @@ from bonafide.serving.api.door import Door
 from bonafide.serving.api.payload import Payloads, subject
 from bonafide.serving.api.problems import Problem
 from bonafide.serving.api.schemas import Asked, Runs
+from bonafide.serving.api.topic import Topic
 from bonafide.serving.edge.limits import Limits
 from bonafide.task import load_task
 from bonafide.telemetry import metrics
@@ -90,11 +91,11 @@ async def keep_working() -> None:
         await asyncio.sleep(WATCH_SECONDS)
 
 
-def router(endpoints: Endpoints, door: Door) -> APIRouter:
+def router(endpoints: Endpoints, door: Door, topic: Topic) -> APIRouter:
     """Paths, what they need and what they answer."""
     router = APIRouter(generate_unique_id_function=lambda route: f"{route.name}_run")
     for method, path, endpoint, title, kind in (
-        ("POST", "", endpoints.start, "Start a run", contract.STARTED),
+        ("POST", "", endpoints.start, "Start a run", contract.started(topic)),
         ("GET", "", endpoints.newest, "The newest runs", contract.RUNS),
         ("GET", "/{run}", endpoints.look, "One run", contract.RUN),
         ("POST", "/{run}/cancel", endpoints.cancel, "Cancel a run", contract.CANCELLED),

@@ -12,34 +12,9 @@ from bonafide.task import TaskName
 MOST_SETTINGS = 32
 Share = Annotated[float, Field(ge=0, le=1)]
 
-_VERDICT: dict[str, Any] = {
-    "model": "authenticity",
-    "version": "7",
-    "label": "ai-generated",
-    "uncertain": False,
-    "confidence": 0.93,
-    "probabilities": {"real": 0.05, "ai-generated": 0.93, "deepfake": 0.02},
-    "prediction_id": "3f2b8c1d7a604e0f9b5d2c6e8a1f4b73",
-}
-_NOTIFICATION: dict[str, Any] = {
-    "version": "4",
-    "groupKey": '{}:{task="authenticity"}',
-    "status": "firing",
-    "receiver": "training",
-    "alerts": [
-        {
-            "status": "firing",
-            "labels": {"alertname": "LooksDrifted", "bonafide_action": "retrain", "task": "authenticity"},
-        }
-    ],
-}
-ID: dict[str, Any] = {"request_id": "0b9f6b8c4f2e4d0e9a5d1c7f3e2a1b00"}
-
 
 class Verdict(BaseModel):
     """What the model says."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_VERDICT]})
 
     model: Annotated[str, Field(description="Name of the model.")]
     version: Annotated[str, Field(description="Version of the model that answered.")]
@@ -61,23 +36,15 @@ class Verdict(BaseModel):
 class Prediction(Verdict):
     """What the model says about what was sent."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [ID | _VERDICT]})
-
     request_id: Annotated[str, Field(description="As in the header `X-Request-ID`; it stands in the logs.")]
 
 
 class Explanation(Prediction):
     """The same, and where the evidence for the label lies."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [ID | _VERDICT | {"heatmap": [[0.0, 0.4], [0.1, 2.3]], "overlay": "iVBORw0KGgo…"}]
-        }
-    )
-
     heatmap: Annotated[
         list[list[float]],
-        Field(description="Evidence on a coarse grid over the centre square of the image, row by row."),
+        Field(description="Evidence on a coarse grid over the centre square of the image, from its top."),
     ]
     overlay: Annotated[
         str,
@@ -98,18 +65,18 @@ class FieldProblem(BaseModel):
 
 _PROBLEM: dict[str, Any] = {
     "type": "about:blank",
-    "title": "Unsupported Media Type",
-    "status": 415,
-    "detail": "the content is no image; give JPEG, PNG or WEBP",
-    "instance": "/predict",
-    "reason": "not-an-image",
+    "title": "Service Unavailable",
+    "status": 503,
+    "detail": "the predictor is not ready",
+    "instance": "/ready",
+    "request_id": "0b9f6b8c4f2e4d0e9a5d1c7f3e2a1b00",
 }
 
 
 class ProblemDetails(BaseModel):
     """Why there is no answer (RFC 9457)."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM | ID]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM]})
 
     type: Annotated[str, Field(description="Kind of problem, a URI.")] = "about:blank"
     title: Annotated[str, Field(description="The same for all problems of a kind.")]
@@ -118,7 +85,7 @@ class ProblemDetails(BaseModel):
     instance: Annotated[str, Field(description="Path that was asked.")]
     request_id: Annotated[str, Field(description="As in the header `X-Request-ID`.")]
     reason: Annotated[
-        str | None, Field(description="Why an image is refused, in one word: `truncated`, say.")
+        str | None, Field(description="Why a file is refused, in one word: `truncated`, say.")
     ] = None
     errors: Annotated[list[FieldProblem] | None, Field(description="Fields that do not fit.")] = None
     violated_policies: Annotated[
@@ -144,10 +111,7 @@ class Batch(BaseModel):
 class Asked(BaseModel):
     """A run to start."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"task": "authenticity", "settings": {"model.epochs": 12}}]},
-    )
+    model_config = ConfigDict(extra="forbid")
 
     task: Annotated[TaskName, Field(description="Name of a task that the service has.")]
     settings: Annotated[
@@ -175,12 +139,7 @@ class Asked(BaseModel):
 class Opinion(BaseModel):
     """What a person says that was asked about."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"prediction_id": _VERDICT["prediction_id"], "label": "real", "note": "I took it."}]
-        },
-    )
+    model_config = ConfigDict(extra="forbid")
 
     prediction_id: Annotated[
         str, Field(pattern=r"^[!-~]{1,160}$", description="As the prediction's answer has it.")
@@ -212,8 +171,6 @@ class Alert(BaseModel):
 
 class Notification(BaseModel):
     """What Alertmanager posts to a web hook. Members that are not named here are passed over."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_NOTIFICATION]})
 
     version: Literal["4"]
     groupKey: Annotated[str, Field(max_length=4096)]  # noqa: N815  (Alertmanager's name)

@@ -17,7 +17,8 @@ class Settings(Config):
     """Tokens are checked when ``jwks`` or ``secret`` is set.
 
     ``jwks`` is the address or the file of a JSON Web Key Set, ``secret`` a shared key for development.
-    ``subject_rate`` and ``address_rate`` are how many images a caller may send in a time: ``600/minute``.
+    ``subject_rate`` and ``address_rate`` are how many predictions a caller may have in
+    a time: ``600/minute``.
     ``hook_token`` is what Alertmanager shows; within ``rest_hours`` alerts start one run of a task.
     ``rate_storage`` is where they are counted: ``memory://`` in this process, or ``redis://user:password@host:6379``.
     """

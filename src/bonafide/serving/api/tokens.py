@@ -8,14 +8,14 @@ import jwt
 from bonafide.serving.api.settings import Settings
 
 SCOPES = {
-    "predict": "Ask about one image.",
-    "batch": "Ask about several images at once.",
+    "predict": "Ask about one input.",
+    "batch": "Ask about several at once.",
     "explain": "See where the evidence lies.",
-    "feedback": "Say what images are that were asked about.",
+    "feedback": "Say which labels are right.",
     "train": "Start pipelines, look at their runs and cancel them.",
     "alerts": "Send alerts, which start pipelines.",
 }
-IMAGES = ("predict", "batch", "explain")
+PREDICTIONS = ("predict", "batch", "explain")
 SHARED = ("HS256",)
 
 
