@@ -100,7 +100,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.pipelines: $(VENV)/bin/python pyproject.toml locks/main.txt
 	@echo "Installing the locked packages into $(VENV): some minutes and 3 GB the first time"
-	@$(BIN)/pip install --disable-pip-version-check -c locks/main.txt -e ".[pipelines]"
+	@$(BIN)/pip install --disable-pip-version-check -c locks/main.txt -e ".[pipelines,pretrained]"
 	@touch $@
 
 # Where bonafide.drift looks for it: beside the environment that it runs in itself.
