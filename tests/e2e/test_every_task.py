@@ -26,12 +26,14 @@ from bonafide.traffic.pictures import Pictures
 from bonafide.traffic.rows import Rows
 from bonafide.traffic.simulate import Plan, simulate
 from tests import story
+from tests.docs.pages import blocks
 
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(path.stem for path in (ROOT / "tasks").glob("*.yaml"))
-ADDRESS = re.compile(r" at (http://\S+)")
+ADDED = {title: content for language, title, content in blocks("add-a-task") if language == "yaml"}
+ADDRESS = re.compile(r" at (http://[^\s,]+)")
 WRITTEN = ("dataset", "validation", "splits", "model", "evaluation", "comparison", "gate", "package")
 QUICK = """\
 steps: [0, 50, 100]
@@ -59,9 +61,12 @@ def detectors() -> None:
         pytest.skip(f"drift environment: {error}")
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [*SHIPPED, *(Path(title).stem for title in ADDED)])
 def test_from_data_to_drift(name, tmp_path, registry, detectors, monkeypatch):
-    monkeypatch.chdir(ROOT)
+    (tmp_path / "tasks").mkdir()
+    for title, content in ADDED.items():
+        (tmp_path / title).write_text(content)
+    monkeypatch.chdir(tmp_path)
     task = load_task(name)
     data = story.make(task, tmp_path)
     package = trained(task, data.source, tmp_path / "made")
@@ -127,7 +132,7 @@ def a_good_version_climbs(task: Task, package: Path, folder: Path, monkeypatch: 
 def drift_is_found_where_it_is(task: Task, data: story.Data, folder: Path) -> None:
     """Inputs like those of training are no drift, changed ones are; asked and kept by the service API."""
     command = bonafide("api", "--task", task.name, "--port", "0", "--store", "local")
-    with announced(command, folder / "api.log", ADDRESS, ROOT) as url:
+    with announced(command, folder / "api.log", ADDRESS) as url:
         assert asked(url, data.known) > 0
         assert drift(task, folder / "before") == (0, "none")
         assert asked(url, data.changed) > 0

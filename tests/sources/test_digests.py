@@ -29,3 +29,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     task = load_task("authenticity", [f"model.weights={tmp_path}/begin.pth"])
     with pytest.raises(DataError, match=r"model.weights: cannot read .*begin.pth: No such file.*; name"):
         with_weights(task)
+
+
+def test_a_place_that_is_given_has_the_labels_that_the_task_says(tmp_path):
+    (tmp_path / "Cat").mkdir()
+    (tmp_path / "Cat" / "a.jpg").write_bytes(b"x")
+    for name in ("cats-vs-dogs", "domain"):
+        task = load_task(name)
+        given, own = with_source(task, str(tmp_path)).source, task.sources[0]
+        assert given.path == str(tmp_path)
+        assert (given.labels, given.label_from) == (own.labels, own.label_from)

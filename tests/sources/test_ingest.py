@@ -180,3 +180,29 @@ def test_digests_follow_each_source(tmp_path):
     assert known.source[0] == sample
     assert known.source[1].digest
     assert with_digest(task.model_copy(update={"source": one})).source == known.source[1]
+
+
+KINDS = (
+    "path,source,generator\nmade/0.png,phone,\nmade/1.png,scanner,sdxl\nmade/2.png,phone,sdxl\nmade/3.png,,\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("by", "labels", "counts"),
+    [
+        ("class", ("made", "other"), {"made": 4, "other": 1}),
+        ("source", ("phone", "scanner", "pets"), {"phone": 2, "scanner": 1, "pets": 2}),
+        ("generator", ("none", "sdxl"), {"none": 3, "sdxl": 2}),
+    ],
+)
+def test_the_label_is_what_the_task_takes_it_from(tmp_path, by, labels, counts):
+    for number in range(5):
+        path = tmp_path / "pets" / ("made" if number < 4 else "other") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(picture(number), "PNG"))
+    (tmp_path / "pets" / "manifest.csv").write_text(KINDS)
+    source = FolderSource(path=str(tmp_path / "pets"), label_from=by)
+    assert ingest((source,), labels, tmp_path / "out", seed=3).counts == {"all": counts}
+    renamed = source.model_copy(update={"labels": {labels[0]: "first"}})
+    again = ingest((renamed,), ("first", *labels[1:]), tmp_path / "again", seed=3)
+    assert list(again.counts["all"].values()) == list(counts.values())

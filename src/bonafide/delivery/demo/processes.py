@@ -59,7 +59,9 @@ def bonafide(*words: str) -> list[str]:
 
 
 @contextmanager
-def announced(command: Sequence[str], log: Path, pattern: re.Pattern[str], folder: Path) -> Iterator[str]:
+def announced(
+    command: Sequence[str], log: Path, pattern: re.Pattern[str], folder: Path | None = None
+) -> Iterator[str]:
     """A process that says its address in the first line that it prints.
 
     Raises:

@@ -142,7 +142,7 @@ def _promote(place: Path, task: str, number: str, source: Path) -> None:
 @contextmanager
 def _delivering(place: Path, task: str) -> Iterator[str]:
     command = bonafide("deliver", "--local", "--task", task, "--http-port", "0", "--scrape-seconds", "1")
-    with announced(command, place.parent / "deliver.log", ANNOUNCED, place.parent) as url:
+    with announced(command, place.parent / "deliver.log", ANNOUNCED) as url:
         yield url
 
 

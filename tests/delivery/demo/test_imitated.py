@@ -1,0 +1,25 @@
+import csv
+import math
+
+from bonafide.delivery.demo.imitated import pictures, rows
+from bonafide.task import load_task
+
+
+def test_pictures_are_as_many_as_are_asked_for_and_differ(tmp_path):
+    folder = pictures(load_task("authenticity"), tmp_path, 6)
+    assert len({path.read_bytes() for path in folder.iterdir()}) == 6
+
+
+def test_rows_are_near_those_of_the_task_and_within_its_ranges(tmp_path):
+    task = load_task("iris")
+    features = {each.name: each for each in task.features}
+    with rows(task, tmp_path, 300).open() as stream:
+        found = list(csv.DictReader(stream))
+    assert len(found) == 300
+    assert set(found[0]) == {*features, "label"}
+    assert {row["label"] for row in found} == set(task.labels)
+    assert len({tuple(row.values()) for row in found}) > 290
+    for row in found:
+        assert not any(features[name].problem(float(row[name])) for name in features)
+    lengths = [float(row["petal_length"]) for row in found if row["label"] == "setosa"]
+    assert math.isclose(sum(lengths) / len(lengths), 1.46, abs_tol=0.15)
