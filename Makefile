@@ -27,7 +27,8 @@ test: $(VENV)/.dev ## The tests (under 10 minutes on 2 cores)
 	@$(BIN)/pytest -m "not e2e" -n 2 $(ARGS)
 
 test-e2e: $(VENV)/.dev ## The long tests: the whole loop, kills, DVC against the pipeline
-	@$(BIN)/pytest -m e2e $(ARGS)
+	@$(BIN)/pytest -m e2e --ignore tests/e2e/test_every_task.py $(ARGS)
+	@$(BIN)/pytest -m e2e -n 2 tests/e2e/test_every_task.py $(ARGS)
 
 lint: $(VENV)/.dev ## Style, types, layers, manifests, freshness of generated files
 	$(BIN)/ruff check .
