@@ -21,6 +21,6 @@ def train(
     from bonafide.task import parse_model
 
     config = parse_model(settings)
-    run = tracking.begin(task, {**config.model_dump(), "seed": seed})
-    info = arm(modality, "train")(Path(dataset.path), Path(model.path), config, seed, run)
+    with tracking.begin(task, {**config.model_dump(), "seed": seed}) as run:
+        info = arm(modality, "train")(Path(dataset.path), Path(model.path), config, seed, run)
     model.metadata.update(architecture=config.architecture, parameters=info.parameters, run=info.run_id)

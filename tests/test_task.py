@@ -274,3 +274,8 @@ def test_what_only_images_have_is_refused_for_a_table(write, more):
 def test_an_estimator_goes_by_its_own_settings(architecture, own):
     every = {"architecture", "certain_precision", "shuffle_labels"}
     assert parse_model({"architecture": architecture}).applied.keys() == every | own
+
+
+def test_a_misspelt_estimator_is_told_those_for_tables():
+    with pytest.raises(ConfigError, match=r"model.architecture: 'svm' does not take a table; tables take"):
+        load_task("iris", ["model={architecture: svm}"])

@@ -69,7 +69,8 @@ def _explain(kind: type[Config], problem: Any) -> str:
         path, variant = _within(path)
     dotted = ".".join(map(str, (section, *path)))
     if problem["type"] != "extra_forbidden":
-        return f"{dotted}: {problem['msg']}" if dotted else str(problem["msg"])
+        why = str(problem["msg"]).removeprefix("Value error, ")
+        return f"{dotted}: {why}" if dotted else why
     if variant:
         keys = ", ".join(variants[variant].model_fields)
         return f"unknown key {dotted!r}; a {section} of kind {variant} has {keys}"

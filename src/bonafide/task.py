@@ -136,6 +136,7 @@ class Estimator(Config):
 
 
 ESTIMATORS = get_args(Estimator.model_fields["architecture"].annotation)
+_TAKEN = f"tables take {', '.join(ESTIMATORS)}"
 
 
 def _network_or_estimator(model: Any) -> str:
@@ -265,6 +266,15 @@ class Task(Config):
         """What stands under ``source``, in its order."""
         return self.source if isinstance(self.source, tuple) else (self.source,)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_an_estimator_for_a_table(cls, content: Any) -> Any:
+        """Before the model is taken for a network, whose names would be told."""
+        told = isinstance(content, dict) and content.get("modality") == "table" and content.get("model")
+        if isinstance(told, dict) and (given := told.get("architecture")) not in ESTIMATORS:
+            raise ValueError(f"model.architecture: {given!r} does not take a table; {_TAKEN}")
+        return content
+
     @model_validator(mode="after")
     def _is_of_one_modality(self) -> "Task":
         if (self.modality == "table") != bool(self.features):
@@ -273,8 +283,7 @@ class Task(Config):
             raise ValueError(f"features: {twice[0]!r} stands twice")
         if isinstance(self.model, Estimator) != (self.modality == "table"):
             raise ValueError(
-                f"model.architecture: {self.model.architecture} does not take a {self.modality}; "
-                f"tables take {', '.join(ESTIMATORS)}"
+                f"model.architecture: {self.model.architecture} does not take a {self.modality}; {_TAKEN}"
             )
         if self.modality == "table" and self.gate.robustness is not None:
             raise ValueError("gate.robustness: rows are not degraded, so there is nothing to check")

@@ -160,6 +160,9 @@ def test_a_file_that_changes_meanwhile_is_told(score, tmp_path, monkeypatch, mor
     with pytest.raises(BonafideError, match="run again"):
         score(path)
     assert not (tmp_path / "scores.csv").exists()
+    monkeypatch.setattr(run, "_score_parts", real)
+    many(path, 40)
+    assert score(path).resumed == 0
 
 
 def test_what_is_scored_is_not_replaced_by_its_answers(score, tmp_path):

@@ -37,5 +37,6 @@ def test_the_task_s_labels_are_sources_and_answers_become_sources(tmp_path, monk
         "fake/3.png": "scenes",
     }
     (tmp_path / "pictures" / "real" / "0.png").unlink()
+    (tmp_path / "pictures").rename("known-kinds")
     info = ingest(task.sources, task.labels, tmp_path / "out", task.seed)
     assert info.counts == {"all": {"faces": 1, "scenes": 2}}

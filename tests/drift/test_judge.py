@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bonafide.drift.environment import Answer, detect
-from bonafide.drift.judge import FEWEST_GROUPS, checks, holm, judge, sides
+from bonafide.drift.judge import FEWEST_GROUPS, Detector, Judgement, checks, holm, judge, sides
 from bonafide.drift.reference import read_reference
 from bonafide.task import Drift
 from tests.drift import world
@@ -163,3 +163,10 @@ def test_a_p_value_that_became_0_can_be_told(known, random):
     gone = judged(known, window(random, 400), labels=Answer([0.0], [900.0]))
     [labels] = [each for each in gone.detectors if each.name == "labels"]
     assert 0 < labels.adjusted < 1e-20
+
+
+def test_what_moved_is_told_for_all_that_explain_together():
+    each = [Detector(name=name, of=name, distance=0, p=p) for name, p in (("a", 0.02), ("b", 0.03))]
+    decides = Detector(name="mmd", of="x", distance=0, p=0, adjusted=0.001, found=True)
+    told = Judgement(kind="looks", detectors=(decides, *each))
+    assert [one.name for one in told.moved(0.05)] == ["a"]

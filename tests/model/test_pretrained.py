@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from bonafide.data.decoding import fit
 from bonafide.errors import DataError
+from bonafide.model import pretrained
 from bonafide.model.architectures import Detector
 from bonafide.model.info import Pretrained
 from bonafide.model.pretrained import LITE0, find, load
@@ -135,7 +136,8 @@ def hub(tmp_path, monkeypatch):
     return given
 
 
-def test_torchvisions_weights_are_fetched_once(hub, tmp_path):
+def test_torchvisions_weights_are_fetched_once(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "_refuse_other", lambda _: None)  # of which nothing is published
     hub.append(random_network("mobilenet_v3_small").state_dict())
     config = Model(architecture="mobilenet_v3_small", weights="imagenet")
     first = find(config)
@@ -147,6 +149,12 @@ def test_torchvisions_weights_are_fetched_once(hub, tmp_path):
     )
     assert find(config) == first
     load(first, Detector("mobilenet_v3_small", 2, SIZE).backbone)
+
+
+def test_a_file_of_torchvisions_name_is_theirs_or_refused(hub):
+    hub.append(random_network("mobilenet_v3_small").state_dict())
+    with pytest.raises(DataError, match=r"is not what was published, whose SHA-256 begins with 047dcff4"):
+        find(Model(architecture="mobilenet_v3_small", weights="imagenet"))
 
 
 @pytest.mark.usefixtures("hub")

@@ -1,3 +1,4 @@
+import asyncio
 import csv
 from collections import Counter
 from random import Random
@@ -9,7 +10,7 @@ import pytest
 
 from bonafide.errors import ConfigError
 from bonafide.traffic.drift import Drift
-from bonafide.traffic.endpoint import Server
+from bonafide.traffic.endpoint import Server, Service
 from bonafide.traffic.rows import Rows, read_table
 from bonafide.traffic.simulate import Plan, simulate
 from tests import tables
@@ -65,7 +66,11 @@ def test_parquet_is_read_alike(path, tmp_path):
 @pytest.mark.parametrize(
     ("content", "drift", "why"),
     [
-        ("a,b\n", Drift(), "has no row to ask about"),
+        ("a,b\n", Drift(), "has no row of numbers to ask about"),
+        ("label\nx\n", Drift(), "has no row of numbers to ask about"),
+        ("a,b\n1,2\n3,\n", Drift(), "row 1 has no number in 'b'"),
+        ("a,a\n1,2\n", Drift(), "has two columns of one name"),
+        ("a,label\n1,x\n", Drift("jpeg"), "--drift jpeg does not change rows; these do: label-shift, shift"),
         ("a,b\n1,x\n", Drift(), "'b' holds string; give numbers, and labels in 'label'"),
         ("a,label\n1,x\n", Drift("shift", shift={"b": 1}), "has no column 'b' to shift; it has a"),
         ("a,label\n1,x\n", Drift("label-shift", mix={"y": 1}), "no row of y; its labels are: x"),
@@ -106,3 +111,23 @@ def test_a_row_that_was_shifted_out_of_its_range_is_a_failure(server, path):
     outcome = simulate(Server(server.url), Rows(str(path), {}, drift), Plan(60, 1), lambda *_: None)
     assert 0 < outcome.failures < outcome.requests
     assert set(outcome.reasons) == {"400"}
+
+
+def test_labels_are_texts_and_may_be_missing(tmp_path):
+    (tmp_path / "rows.csv").write_text("a,label\n1,01\n2,true\n3,\n")
+    assert read_table(tmp_path / "rows.csv").labels == ["01", "true", ""]
+    pq.write_table(pa.table({"a": [1, 2], "label": ["x", None]}), tmp_path / "rows.parquet")
+    assert read_table(tmp_path / "rows.parquet").labels == ["x", ""]
+
+
+def test_a_number_is_sent_as_it_was_written():
+    """So that one on the bound of its range is within."""
+
+    class Http:
+        async def post(self, path, json):
+            return json
+
+    sent = asyncio.run(
+        Service(Http()).send({"a": np.array([0.7], np.float32), "b": np.array([3], np.float32)})
+    )
+    assert sent == {"a": 0.7, "b": 3.0}

@@ -251,6 +251,8 @@ def test_sub_folders_that_are_no_labels_give_no_accuracy(folder):
         (["--drift=shift"], "--drift shift needs --shift"),
         (["--shift=width=1"], "--shift is of --drift shift only"),
         (["--shift=width"], "'width' is no shift; write it as petal_length=2"),
+        (["--shift=width=nan"], "'width=nan' is no shift"),
+        (["--drift=shift", "--shift=width=1"], "--drift shift does not change images"),
         (["--rows=rows.csv"], "--images FOLDER, or --rows FILE"),
         (["--feedback-url=http://127.0.0.1:9"], "say for what share: --feedback"),
         (["--feedback=1", "--api=service", "--confirm"], r"--store, or \$BONAFIDE_STORE"),

@@ -27,7 +27,8 @@ class Inputs(NamedTuple):
     """Images or rows, always in the same order.
 
     ``noun`` is what people call them, ``key`` the table's column that names them. ``skipped`` other files
-    were passed over. ``digest()`` changes when they do. ``answers(start, engine, cores)`` scores those from
+    were passed over. ``digest()`` changes when a file of rows does; images are those that were listed, and
+    one that is gone or another by now is scored as it is. ``answers(start, engine, cores)`` scores those from
     number ``start`` on; the engine has one thread a run.
     """
 

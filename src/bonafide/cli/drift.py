@@ -54,6 +54,8 @@ def check(
     for each in found.judgement.detectors:
         if each.adjusted is not None:
             typer.echo(f"{'DRIFT' if each.found else 'same '}  {each.name}, corrected p {each.adjusted:.2g}")
+    for each in found.judgement.moved(found.alpha):
+        typer.echo(f"moved  {each.name}, p {each.p:.2g}")
     for share in found.judgement.mix:
         typer.echo(
             f"{share.label}: {share.window:.1%} ({share.low:.1%} to {share.high:.1%}), "

@@ -27,8 +27,8 @@ def train(
     from bonafide.registry import tracking
 
     settings = load_task(task, overrides)
-    run = tracking.begin(settings.name, {**settings.model.model_dump(), "seed": settings.seed})
-    info = arm(settings.modality, "train")(dataset, out, settings.model, settings.seed, run)
+    with tracking.begin(settings.name, {**settings.model.model_dump(), "seed": settings.seed}) as run:
+        info = arm(settings.modality, "train")(dataset, out, settings.model, settings.seed, run)
     epoch = "" if info.best_epoch is None else f"epoch {info.best_epoch + 1}, "
     typer.echo(f"{out}: {epoch}validation accuracy {info.validation_accuracy:.3f}")
 

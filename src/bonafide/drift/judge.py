@@ -59,6 +59,11 @@ class Judgement(Config):
     mix: tuple[LabelShare, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def moved(self, alpha: float) -> tuple[Detector, ...]:
+        """Of the detectors that only explain those that are below ``alpha`` all together (Bonferroni)."""
+        explaining = [each for each in self.detectors if each.adjusted is None]
+        return tuple(each for each in explaining if each.p * len(explaining) < alpha)
+
 
 @dataclass(frozen=True)
 class Sides:

@@ -64,7 +64,10 @@ def load(weights: Weights, backbone: nn.Module) -> None:
                 f"model.weights: {weights.file} does not fit model.architecture, whose {name} has the shape "
                 f"{list(shape)}; name a file with weights of that network"
             )
-    backbone.load_state_dict({name: state[name] for name in own}, strict=False)  # batches count from 0
+    try:
+        backbone.load_state_dict({name: state[name] for name in own}, strict=False)  # batches count from 0
+    except (RuntimeError, NotImplementedError) as error:
+        raise DataError(f"model.weights: {weights.file} holds no plain numbers: {error}") from error
     if any(name.startswith(TORCHVISION) for name in given):
         _rescale(backbone.get_submodule("0.0"), backbone.get_submodule("0.1"))
 
@@ -92,7 +95,14 @@ def _torchvision(architecture: str) -> tuple[Path, str, str]:
                 f"model.weights: cannot fetch {published.url} ({error}); put that file at {file}, or take "
                 "efficientnet_lite0, whose weights come with pip"
             ) from error
+    _refuse_other(file)
     return file, f"torchvision {architecture} {published.name} (ImageNet)", "BSD-3-Clause"
+
+
+def _refuse_other(file: Path) -> None:
+    """torch's names end with the beginning of what was published's SHA-256."""
+    if not weights_digest(file).startswith(told := file.stem.rpartition("-")[2]):
+        raise DataError(f"model.weights: {file} is not what was published, whose SHA-256 begins with {told}")
 
 
 def _read(file: Path) -> dict[str, Tensor]:
@@ -102,7 +112,8 @@ def _read(file: Path) -> dict[str, Tensor]:
         state: Any = (
             load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
         )
-        return {name: values for name, values in state.items() if isinstance(values, Tensor)}
+        tensors = {name: values for name, values in state.items() if isinstance(values, Tensor)}
+        return {name: values for name, values in tensors.items() if values.is_floating_point()}
     except Exception as error:  # the file may hold anything
         raise DataError(f"model.weights: {file} holds no state dict; name a file that does") from error
 

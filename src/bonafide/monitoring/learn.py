@@ -4,7 +4,7 @@ from datetime import datetime
 
 from bonafide.source import FeedbackSource, Source
 from bonafide.sources import feedback
-from bonafide.sources.digests import with_digest
+from bonafide.sources.digests import with_digests
 from bonafide.task import Task
 
 
@@ -30,7 +30,7 @@ def with_feedback(task: Task, learnt: FeedbackSource | None) -> tuple[Source, ..
         DataError: a source is not there.
     """
     others = tuple(each for each in task.sources if not _feedback(each, task))
-    known = with_digest(task.model_copy(update={"source": others})).sources if others else ()
+    known = with_digests(task.model_copy(update={"source": others})).sources if others else ()
     return (*known, learnt) if learnt else known
 
 

@@ -30,7 +30,16 @@ def with_digest(task: Task) -> Task:
     Raises:
         DataError: a source or a file of weights is not there.
     """
-    return with_weights(_with_sources(task, [_digested(source, task.modality) for source in task.sources]))
+    return with_weights(with_digests(task))
+
+
+def with_digests(task: Task) -> Task:
+    """The task with digests of what its sources hold now.
+
+    Raises:
+        DataError: a source is not there.
+    """
+    return _with_sources(task, [_digested(source, task.modality) for source in task.sources])
 
 
 def with_weights(task: Task) -> Task:

@@ -73,5 +73,5 @@ def _answering(source: HuggingFaceSource) -> Iterator[None]:
         told = str(error).strip().partition("\n")[0] or repr(error)
         raise DataError(
             f"cannot fetch the dataset {source.dataset} from {constants.ENDPOINT}: {told}; "
-            "check its id and the network, and run again to go on"
+            "check its id and the network, and run again to go on, or give a folder: bonafide demo FOLDER"
         ) from error

@@ -1,6 +1,6 @@
 """How simulated traffic changes on the way, by kinds of drift."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Literal
@@ -60,6 +60,17 @@ class Drift:
 
 
 STEADY = Drift()
+
+
+def refuse_other(drift: Drift, kinds: Collection[Kind | None], inputs: str) -> None:
+    """Refuse a kind of drift that would change nothing.
+
+    Raises:
+        ConfigError: it is none of those that ``inputs`` have.
+    """
+    if drift.kind and drift.kind not in kinds:
+        known = ", ".join(sorted(filter(None, kinds)))
+        raise ConfigError(f"--drift {drift.kind} does not change {inputs}; these do: {known}")
 
 
 def brighter(content: bytes, strength: float) -> bytes:

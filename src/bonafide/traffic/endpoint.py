@@ -106,7 +106,7 @@ class Service:
     async def send(self, sent: Sent) -> httpx.Response:
         """Send an image as a form's file, or a row as JSON."""
         if isinstance(sent, Mapping):
-            row = {name: float(values[0]) for name, values in sent.items()}
+            row = {name: float(str(values[0])) for name, values in sent.items()}  # 0.7, not 0.69999999
             return await self._http.post("/predict", json=row)
         return await self._http.post("/predict", files={"image": ("image", bytes(sent[0]))})
 

@@ -1,5 +1,6 @@
 """What simulated traffic asks about, by label, in a mix that may change."""
 
+import math
 from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Generic, Protocol, TypeVar
@@ -107,6 +108,9 @@ def read_numbers(text: str, what: str, example: str) -> dict[str, float]:
     """
     try:
         pairs = [part.split("=") for part in text.split(",") if part]
-        return {name.strip(): float(number) for name, number in pairs}
+        numbers = {name.strip(): float(number) for name, number in pairs}
     except ValueError as error:
         raise ConfigError(f"{text!r} is no {what}; write it as {example}") from error
+    if not all(map(math.isfinite, numbers.values())):
+        raise ConfigError(f"{text!r} is no {what}; write it as {example}")
+    return numbers

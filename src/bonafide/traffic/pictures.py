@@ -9,7 +9,7 @@ from bonafide.batch.listing import Entry, listed
 from bonafide.data.header import Limits
 from bonafide.errors import ImageError
 from bonafide.serving.sent import Sent
-from bonafide.traffic.drift import CHANGES, STEADY, Drift, mixed
+from bonafide.traffic.drift import CHANGES, STEADY, Drift, mixed, refuse_other
 from bonafide.traffic.inputs import Pools
 
 KEPT = 256
@@ -42,10 +42,11 @@ class Pictures:
         drift: how they change; images of a new generator come each as often as another.
 
     Raises:
-        BonafideError: there are no images, or a mix names a label without any.
+        BonafideError: there are no images, the drift is of rows, or a mix names a label without any.
     """
 
     def __init__(self, where: str, mix: Mapping[str, float], drift: Drift = STEADY) -> None:
+        refuse_other(drift, {*CHANGES, "new-generator", "label-shift"}, "images")
         self.drift = drift
         self._folder = _Folder(where)
         self._drifted = _Folder(drift.images) if drift.images else self._folder

@@ -13,10 +13,11 @@ from pyarrow import csv
 
 from bonafide.errors import ConfigError
 from bonafide.serving.columns import Columns, single
-from bonafide.traffic.drift import STEADY, Drift, mixed
+from bonafide.traffic.drift import STEADY, Drift, mixed, refuse_other
 from bonafide.traffic.inputs import Pools
 
 LABEL = "label"
+TEXT = csv.ConvertOptions(column_types={LABEL: pa.string()})
 
 
 class Table(NamedTuple):
@@ -37,21 +38,29 @@ def read_table(path: Path) -> Table:
         ConfigError: it is no such file, or holds something else.
     """
     try:
-        table = pq.read_table(path) if path.suffix.lower() == ".parquet" else csv.read_csv(path)
+        parquet = path.suffix.lower() == ".parquet"
+        table = pq.read_table(path) if parquet else csv.read_csv(path, convert_options=TEXT)
     except (pa.ArrowException, OSError) as error:
         why = str(error).strip()[:200]
         raise ConfigError(f"{path} cannot be read: {why}; give a .csv or .parquet file") from error
-    if not len(table):
-        raise ConfigError(f"{path} has no row to ask about")
-    labels = map(str, table[LABEL].to_pylist()) if LABEL in table.column_names else [""] * len(table)
     names = [name for name in table.column_names if name != LABEL]
-    return Table({name: _numbers(table[name], name, path) for name in names}, list(labels))
+    if not len(table) or not names:
+        raise ConfigError(f"{path} has no row of numbers to ask about")
+    if len(set(table.column_names)) < len(table.column_names):
+        raise ConfigError(f"{path} has two columns of one name; remove one")
+    labels = table[LABEL].to_pylist() if LABEL in table.column_names else [None] * len(table)
+    columns = {name: _numbers(table[name], name, path) for name in names}
+    return Table(columns, ["" if label is None else str(label) for label in labels])
 
 
 def _numbers(column: pa.ChunkedArray, name: str, path: Path) -> npt.NDArray[np.float32]:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise ConfigError(f"{path}: {name!r} holds {column.type}; give numbers, and labels in {LABEL!r}")
-    return single(column.to_numpy())
+    numbers = single(column.to_numpy())
+    if not np.isfinite(numbers).all():
+        row = int(np.isfinite(numbers).argmin())
+        raise ConfigError(f"{path}: row {row} has no number in {name!r}; fill it, or leave the row out")
+    return numbers
 
 
 class Row(NamedTuple):
@@ -76,10 +85,11 @@ class Rows:
         drift: how they change.
 
     Raises:
-        ConfigError: there are no rows, or a mix or the drift names what the file lacks.
+        ConfigError: there are no rows, the drift is of images, or it or a mix names what the file lacks.
     """
 
     def __init__(self, where: str, mix: Mapping[str, float], drift: Drift = STEADY) -> None:
+        refuse_other(drift, {"label-shift", "shift"}, "rows")
         self.drift = drift
         self._where = where
         self._table = read_table(Path(where))

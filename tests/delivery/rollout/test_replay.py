@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from bonafide.delivery.rollout import replay
 from bonafide.delivery.rollout.decide import Rollout
 from bonafide.delivery.rollout.replay import Replay, Replayer, findings, summary
 from bonafide.delivery.rollout.settings import RolloutSettings
@@ -126,3 +127,12 @@ def test_rows_of_a_file_are_replayed_too(fruit, tmp_path):
     assert sorted(map(str, replays)) == sorted(
         map(str, [Replay("round", "round"), Replay("long", "long"), Replay(None, None)])
     )
+
+
+def test_of_a_sorted_file_rows_of_all_kinds_are_replayed(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,label\n" + "0,x\n" * 500 + "1,y\n" * 500)
+    sent = [read()["a"][0] for read in replay._chosen(path, 400)]
+    assert len(sent) == 1000
+    assert 150 < sum(sent[:400]) < 250
+    assert sent == [read()["a"][0] for read in replay._chosen(path, 400)]

@@ -25,7 +25,7 @@ from bonafide.serving.client import Client
 from bonafide.serving.compute.engine import Engine
 from bonafide.serving.compute.scheduler import Capacity, Scheduler
 from bonafide.serving.edge.limits import MAXIMUM_ROWS, Limits
-from bonafide.serving.errors import RequestError
+from bonafide.serving.errors import Overloaded, RequestError
 from bonafide.serving.models.predictor import Predictor
 from bonafide.serving.models.versions import Models
 from tests import tables
@@ -298,25 +298,50 @@ def test_rows_that_the_model_alone_refuses_do_not_spoil_the_others(local, topic)
     assert "width" in results[5]["problem"]["detail"]
 
 
-class Refusing:
-    """An upstream whose model has other columns by now."""
+class Narrower:
+    """An upstream whose model takes less by now: no width that is ``too`` large."""
 
-    def __init__(self):
-        self.asked = 0
+    def __init__(self, local):
+        self.local, self.asked = local, 0
 
     async def infer(self, sent, outputs=()):
         self.asked += 1
-        raise RequestError("'width' is no column of this model")
+        if (sent["width"] > 7).any():
+            raise RequestError(f"width[{int((sent['width'] > 7).argmax())}]: must be 7 or less")
+        return await self.local.infer(sent)
+
+    async def close(self):
+        await self.local.close()
+
+
+class Away:
+    async def infer(self, sent, outputs=()):
+        raise Overloaded("the predictor does not answer", 3, "predictor")
 
     async def close(self):
         pass
 
 
-def test_refused_rows_are_not_asked_about_without_end(topic):
-    upstream = Refusing()
-    made = create_app(upstream, Settings(subject_rate="9999/minute", address_rate="9999/minute"), topic)
-    with TestClient(made) as client:
-        results = client.post("/predict/batch", json=[tables.ROW] * 5000).json()["results"]
-    assert len(results) == 5000
-    assert all("no column" in each["problem"]["detail"] for each in results)
+FREE = Settings(subject_rate="99999/minute", address_rate="99999/minute")
+
+
+def test_some_refused_rows_of_many_do_not_spoil_the_others(local, topic):
+    sent = [tables.ROW | {"width": 7.5 if number % 100 == 0 else 5.1} for number in range(5000)]
+    with TestClient(create_app(Narrower(local), FREE, topic=topic)) as client:
+        results = client.post("/predict/batch", json=sent).json()["results"]
+    assert [number for number, each in enumerate(results) if "problem" in each] == [*range(0, 5000, 100)]
+
+
+def test_refused_rows_are_not_asked_about_without_end(local, topic):
+    upstream = Narrower(local)
+    with TestClient(create_app(upstream, FREE, topic=topic)) as client:
+        results = client.post("/predict/batch", json=[tables.ROW | {"width": 7.5}] * 5000).json()["results"]
+    details = {each["problem"]["detail"] for each in results}
+    assert details == {"width[0]: must be 7 or less", rows.UNASKED}
     assert upstream.asked <= 2 * rows.REFUSALS + 1
+
+
+def test_where_nobody_answers_the_whole_list_has_no_answer(topic):
+    with TestClient(create_app(Away(), FREE, topic=topic)) as client:
+        answer = client.post("/predict/batch", json=[tables.ROW] * 3)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")

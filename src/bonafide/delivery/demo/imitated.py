@@ -1,4 +1,4 @@
-"""What the demonstration of rollouts asks about: as many different inputs as it needs, none of them kept."""
+"""What the demonstration of rollouts asks about: many inputs, as different as they can be."""
 
 import csv
 from pathlib import Path
@@ -67,5 +67,5 @@ def _fitted(values: npt.NDArray[np.float64], task: Task) -> npt.NDArray[np.float
     low = [-np.inf if each.low is None else each.low for each in features]
     high = [np.inf if each.high is None else each.high for each in features]
     whole = [each.whole for each in features]
-    within = values.clip(low, high)
-    return np.where(whole, within.round(), within.round(4))
+    short = np.array([[float(f"{value:.4g}") for value in row] for row in values])
+    return np.where(whole, values.round(), short).clip(low, high)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from bonafide.batch.listing import SUFFIXES
@@ -22,7 +23,7 @@ from bonafide.traffic.rows import read_table
 Read = Callable[[], Sent]
 PREDICTOR, TAG = "{predictor}", "{tag}"
 STABLE_TAG, CANARY_TAG = "prev", "latest"  # as KServe names two revisions in Knative mode
-AT_ONCE = 4
+AT_ONCE, SEED = 4, 0
 # Of all replays; those of a rare failure are too few to show less.
 FAILURE_POINTS = 0.02
 
@@ -55,13 +56,7 @@ class Replayer:
         Raises:
             ConfigError: there are fewer, or another version answers.
         """
-        found = _rows(self.inputs) if self.inputs.is_file() else _images(self.inputs)
-        wanted = rollout.settings.replays
-        if len(found) < wanted:
-            raise ConfigError(
-                f"{self.inputs} holds {len(found):,} to ask about, and rollout.yaml asks for {wanted:,} "
-                "replays; add some, or lower replays"
-            )
+        found = _chosen(self.inputs, rollout.settings.replays)
         return asyncio.run(self._ask(task, rollout, found))
 
     async def _ask(self, task: str, rollout: Rollout, found: Sequence[Read]) -> list[Replay]:
@@ -82,6 +77,18 @@ class Replayer:
         finally:
             await asyncio.gather(stable.client.close(), canary.client.close())
         return replays
+
+
+def _chosen(inputs: Path, wanted: int) -> list[Read]:
+    """All of them in a random order, always the same: files are often sorted by what they hold."""
+    found = _rows(inputs) if inputs.is_file() else _images(inputs)
+    if len(found) < wanted:
+        raise ConfigError(
+            f"{inputs} holds {len(found):,} to ask about, and rollout.yaml asks for {wanted:,} replays; "
+            "add some, or lower replays"
+        )
+    Random(SEED).shuffle(found)  # noqa: S311  (nothing secret)
+    return found
 
 
 def _images(folder: Path) -> list[Read]:

@@ -31,7 +31,8 @@ most probable, with calibrated probabilities of all labels.
 
 A number that is missing, out of its range or of another type is refused by its name."""
 BODY_BYTES = 2 * MIB
-REFUSALS = 64
+REFUSALS = 1024
+UNASKED = "not asked about: the model refuses too many rows of this list; send fewer at once"
 GROWTH = 24  # an empty list takes three bytes in JSON, and 72 once it is read
 
 Row = dict[str, float]
@@ -114,15 +115,26 @@ class Endpoints:
 
         So it is where the model that answers has other columns or ranges than the one that was told of. After
         ``REFUSALS`` no more is halved.
+
+        Raises:
+            Overloaded: there is no answer now.
         """
         try:
             answer = await self._upstream.infer(_columns(rows))
-        except (RequestError, Overloaded) as error:
+        except RequestError as error:
             half = len(rows) // 2
-            if isinstance(error, Overloaded) or not half or next(refusals, None) is None:
-                return [_item(problems.of(error))] * len(rows)
-            return await self._answered(rows[:half], refusals) + await self._answered(rows[half:], refusals)
+            if not half:
+                return [_item(problems.of(error))]
+            if next(refusals, None) is None:
+                return [_item(Problem(400, UNASKED))] * len(rows)
+            return [each for part in (rows[:half], rows[half:]) for each in await self._half(part, refusals)]
         return [BatchItem(verdict=verdict(answer, index)) for index in range(len(rows))]
+
+    async def _half(self, rows: list[Row], refusals: Iterator[int]) -> list[BatchItem]:
+        try:
+            return await self._answered(rows, refusals)
+        except Overloaded as error:  # others may have their answers already
+            return [_item(problems.of(error))] * len(rows)
 
     def _checked(self, row: Any, most: int = problems.MOST_ERRORS) -> Row | Problem:
         """Of many rows, or many names, the names alone are told of: pydantic would make an error for each."""
