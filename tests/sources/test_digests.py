@@ -39,3 +39,12 @@ def test_a_place_that_is_given_has_the_labels_that_the_task_says(tmp_path):
         given, own = with_source(task, str(tmp_path)).source, task.sources[0]
         assert given.path == str(tmp_path)
         assert (given.labels, given.label_from) == (own.labels, own.label_from)
+
+
+def test_a_file_that_is_given_has_the_columns_of_the_task_s_own_file(tmp_path):
+    (tmp_path / "new.csv").write_text("x")
+    own = {"kind": "rows", "path": "old.csv", "columns": {"petal_width": "Width"}, "label": "species"}
+    task = load_task("iris", [f"source={own}"])
+    given = with_source(task, str(tmp_path / "new.csv")).source
+    assert (given.path, given.columns, given.label) == (str(tmp_path / "new.csv"), own["columns"], "species")
+    assert with_source(load_task("iris"), str(tmp_path / "new.csv")).source.columns == {}

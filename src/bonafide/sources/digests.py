@@ -69,11 +69,14 @@ def weights_digest(file: Path) -> str:
 def with_source(task: Task, place: str) -> Task:
     """The task reading what lies at ``place``, if any, instead of its own sources, with digests for caching.
 
-    Of images it is a folder, of tables a file. What its labels are is as the first source says.
+    Of images it is a folder, of tables a file. What its labels are is as the first source says, and what its
+    columns are called, if that is of files too.
     """
     if not place:
         return with_digest(task)
-    said = task.sources[0].model_dump(include={"labels", "label_from"})
+    first = task.sources[0]
+    kept = {"labels", "label_from"} | ({"columns", "label", "group"} if first.kind == "rows" else set())
+    said = first.model_dump(include=kept)
     return with_digest(task.model_copy(update={"source": GIVEN[task.modality](path=place, **said)}))
 
 
