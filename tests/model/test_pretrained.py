@@ -182,3 +182,13 @@ def test_the_published_weights_know_what_they_see():
     pixels = torch.from_numpy(np.stack([fit(picture(), 224) for picture in (data.chelsea, data.coffee)]))
     with torch.inference_mode():
         assert detector(pixels)[0].argmax(dim=1).tolist() == [285, 967]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda values: values.to_sparse(), lambda values: values.to(torch.complex64)]
+)
+def test_numbers_of_another_kind_are_refused(tmp_path, change):
+    state = Detector("forensic_cnn", 2, SIZE).state_dict()
+    state["backbone.1.weight"] = change(state["backbone.1.weight"])
+    with pytest.raises(DataError, match=r"model.weights: .*other.pth"):
+        loaded("forensic_cnn", saved(state, tmp_path / "other.pth"))

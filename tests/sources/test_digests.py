@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from bonafide.errors import DataError
+from bonafide.monitoring.learn import with_feedback
 from bonafide.sources.digests import with_source, with_weights
 from bonafide.task import load_task
 
@@ -48,3 +49,9 @@ def test_a_file_that_is_given_has_the_columns_of_the_task_s_own_file(tmp_path):
     given = with_source(task, str(tmp_path / "new.csv")).source
     assert (given.path, given.columns, given.label) == (str(tmp_path / "new.csv"), own["columns"], "species")
     assert with_source(load_task("iris"), str(tmp_path / "new.csv")).source.columns == {}
+
+
+def test_what_training_would_learn_is_known_without_the_weights():
+    """The step that decides may run where they are not."""
+    task = load_task("authenticity", ["model.weights=/nowhere/begin.safetensors"])
+    assert with_feedback(task, None) == task.sources

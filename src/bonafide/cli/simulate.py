@@ -156,7 +156,7 @@ def _print(outcome: "Outcome", labels: set[str]) -> None:
         console.print(f"failed: {_counts(outcome.reasons)}")
     if outcome.late:
         console.print(
-            f"{outcome.late:,} requests began late: the server or this machine is too slow for the rate"
+            f"requests that began late: {outcome.late:,}; the server or this machine is too slow for the rate"
         )
     if outcome.scores:
         console.print(_by_label(outcome))

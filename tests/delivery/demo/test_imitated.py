@@ -1,7 +1,10 @@
 import csv
+import json
 import math
 
-from bonafide.delivery.demo.imitated import pictures, rows
+import numpy as np
+
+from bonafide.delivery.demo.imitated import _fitted, pictures, rows
 from bonafide.task import load_task
 
 
@@ -23,3 +26,10 @@ def test_rows_are_near_those_of_the_task_and_within_its_ranges(tmp_path):
         assert not any(features[name].problem(float(row[name])) for name in features)
     lengths = [float(row["petal_length"]) for row in found if row["label"] == "setosa"]
     assert math.isclose(sum(lengths) / len(lengths), 1.46, abs_tol=0.15)
+
+
+def test_rounding_leaves_no_range_and_no_small_column_behind():
+    features = [{"name": "a", "low": 0, "high": 1.23456}, {"name": "b"}, {"name": "c", "whole": True}]
+    task = load_task("iris", [f"features={json.dumps(features)}"])
+    fitted = _fitted(np.array([[1.2345599, 3.21456e-5, 2.7], [9, -4e-7, -1.2]]), task)
+    assert fitted.tolist() == [[1.23456, 3.215e-5, 3.0], [1.23456, -4e-7, -1.0]]
